@@ -1,0 +1,1 @@
+"""The commands `ups-run` and `ups`."""

@@ -1,0 +1,59 @@
+"""`ups`: look at what is installed, check specs, and whatever else the installed packages add."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ups_core.cli.command import Command
+from ups_core.cli.inspect import ListCommand, PluginsCommand, SchemaCommand, ShowCommand, ValidateCommand
+from ups_core.cli.output import guarded
+from ups_core.cli.run import RunCommand
+from ups_core.console import Console
+from ups_core.plugins import plugins_in_use
+
+BUILT_IN: dict[str, type[Command]] = {
+    "run": RunCommand,
+    "validate": ValidateCommand,
+    "plugins": PluginsCommand,
+    "list": ListCommand,
+    "show": ShowCommand,
+    "schema": SchemaCommand,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `ups`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: _main(given), as_json="--json" in given)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="ups", description="Universal Physics Stack: neural simulators of PDEs from one YAML file."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command_class in BUILT_IN.items():
+        _fill(commands.add_parser(name, help=command_class.help), command_class())
+    # A plugin's command is imported only when it is the one that was typed: a broken or slow plugin
+    # costs nobody else anything.
+    typed = next((word for word in arguments if not word.startswith("-")), None)
+    if typed not in BUILT_IN:
+        for entry in plugins_in_use().registry.entries("commands"):
+            subparser = commands.add_parser(entry.name, help=entry.summary)
+            if entry.name == typed:
+                _fill(subparser, entry.load()(entry.load_config()()))
+    args = parser.parse_args(arguments)
+    code: int = args.command.run(args, Console(quiet=getattr(args, "json", False)))
+    return code
+
+
+def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    parser.description = command.__doc__ or command.help
+    command.add_arguments(parser)
+    parser.set_defaults(command=command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Results on standard output: tables for people, tab-free plain lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ups_core.errors import SpecError, UPSError
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as JSON."""
+    print(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headings; a rich table on a terminal, aligned plain text elsewhere."""
+    if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        Console().print(table)
+        return
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def guarded(action: Callable[[], int], as_json: bool = False) -> int:
+    """Run a command's action and turn what goes wrong into one line and an exit code."""
+    try:
+        return action()
+    except UPSError as error:
+        if as_json:
+            issues = [issue.to_dict() for issue in error.issues] if isinstance(error, SpecError) else []
+            print_json({"error": str(error), "issues": issues})
+        if isinstance(error, SpecError):
+            print(error, file=sys.stderr)
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,122 @@
+"""`ups-run SPEC`: from one YAML file to a trained simulator, honest numbers and a report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ups_core.cli.output import guarded, print_json, print_table
+from ups_core.console import Console
+from ups_core.errors import UsageError
+from ups_core.plan import Plan, make_plan
+from ups_core.runner import Selection, run_plan
+from ups_core.validate import load_spec
+
+EXAMPLES = """\
+examples:
+  ups-run specs/smoke.yaml                      everything once, tiny, in about a minute
+  ups-run specs/pdebench_2task.yaml --plan      what would run, what is done already
+  ups-run SPEC --set pipeline.operator.epochs=5 --set model.width=64
+  ups-run SPEC --from test                      run step 'test' again and all after it
+  ups-run SPEC --fresh                          start anew; earlier runs stay
+
+The same command again resumes what was interrupted and does nothing when all is done.
+exit codes: 0 done, 1 a step failed, 2 the spec or the command is wrong, 130/143 interrupted
+"""
+
+
+class RunCommand:
+    """The command behind both `ups-run` and `ups run`."""
+
+    help = "run a spec: train, evaluate, report"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        parser.add_argument("spec", type=Path, metavar="SPEC", help="the YAML file that says what to do")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+            help="override one value, e.g. model.width=64 or pipeline.operator.epochs=5; repeatable",
+        )
+        parser.add_argument(
+            "--runs-dir", type=Path, default=Path("runs"), metavar="DIR",
+            help="where run directories live (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--data-root", type=Path, metavar="DIR",
+            help="where data files are and generated ones go (default: $UPS_DATA_ROOT, else ./data)",
+        )
+        parser.add_argument("--plan", action="store_true", help="print what would be done, do nothing")
+        parser.add_argument("--only", metavar="STEP", help="run this step alone, done or not")
+        parser.add_argument("--from", metavar="STEP", dest="start", help="run this step and all after it")
+        parser.add_argument("--fresh", action="store_true", help="start a new run directory beside earlier ones")
+        parser.add_argument("--json", action="store_true", help="print the record (or the plan) as JSON")
+
+    def run(self, args: argparse.Namespace, console: Console) -> int:
+        """Plan the spec, then print the plan or carry it out."""
+        if args.only and args.start:
+            raise UsageError("--only and --from exclude each other")
+        spec, document = load_spec(args.spec, args.overrides)
+        plan = make_plan(
+            spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root), fresh=args.fresh
+        )
+        if args.plan:
+            print_json(plan.to_dict()) if args.json else print_plan(plan)
+            return 0
+        record = run_plan(plan, Selection(args.only, args.start), console, command_line(args))
+        report = plan.directory / "report" / "index.html"
+        if report.exists():
+            console.say(f"report: {report}")
+        if args.json:
+            print_json(record)
+        return 0
+
+
+def data_root(given: Path | None) -> Path:
+    """Where data live: the option, else $UPS_DATA_ROOT, else ./data."""
+    return given or Path(os.environ.get("UPS_DATA_ROOT") or "data")
+
+
+def command_line(args: argparse.Namespace) -> list[str]:
+    """The command that repeats this run."""
+    command = ["ups-run", str(args.spec)]
+    for override in args.overrides:
+        command += ["--set", override]
+    for option, value in (("--data-root", args.data_root), ("--runs-dir", args.runs_dir)):
+        if value is not None and value != Path("runs"):
+            command += [option, str(value)]
+    return command
+
+
+def print_plan(plan: Plan) -> None:
+    """Print the plan for people."""
+    print(f"run  {plan.directory}")
+    rows = []
+    for name, data in plan.data.items():
+        state = f"{len(data.missing)} of {len(data.files)} to generate" if data.missing else "ready"
+        rows.append((name, data.source, state, data.fingerprint[:12], data.note))
+    print_table(("task", "source", "files", "fingerprint", "note"), rows)
+    print()
+    steps = [
+        (step.id, f"{step.spec.role}: {step.spec.entry.name}", step.state, step.fingerprint[:12],
+         ", ".join(step.after) or "-", "baseline" if step.baseline else "")
+        for step in plan.steps
+    ]  # fmt: skip
+    print_table(("step", "uses", "state", "fingerprint", "after", ""), steps)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `ups-run`."""
+    command = RunCommand()
+    parser = argparse.ArgumentParser(prog="ups-run", description=__doc__)
+    command.add_arguments(parser)
+    args = parser.parse_args(arguments)
+    return guarded(lambda: command.run(args, Console(quiet=args.json)), args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Putting one spec together from its file, the files it extends and `--set` overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ups_core.errors import Issue, SpecError
+from ups_core.yamlreader import Document, Key, KeyPath, Position, parse_yaml, read_yaml
+
+MAX_EXTENDS = 10
+
+
+def read_spec(
+    path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Document:
+    """Read a spec with everything that `extends` names, then apply `--set key.path=value` overrides.
+
+    Child values win; mappings merge deeply, except that a mapping whose `kind` differs replaces its base
+    (options of another component mean nothing to it); lists replace.
+
+    Raises:
+        SpecError: see :func:`ups_core.yamlreader.read_yaml`; also a cycle of `extends` or a bad override.
+    """
+    document = _read_chain(Path(path), (), environment)
+    for override in overrides:
+        _apply(document, override, environment)
+    return document
+
+
+def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, str] | None) -> Document:
+    document = read_yaml(path, environment)
+    if not isinstance(document.data, dict):
+        raise SpecError([Issue(str(path), 1, 1, "", "a spec is a mapping with the key 'pipeline'")])
+    base_name = document.data.pop("extends", None)
+    if base_name is None:
+        return document
+    at = ("extends",)
+    if not isinstance(base_name, str):
+        raise SpecError([document.issue(at, "expected the path of another spec")])
+    base_path = path.parent / base_name
+    chain = (*seen, path.resolve())
+    if base_path.resolve() in chain or len(chain) > MAX_EXTENDS:
+        raise SpecError([document.issue(at, f"'{base_name}' extends this file again")])
+    if not base_path.is_file():
+        raise SpecError([document.issue(at, f"there is no file '{base_path}'")])
+    base = _read_chain(base_path, chain, environment)
+    _merge(base, document, (), document.data)
+    base.file = document.file
+    return base
+
+
+def _merge(base: Document, child: Document, path: KeyPath, value: Any) -> None:
+    """Write the child's `value` at `path` into the base document."""
+    target = _get(base.data, path)
+    if isinstance(value, dict) and isinstance(target, dict):
+        replaces = "kind" in value and "kind" in target and value["kind"] != target["kind"]
+        if not replaces:
+            for key, item in value.items():
+                _merge(base, child, (*path, key), item)
+            return
+    for record in (base.positions, base.interpolated):
+        for old in [key for key in record if key[: len(path)] == path]:
+            del record[old]  # type: ignore[attr-defined]
+    base.positions |= {key: at for key, at in child.positions.items() if key[: len(path)] == path}
+    base.interpolated |= {key: text for key, text in child.interpolated.items() if key[: len(path)] == path}
+    _get(base.data, path[:-1])[path[-1]] = value
+
+
+def _get(data: Any, path: KeyPath) -> Any:
+    for key in path:
+        if isinstance(data, dict):
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            data = data[key]
+        else:
+            return None
+    return data
+
+
+def _apply(document: Document, override: str, environment: Mapping[str, str] | None) -> None:
+    """Apply one `key.path=value`; a pipeline entry is addressed by its number or its id."""
+    name, separator, text = override.partition("=")
+    if not separator or not name.strip():
+        raise SpecError([Issue(f"--set {override}", 0, 0, "", "write it as key.path=value")])
+    value = parse_yaml(text, f"--set {override}", environment)
+    path: list[Key] = []
+    data = document.data
+    parts = name.strip().split(".")
+    for index, part in enumerate(parts):
+        key = _key(data, part)
+        if key is None:
+            raise SpecError([Issue(f"--set {override}", 0, 0, "", f"there is no '{part}' in this list")])
+        path.append(key)
+        if index < len(parts) - 1:
+            if isinstance(data, dict) and not isinstance(data.get(key), (dict, list)):
+                data[key] = {"kind": data[key]} if isinstance(data.get(key), str) else {}
+            data = data[key]
+    if not isinstance(data, (dict, list)):
+        raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{'.'.join(parts[:-1])}' has no keys")])
+    data[path[-1]] = value.data
+    where = tuple(path)
+    for old in [key for key in document.positions if key[: len(where)] == where]:
+        del document.positions[old]
+    document.positions[where] = Position(f"--set {override}", 0, 0)
+    document.interpolated |= {(*where, *key): original for key, original in value.interpolated.items()}
+
+
+def _key(data: Any, part: str) -> Key | None:
+    if not isinstance(data, list):
+        return part
+    if part.lstrip("-").isdigit():
+        return int(part) if -len(data) <= int(part) < len(data) else None
+    for index, item in enumerate(data):
+        if isinstance(item, dict):
+            name = item.get("id") or item.get("stage") or item.get("evaluate") or item.get("kind")
+            if name == part:
+                return index
+    return None

@@ -1,0 +1,63 @@
+"""What people see while work goes on: rich on a terminal, plain lines elsewhere, nothing in JSON mode."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+
+
+class Advance(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, count: int = 1, /) -> None: ...
+
+
+class Console:
+    """Messages and progress bars on standard error, so that standard output stays for results."""
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self.rich = RichConsole(file=sys.stderr, soft_wrap=True, highlight=False, quiet=quiet)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person watches a terminal."""
+        return self.rich.is_terminal and not self.quiet
+
+    def say(self, message: str, style: str = "") -> None:
+        """Print one line; `message` is taken literally."""
+        self.rich.print(escape(message), style=style)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
+        """A progress bar on a terminal; elsewhere a line at the start, every 10 s, and at the end."""
+        if self.interactive:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                console=self.rich, transient=True,
+            )  # fmt: skip
+            with bar:
+                task = bar.add_task(escape(what), total=total)
+                yield lambda count=1: bar.advance(task, count)
+            return
+        begin = last = time.monotonic()
+        done = 0
+
+        def advance(count: int = 1, /) -> None:
+            nonlocal done, last
+            done += count
+            if time.monotonic() - last >= 10:
+                last = time.monotonic()
+                self.say(f"{what}: {done}/{total} after {last - begin:.0f} s")
+
+        yield advance
+        if done:
+            self.say(f"{what}: {done} done in {time.monotonic() - begin:.1f} s")

@@ -1,0 +1,55 @@
+"""Errors that a user reads: one line each, naming the value and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class UPSError(Exception):
+    """Something that the user can mend; printed as one line, without a traceback."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, order=True)
+class Issue:
+    """One mistake in a spec and where it stands.
+
+    `line` and `column` count from one; zero means that the value has no place in a file (`--set`).
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place} {self.path}: {self.message}" if self.path else f"{place} {self.message}"
+
+    def to_dict(self) -> dict[str, str | int]:
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "path": self.path,
+            "message": self.message,
+        }
+
+
+class SpecError(UPSError):
+    """Every mistake found in a spec, sorted by place; the command line exits with code 2."""
+
+    exit_code = 2
+
+    def __init__(self, issues: Sequence[Issue]):
+        self.issues = tuple(sorted(issues))
+        super().__init__("\n".join(str(issue) for issue in self.issues))
+
+
+class UsageError(UPSError):
+    """A command that cannot be carried out as typed; the command line exits with code 2."""
+
+    exit_code = 2

@@ -1,0 +1,170 @@
+"""The record of a run: `run.json`, `events.jsonl` and the resolved `spec.yaml`.
+
+Together they answer what was run, on which data, with which numbers, and how to get it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ups_core.files import read_json, write_json, write_text
+from ups_core.plan import Plan, PlannedStep, step_directory
+from ups_core.registry import registry_in_use
+from ups_core.yamlreader import KeyPath, resolve_scalar
+
+LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "h5py", "pydantic", "pluggy", "safetensors")
+
+
+def now() -> str:
+    """The present moment, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class RunRecord:
+    """Keeps `run.json` and `events.jsonl` of one run directory true at every moment.
+
+    `statuses` holds what is not on disk yet: step id -> `running`, `failed` or `interrupted`.
+    """
+
+    def __init__(self, plan: Plan, command: Sequence[str]):
+        self.plan = plan
+        self.path = plan.directory / "run.json"
+        earlier = read_json(self.path) or {}
+        self.content: dict[str, Any] = {
+            "schema": 1,
+            "name": plan.spec.name,
+            "fingerprint": plan.fingerprint,
+            "status": "running",
+            "started": now(),
+            "finished": None,
+            "seconds": 0.0,
+            "command": list(command),
+            "environment": environment(),
+            "data": earlier.get("data", {}),
+            "steps": [],
+            "metrics": {},
+        }
+        self.begun = datetime.now(UTC)
+        self.statuses: dict[str, str] = {}
+
+    def event(self, what: str, **details: Any) -> None:
+        """Append one line to `events.jsonl`."""
+        line = json.dumps({"time": now(), "event": what, **details})
+        with (self.plan.directory / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def save(self, status: str) -> None:
+        """Write `run.json` with this status of the run."""
+        self.content["status"] = status
+        self.content["steps"] = [self._step(step) for step in self.plan.steps]
+        self.content["metrics"] = {
+            key: value
+            for step in self.content["steps"] if step["status"] == "completed"
+            for key, value in step["metrics"].items()
+        }  # fmt: skip
+        if status != "running":
+            self.content["finished"] = now()
+            self.content["environment"]["devices"] = devices()
+        self.content["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 3)
+        write_json(self.path, self.content)
+
+    def _step(self, step: PlannedStep) -> dict[str, Any]:
+        stored = read_json(step_directory(self.plan.directory, step.id) / "step.json") or {}
+        status = self.statuses.get(step.id)
+        if status is None:
+            finished = stored.get("fingerprint") == step.fingerprint
+            status = stored["status"] if finished else "pending"
+        if status != "completed":
+            stored = {}
+        return {
+            "id": step.id,
+            "uses": f"{step.spec.role}: {step.spec.entry.name}",
+            "status": status,
+            "fingerprint": step.fingerprint,
+            "seconds": stored.get("seconds", 0.0),
+            "metrics": stored.get("metrics", {}),
+        }
+
+
+def environment() -> dict[str, Any]:
+    """What the run computes with. Holds no environment variables: they may be secrets."""
+    packages = {}
+    providers = {entry.provider.distribution: entry.provider.version for entry in registry_in_use().entries()}
+    for name in LIBRARIES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "packages": dict(sorted((providers | packages).items())),
+        "platform": platform.platform(),
+        "devices": devices(),
+        "git": git(),
+    }
+
+
+def devices() -> dict[str, Any]:
+    """Processors, and GPUs where torch is loaded already (the runner itself never imports it)."""
+    found: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return found
+
+
+def git() -> dict[str, Any] | None:
+    """Commit of the working directory and whether it has changes, or None outside a repository."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
+    return result.stdout.strip()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes strings that YAML 1.2 would read as something else (PyYAML only knows 1.1)."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(resolve_scalar(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def resolved_yaml(plan: Plan) -> str:
+    """The spec with every default written out; reading it again gives the same fingerprint."""
+    data = plan.spec.model_dump(mode="json")
+    for path, text in plan.document.interpolated.items():
+        _restore(data, path, text)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _restore(data: Any, path: KeyPath, text: str) -> None:
+    """Put `${env:NAME}` back where the document had it: values of the environment stay out of records."""
+    for key in path[:-1]:
+        data = data[key]
+    data[path[-1]] = text
+
+
+def write_spec(plan: Plan) -> None:
+    """Write the resolved spec into the run directory."""
+    write_text(plan.directory / "spec.yaml", resolved_yaml(plan))

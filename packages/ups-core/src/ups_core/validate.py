@@ -1,0 +1,139 @@
+"""Validation: from a composed document to a :class:`PipelineSpec`, or every mistake at once."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ups_core.compose import read_spec
+from ups_core.config import Config, Registered, validate_options
+from ups_core.errors import Issue, SpecError
+from ups_core.registry import Registry, registry_in_use
+from ups_core.spec import ROLES, PipelineSpec, StepSpec
+from ups_core.yamlreader import Document, KeyPath
+
+if typing.TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def load_spec(
+    path: Path, overrides: Sequence[str] = (), registry: Registry | None = None
+) -> tuple[PipelineSpec, Document]:
+    """Read and validate a spec; pure: looks at no data and imports no component.
+
+    Raises:
+        SpecError: with every mistake, sorted by place.
+    """
+    document = read_spec(Path(path), overrides)
+    return validate(document, registry), document
+
+
+def validate(document: Document, registry: Registry | None = None) -> PipelineSpec:
+    """Validate a composed document. Raises :class:`SpecError`."""
+    registry = registry or registry_in_use()
+    try:
+        spec = validate_options(PipelineSpec, document.data, registry)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise SpecError([_issue(document, detail, registry) for detail in details]) from None
+    assert isinstance(spec, PipelineSpec)
+    issues = list(_cross_checks(spec, document))
+    if issues:
+        raise SpecError(issues)
+    return spec
+
+
+def _cross_checks(spec: PipelineSpec, document: Document) -> typing.Iterator[Issue]:
+    seen: list[str] = []
+    for index, step in enumerate(spec.pipeline):
+        path: KeyPath = ("pipeline", index)
+        if step.id in seen:
+            yield document.issue(path, f"the id '{step.id}' is taken by an earlier step; give this one an 'id'")
+        for number, needed in enumerate(step.config.needs):
+            if needed not in seen:
+                yield document.issue(
+                    (*path, "needs", number), f"no earlier step has the id '{needed}'{_did_you_mean(needed, seen)}"
+                )
+        seen.append(step.id)
+
+
+def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issue:
+    path: KeyPath = tuple(key for key in detail["loc"] if not str(key).startswith("function-"))
+    while path and not _exists(document.data, path) and detail["type"] != "missing":
+        path = path[:-1]  # union members and tags are part of pydantic's path but not of the file's
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        known = _known_keys(document.data, path[:-1], registry)
+        return document.issue(path, "unknown key" + _did_you_mean(str(path[-1]), known, "; "))
+    if kind == "missing":
+        return document.issue(path[:-1], f"the key '{path[-1]}' is missing")
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if kind in ("unknown_component", "component_type", "component_kind", "pipeline_entry"):
+        return document.issue(path, message)
+    given = detail["input"]
+    shown = repr(given) if not isinstance(given, (dict, list)) else f"a {type(given).__name__}"
+    expected = f"expected {message}" if detail["msg"].startswith("Input should") else message
+    return document.issue(path, f"{expected}, got {shown}")
+
+
+def _exists(data: Any, path: KeyPath) -> bool:
+    for key in path:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _did_you_mean(word: str, known: Sequence[str], separator: str = "; ") -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"{separator}did you mean '{close[0]}'?"
+    return f"{separator}known: {', '.join(known)}" if known else ""
+
+
+def _known_keys(data: Any, path: KeyPath, registry: Registry) -> list[str]:
+    """The keys that the mapping at `path` may have: follows the declared types down the path."""
+    target: Any = PipelineSpec
+    for depth, key in enumerate(path):
+        value = data[key]
+        if isinstance(target, type) and issubclass(target, Config):
+            field = target.model_fields.get(str(key))
+            target = None if field is None else _target([field.annotation, *field.metadata], value, registry)
+        elif target is not None:
+            target = _target(list(typing.get_args(target))[-1:], value, registry)
+        if target is None and depth < len(path):
+            return []
+        data = value
+    if isinstance(target, type) and issubclass(target, Config):
+        return sorted(target.model_fields)
+    return []
+
+
+def _target(annotations: list[Any], value: Any, registry: Registry) -> Any:
+    """The options class, or container type, that a value must satisfy."""
+    for annotation in annotations:
+        if isinstance(annotation, Registered) and isinstance(value, Mapping):
+            entry = registry.find(annotation.registry_kind, str(value.get("kind")))
+            return entry.load_config() if entry else None
+        if annotation is StepSpec and isinstance(value, Mapping):
+            role = next((role for role in ROLES if role in value), None)
+            entry = registry.find(ROLES[role], str(value[role])) if role else None
+            return entry.load_config() if entry else None
+        if isinstance(annotation, type) and issubclass(annotation, Config):
+            return annotation
+    for annotation in annotations:
+        origin = typing.get_origin(annotation)
+        if origin is typing.Annotated or origin in (typing.Union, types.UnionType):
+            found = _target(list(typing.get_args(annotation)), value, registry)
+            if found is not None:
+                return found
+        if origin in (dict, list, tuple):
+            return annotation
+    return None

@@ -1,0 +1,91 @@
+"""Running one step, in this process or as `python -m ups_core.worker RUN_DIR STEP --data-root DIR`.
+
+A launcher that needs several processes starts this module once per rank; the pipeline itself is never
+re-entered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ups_core.config import Config
+from ups_core.console import Console
+from ups_core.errors import UPSError
+from ups_core.files import write_json
+from ups_core.plan import Plan, PlannedStep, make_plan, partial_directory, step_directory
+from ups_core.step import Step, StepContext
+from ups_core.validate import load_spec
+
+
+class LocalLauncherConfig(Config):
+    """The local launcher has no options."""
+
+
+class LocalLauncher:
+    """Runs a step in the runner's own process."""
+
+    def __init__(self, config: LocalLauncherConfig):
+        self.config = config
+
+    def run(self, plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:
+        """Execute the step; returns its metrics."""
+        return execute(plan, step, console)
+
+
+def execute(plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:
+    """Create the step's component and run it in the step's partial directory.
+
+    Raises:
+        UPSError: what the step raises for people; other exceptions pass through.
+    """
+    component = step.spec.entry.load()(step.spec.config)
+    if not isinstance(component, Step):
+        raise UPSError(f"'{step.spec.entry.name}' has no method run(context); see ups_core.step.Step")
+    earlier = plan.steps[: plan.steps.index(step)]
+    context = StepContext(
+        spec=plan.spec,
+        step_id=step.id,
+        directory=partial_directory(plan.directory, step.id),
+        inputs={artifact: step_directory(plan.directory, name) for artifact, name in step.inputs.items()},
+        models={
+            other.id: step_directory(plan.directory, other.id)
+            for other in earlier
+            if "simulator" in other.spec.config.produces
+        },
+        run_directory=plan.directory,
+        data_root=plan.data_root,
+        tasks=plan.tasks,
+        console=console,
+        fingerprint=step.fingerprint,
+    )
+    return {key: float(value) for key, value in component.run(context).items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Execute one step of an existing run directory; metrics go to `result.json` beside its other files."""
+    parser = argparse.ArgumentParser(prog="python -m ups_core.worker", description=__doc__)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("step")
+    parser.add_argument("--data-root", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    try:
+        spec, document = load_spec(given.run_dir / "spec.yaml")
+        plan = make_plan(
+            spec, document,
+            runs_dir=given.run_dir.parent, data_root=given.data_root, directory=given.run_dir,
+        )  # fmt: skip
+        step = plan.step(given.step)
+        directory = partial_directory(plan.directory, step.id)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / "result.json", execute(plan, step, Console()))
+    except UPSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
