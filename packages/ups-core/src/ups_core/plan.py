@@ -190,12 +190,18 @@ def _with_baselines(
                 issues.append(document.issue((*path, "baselines"), message))
                 continue
             component = Component(entry, validate_options(config_class, {}, registry))
-            config = stage.config.model_copy(update={"id": name, "needs": [], "model": component})
+            options = {"id": baseline_id(name), "needs": [], "model": component}
+            config = stage.config.model_copy(update=options)
             trained[name] = StepSpec("stage", stage.entry, config)
             yield trained[name], True, path
         if "simulator" in step.config.produces:
             trained[step.id] = step
         yield step, False, path
+
+
+def baseline_id(model: str) -> str:
+    """The id of the step that trains a baseline: the model's name as one path component."""
+    return model.replace("/", "-")
 
 
 def _checks(
@@ -210,6 +216,10 @@ def _checks(
             for option, message in component.config.check(described):
                 issues.append(document.issue((*path, option), message))
 
+    allowed = getattr(spec.launcher.config, "max_devices", None)
+    if allowed is not None and spec.trainer.devices > allowed:
+        message = f"the launcher '{spec.launcher.kind}' runs on {allowed} device, got {spec.trainer.devices}"
+        issues.append(document.issue(("trainer", "devices"), message))
     ask(spec.model, ("model",))
     for step, _, path in pipeline:
         model = getattr(step.config, "model", None)
@@ -230,7 +240,7 @@ def _plan_step(
     path: KeyPath,
 ) -> PlannedStep:
     config = step.config
-    compared = {requirement.model for requirement in config.requirements()}
+    compared = {baseline_id(requirement.model) for requirement in config.requirements()}
     inputs: dict[str, str] = {}
     for artifact in config.consumes:
         candidates = [other for other in earlier if artifact in other.spec.config.produces]

@@ -123,7 +123,8 @@ class StepContext:
         step_id: this step's id; metric keys start with it.
         directory: where to write; holds what an interrupted earlier attempt left.
         inputs: artifact kind -> directory of the step that produced it (the newest one).
-        models: name -> step directory holding `model/`, for every earlier step that trained one.
+        models: step id -> directory holding `model/`, for every earlier step that trained one (a
+            baseline's id is its model's name with `-` for `/`).
         run_directory: the run; read-only for a step, except for `report/`.
         data_root: where data files live.
         tasks: task name -> what the task component created.

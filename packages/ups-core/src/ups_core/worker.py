@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from ups_core.config import Config
 from ups_core.console import Console
@@ -22,6 +23,9 @@ from ups_core.validate import load_spec
 
 class LocalLauncherConfig(Config):
     """The local launcher has no options."""
+
+    max_devices: ClassVar[int] = 1
+    """More than one device takes one process each, which this launcher does not start."""
 
 
 class LocalLauncher:

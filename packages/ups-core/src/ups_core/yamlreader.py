@@ -204,7 +204,9 @@ class _Builder:
         text = _ENV.sub(lambda match: self._environment(match[1], node, path), node.value)
         if text != node.value:
             self.document.interpolated[path] = node.value
-        return resolve_scalar(text) if plain else text
+        # A value that is one reference and nothing else takes the variable's type, quoted or not: inside
+        # `{...}` YAML wants the quotes.
+        return resolve_scalar(text) if plain or _ENV.fullmatch(node.value) else text
 
     def _environment(self, name: str, node: yaml.Node, path: KeyPath) -> str:
         if name not in self.environment:

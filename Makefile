@@ -1,0 +1,42 @@
+# Two commands do everything: `make run` and `make test`. Both install first if need be.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := core data models eval train
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test check test-slow benchmark install clean help
+
+help:           ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+run: install    ## the main job: train, evaluate, compare and report two PDEBench tasks
+	$(BIN)/ups-run specs/pdebench_2task.yaml
+
+test: check     ## everything that has to hold before a change lands
+	$(BIN)/python -m pytest
+
+check: install  ## lint, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-slow: install  ## the tests that take minutes: wheels alone in empty environments, ...
+	$(BIN)/python -m pytest -m slow --timeout=1800
+
+benchmark: install  ## speed of the generators
+	$(BIN)/python benchmarks/generate.py
+
+install: $(INSTALLED)  ## create .venv with everything, pinned by constraints.txt
+
+$(INSTALLED): constraints.txt pyproject.toml $(PACKAGES:%=packages/ups-%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "UPS needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(PACKAGES:%=-e packages/ups-%) --group dev
+	@touch $@
+
+clean:          ## remove the environment and caches; keeps runs/ and data/
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

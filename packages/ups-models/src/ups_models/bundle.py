@@ -1,0 +1,101 @@
+"""The saved model: `config.json` and `weights.safetensors`. Nothing in it is ever unpickled.
+
+It loads with ups-core, ups-data and ups-models alone: no Lightning, no training code, no spec.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from ups_core import Component, UPSError
+from ups_core.config import validate_options
+from ups_core.files import write_json
+from ups_core.registry import registry_in_use
+from ups_data.statistics import Statistics
+from ups_data.task import TaskInfo
+
+from ups_models.simulator import Simulator, build_simulator
+
+SCHEMA = 1
+
+
+def save_bundle(directory: Path, simulator: Simulator, component: Component, fingerprint: str) -> None:
+    """Write a simulator.
+
+    Args:
+        directory: created if need be; files in it are replaced one by one, whole.
+        component: the model as the spec chose it.
+        fingerprint: of the training step.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    provider = component.entry.provider
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in simulator.network.state_dict().items()}
+    temporary = directory / ".weights.safetensors.tmp"
+    save_file(weights, temporary, metadata={"format": "pt"})
+    temporary.replace(directory / "weights.safetensors")
+    write_json(
+        directory / "config.json",
+        {
+            "schema": SCHEMA,
+            "kind": component.kind,
+            "options": component.config.model_dump(mode="json"),
+            "provider": provider.distribution,
+            "version": provider.version,
+            "tasks": {name: task.to_dict() for name, task in simulator.tasks.items()},
+            "statistics": {name: values.to_dict() for name, values in simulator.statistics.items()},
+            "fingerprint": fingerprint,
+            "parameters": simulator.parameter_count(),
+        },
+    )
+
+
+def read_bundle_config(directory: Path) -> dict[str, Any]:
+    """The bundle's `config.json`. Raises :class:`UPSError` naming what is wrong with which file."""
+    path = directory / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UPSError(f"{directory} is no saved model: it has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise UPSError(f"{path} is not readable JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("schema") != SCHEMA:
+        raise UPSError(f"{path} has schema {config.get('schema') if isinstance(config, dict) else None!r}; "
+                       f"this version reads schema {SCHEMA}")  # fmt: skip
+    return config
+
+
+def load_bundle(directory: Path) -> Simulator:
+    """Load a simulator in evaluation mode on the CPU.
+
+    Raises:
+        UPSError: a file is missing or damaged, or no installed plugin provides the model; the message
+            names the plugin and version to install.
+    """
+    config = read_bundle_config(directory)
+    registry = registry_in_use()
+    entry = registry.find("models", config["kind"])
+    if entry is None:
+        raise UPSError(
+            f"{directory} holds a '{config['kind']}' of {config['provider']} {config['version']}, which is not "
+            f"installed: pip install '{config['provider']}=={config['version']}'"
+        )
+    component = Component(entry, validate_options(entry.load_config(), config["options"], registry))
+    tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}
+    statistics = {name: Statistics.from_dict(values) for name, values in config["statistics"].items()}
+    with torch.random.fork_rng(devices=[]):  # drawing throw-away weights must not move the caller's stream
+        simulator = build_simulator(component, tasks, statistics)
+    path = directory / "weights.safetensors"
+    try:
+        simulator.network.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise UPSError(f"{directory} is no saved model: it has no weights.safetensors") from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        size = path.stat().st_size
+        reason = " ".join(str(error).split())[:300]
+        raise UPSError(f"{path} ({size} bytes) does not hold this model's weights: {reason}") from None
+    return simulator.eval()

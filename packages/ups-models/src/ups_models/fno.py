@@ -1,0 +1,59 @@
+"""Fourier neural operator: the standard peer.
+
+Li, Kovachki, Azizzadenesheli, Liu, Bhattacharya, Stuart, Anandkumar: Fourier Neural Operator for
+Parametric Partial Differential Equations, ICLR 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from ups_data.task import TaskInfo
+
+from ups_models.config import FNOConfig
+from ups_models.layers.convolution import CONV
+from ups_models.layers.spectral import SpectralConv
+from ups_models.network import (
+    Network,
+    NetworkInput,
+    as_channels,
+    lifted_channels,
+    module_key,
+    out_channels,
+    per_task,
+)
+
+
+class FNO(Network):
+    """One Fourier neural operator per task."""
+
+    def __init__(self, config: FNOConfig, tasks: Mapping[str, TaskInfo]):
+        super().__init__()
+        self.operators = per_task(tasks, lambda task: _TaskFNO(config, task))
+
+    def forward(self, x: NetworkInput) -> Tensor:
+        """See :class:`Network`."""
+        output: Tensor = self.operators[module_key(x.task)](as_channels(x))
+        return output
+
+
+class _TaskFNO(nn.Module):
+    def __init__(self, config: FNOConfig, task: TaskInfo):
+        super().__init__()
+        conv, width, modes = CONV[task.dim], config.width, config.kept(task.dim)
+        self.lift = nn.Sequential(conv(lifted_channels(task), 2 * width, 1), nn.GELU(), conv(2 * width, width, 1))
+        self.spectral = nn.ModuleList(SpectralConv(task.dim, width, modes) for _ in range(config.layers))
+        self.bypass = nn.ModuleList(conv(width, width, 1) for _ in range(config.layers))
+        self.head = nn.Sequential(conv(width, 2 * width, 1), nn.GELU(), conv(2 * width, out_channels(task), 1))
+        nn.init.zeros_(self.head[-1].weight)  # starts as persistence
+        nn.init.zeros_(self.head[-1].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.lift(x)
+        for number, (spectral, bypass) in enumerate(zip(self.spectral, self.bypass, strict=True)):
+            hidden = spectral(hidden) + bypass(hidden)
+            if number + 1 < len(self.spectral):
+                hidden = nn.functional.gelu(hidden)
+        out: Tensor = self.head(hidden)
+        return out

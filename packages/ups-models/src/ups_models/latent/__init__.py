@@ -1,0 +1,1 @@
+"""The latent operator: codec, conditioning, trunk, and the network that joins them."""

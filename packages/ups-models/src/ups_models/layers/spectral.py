@@ -1,0 +1,77 @@
+"""Layers that act on the lowest Fourier modes of a grid of any dimension.
+
+Always computed in float32: half-precision FFTs exist for few sizes and devices. Weights are stored as
+real pairs, which every optimizer and file format can hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def _low_blocks(shape: Sequence[int], modes: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Blocks of an rfftn spectrum `(B, C, *S)` that hold the low modes: both signs of all axes but the last."""
+    signed = [(slice(0, m), slice(n - m, n)) for n, m in zip(shape[:-1], modes[:-1], strict=True)]
+    for block in itertools.product(*signed):
+        yield (slice(None), slice(None), *block, slice(0, modes[-1]))
+
+
+class _SpectralLayer(nn.Module):
+    """Transforms, lets a subclass change the low modes, drops the others, transforms back."""
+
+    weight: nn.Parameter
+
+    def __init__(self, modes: int):
+        super().__init__()
+        self.modes = modes
+
+    def mix(self, spectrum: Tensor, weight: Tensor) -> Tensor:
+        """Change one block of low modes `(B, C, *modes)`."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, *S)` to the same shape, float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            axes = tuple(range(2, x.dim()))
+            shape = list(x.shape[2:])
+            kept = [min(self.modes, cells // 2) for cells in shape]
+            spectrum = torch.fft.rfftn(x.float(), dim=axes, norm="ortho")
+            weight = torch.view_as_complex(self.weight)[..., *(slice(0, modes) for modes in kept)]
+            out = torch.zeros_like(spectrum)
+            for block, block_weight in zip(_low_blocks(shape, kept), weight, strict=True):
+                out[block] = self.mix(spectrum[block], block_weight)
+            return torch.fft.irfftn(out, s=shape, dim=axes, norm="ortho")
+
+
+class SpectralConv(_SpectralLayer):
+    """Dense mixing of channels, mode by mode (Li et al. 2021, the Fourier layer without its bypass)."""
+
+    def __init__(self, dim: int, channels: int, modes: int):
+        super().__init__(modes)
+        shape = (2 ** (dim - 1), channels, channels, *([modes] * dim), 2)
+        self.weight = nn.Parameter(torch.randn(shape) / channels)
+
+    def mix(self, spectrum: Tensor, weight: Tensor) -> Tensor:
+        """`(B, Cin, *modes)` by `(Cin, Cout, *modes)`."""
+        return torch.einsum("bi...,io...->bo...", spectrum, weight)
+
+
+class DepthwiseSpectral(_SpectralLayer):
+    """Multiplies each channel's low modes by learned complex numbers: a global convolution per channel.
+
+    Starts near one for every mode it keeps, so the layer starts as a low-pass copy of its input.
+    """
+
+    def __init__(self, dim: int, channels: int, modes: int):
+        super().__init__(modes)
+        weight = 0.02 * torch.randn(2 ** (dim - 1), channels, *([modes] * dim), 2)
+        weight[..., 0] += 1.0
+        self.weight = nn.Parameter(weight)
+
+    def mix(self, spectrum: Tensor, weight: Tensor) -> Tensor:
+        """`(B, C, *modes)` by `(C, *modes)`."""
+        return spectrum * weight

@@ -1,0 +1,95 @@
+"""The contract of a network: normalised fields and conditions in, a normalised prediction out.
+
+Physical units, normalisation, persistence and rollouts are the :class:`~ups_models.simulator.Simulator`'s
+business, so a network is a plain function of arrays and a plugin's model a few lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from ups_data.task import TaskInfo
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What a network sees of one batch.
+
+    Attributes:
+        task: name of the task; the whole batch belongs to it.
+        fields: `(B, Cin, *S)`, each channel with mean 0 and deviation 1 over the train split; history
+            frames oldest first, then coefficients.
+        params: `(B, P)` PDE parameters scaled to [-1, 1] over the task's range; 0 where absent.
+        params_mask: `(B, P)` true where a parameter is known.
+        dt: `(B,)` physical time to advance; 0 for a steady task.
+        coords: `(*S, d)` coordinates of the grid points scaled to [0, 1].
+    """
+
+    task: str
+    fields: Tensor
+    params: Tensor
+    params_mask: Tensor
+    dt: Tensor
+    coords: Tensor
+
+    def condition(self) -> Tensor:
+        """`(B, 2P + 1)`: parameters, their mask, and dt."""
+        return torch.cat([self.params, self.params_mask.to(self.params.dtype), self.dt[:, None]], dim=1)
+
+
+def in_channels(task: TaskInfo) -> int:
+    """Channels of `NetworkInput.fields` for a task."""
+    return task.history * len(task.state_channels) + len(task.static_channels)
+
+
+def out_channels(task: TaskInfo) -> int:
+    """Channels of a network's output for a task."""
+    return len(task.target_channels)
+
+
+def condition_size(task: TaskInfo) -> int:
+    """Size of `NetworkInput.condition()` for a task."""
+    return 2 * len(task.parameters) + 1
+
+
+class Network(nn.Module):
+    """Base of all networks.
+
+    `forward` maps a :class:`NetworkInput` to `(B, Cout, *S)`. With `predicts_increment` the output of an
+    evolution task is the change over dt in units of the typical change, so that zero means persistence;
+    otherwise it is the normalised field itself. A steady task's output is always the normalised field.
+    """
+
+    predicts_increment: ClassVar[bool] = True
+    evolution_only: ClassVar[bool] = False
+
+    def forward(self, x: NetworkInput) -> Tensor:
+        """Predict; see the class."""
+        raise NotImplementedError
+
+
+def per_task(tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> nn.ModuleDict:
+    """One module per task."""
+    return nn.ModuleDict({module_key(name): build(task) for name, task in tasks.items()})
+
+
+def module_key(name: str) -> str:
+    """A task's name as a key of `nn.ModuleDict`, which forbids dots."""
+    return name.replace(".", "_dot_")
+
+
+def lifted_channels(task: TaskInfo) -> int:
+    """Channels of :func:`as_channels` for a task."""
+    return in_channels(task) + condition_size(task) + task.dim
+
+
+def as_channels(x: NetworkInput) -> Tensor:
+    """Fields, conditions and coordinates side by side `(B, Cin + 2P + 1 + d, *S)`: the plain conditioning."""
+    batch, grid = len(x.fields), x.fields.shape[2:]
+    condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
+    coords = x.coords.movedim(-1, 0).expand(batch, -1, *grid)
+    return torch.cat([x.fields, condition, coords], dim=1)

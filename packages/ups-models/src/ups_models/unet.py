@@ -1,0 +1,76 @@
+"""U-Net of ConvNeXt blocks: the strong convolutional peer.
+
+Ronneberger, Fischer, Brox 2015 for the shape; Liu et al. 2022 (A ConvNet for the 2020s) for the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from ups_data.task import TaskInfo
+
+from ups_models.config import UNetConfig
+from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv
+from ups_models.network import (
+    Network,
+    NetworkInput,
+    as_channels,
+    lifted_channels,
+    module_key,
+    out_channels,
+    per_task,
+)
+
+
+class UNet(Network):
+    """One U-Net per task."""
+
+    def __init__(self, config: UNetConfig, tasks: Mapping[str, TaskInfo]):
+        super().__init__()
+        self.nets = per_task(tasks, lambda task: _TaskUNet(config, task))
+
+    def forward(self, x: NetworkInput) -> Tensor:
+        """See :class:`Network`."""
+        output: Tensor = self.nets[module_key(x.task)](as_channels(x))
+        return output
+
+
+class _TaskUNet(nn.Module):
+    def __init__(self, config: UNetConfig, task: TaskInfo):
+        super().__init__()
+        dim, periodic = task.dim, task.boundary == "periodic"
+        widths = [config.width * 2**level for level in range(config.levels)]
+
+        def blocks(width: int) -> nn.Sequential:
+            return nn.Sequential(*(ConvNeXtBlock(dim, width, periodic=periodic) for _ in range(config.blocks)))
+
+        self.lift = grid_conv(dim, lifted_channels(task), widths[0], 3, periodic=periodic)
+        self.down_blocks = nn.ModuleList(blocks(width) for width in widths)
+        self.down = nn.ModuleList(
+            CONV[dim](fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            CONV[dim](fine + coarse, fine, 1) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.up_blocks = nn.ModuleList(blocks(width) for width in widths[:-1])
+        self.head = CONV[dim](widths[0], out_channels(task), 1)
+        nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        if dim == 2:
+            self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.lift(channels_last(x))
+        skips = []
+        for level, block in enumerate(self.down_blocks):
+            hidden = block(hidden)
+            if level < len(self.down):
+                skips.append(hidden)
+                hidden = self.down[level](hidden)
+        for level in reversed(range(len(self.up))):
+            hidden = nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest")
+            hidden = self.up_blocks[level](self.up[level](torch.cat([hidden, skips[level]], dim=1)))
+        out: Tensor = self.head(hidden)
+        return out

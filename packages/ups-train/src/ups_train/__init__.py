@@ -1,0 +1,1 @@
+"""UPS train: Lightning stages, losses, optimizers, schedules and trackers. Knows no YAML."""

@@ -1,0 +1,83 @@
+"""Callbacks of every training stage: moving average, metrics file, plain progress."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
+from ups_core.console import Console
+from ups_core.files import write_text
+
+
+class MovingAverage(WeightAveraging):
+    """Exponential moving average of the weights, which validation and checkpoints use.
+
+    The decay grows from 0.1 to `decay` as min(decay, (1 + n) / (10 + n)) with the updates n, so that a short
+    training is not averaged with its random start.
+    """
+
+    def __init__(self, decay: float):
+        def average(mean: Tensor, value: Tensor, updates: Tensor | int) -> Tensor:
+            count = float(updates)
+            return torch.lerp(mean, value, 1 - min(decay, (1 + count) / (10 + count)))
+
+        super().__init__(avg_fn=average)
+
+
+class MetricsFile(Callback):
+    """Appends one line of JSON per validation to `metrics.jsonl`; on resume drops lines of the lost steps."""
+
+    def __init__(self, path: Path, console: Console):
+        self.path = path
+        self.console = console
+        self.begun = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget lines that an interrupted attempt wrote after its last checkpoint."""
+        kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the line, and say it where no progress bar does."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        metrics: dict[str, Any] = {"step": trainer.global_step, "epoch": trainer.current_epoch}
+        for name, value in trainer.callback_metrics.items():
+            metrics[name] = value.item() if torch.isfinite(value) else None
+        metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        metrics["seconds"] = round(time.monotonic() - self.begun, 3)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+        if not self.console.interactive:
+            self.console.say(self._line(metrics, trainer))
+
+    def _line(self, metrics: dict[str, Any], trainer: pl.Trainer) -> str:
+        tasks = [
+            f"{name.split('/')[1]} {_number(value)}"
+            for name, value in metrics.items() if name.startswith("val/") and name.count("/") == 2
+        ]  # fmt: skip
+        return (
+            f"  epoch {metrics['epoch'] + 1}/{trainer.max_epochs}  step {metrics['step']}  "
+            f"val nrmse {_number(metrics['val/nrmse'])} ({', '.join(tasks)})  {metrics['seconds']:.0f} s"
+        )
+
+
+def _number(value: float | None) -> str:
+    return "diverged" if value is None else f"{value:.4f}"
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `metrics.jsonl`, or none where there is no such file; a torn last line is ignored."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return lines

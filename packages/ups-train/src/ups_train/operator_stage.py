@@ -1,0 +1,172 @@
+"""The stage `operator`: trains a simulator on all tasks and leaves a bundle in `model/`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from ups_core import StepContext
+from ups_core.spec import TrainerSpec
+from ups_data.batch import FieldBatch
+from ups_data.dataset import TaskData, Windows
+from ups_data.loader import MultiTaskLoader
+from ups_data.sampler import MultiTaskBatchSampler
+from ups_models.bundle import save_bundle
+from ups_models.simulator import build_simulator
+
+from ups_train.callbacks import MetricsFile, MovingAverage, read_metrics
+from ups_train.config import OperatorConfig
+from ups_train.module import SimulatorModule, create_losses
+from ups_train.randomness import derive_seed
+
+MONITOR = "val/nrmse"
+
+
+class TrajectoryLoader:
+    """Validation batches: every task's trajectories in turn, a batch holding one task."""
+
+    def __init__(self, windows: Mapping[str, Windows], batch_size: int):
+        self.windows = windows
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return sum(math.ceil(len(windows) / self.batch_size) for windows in self.windows.values())
+
+    def __iter__(self) -> Iterator[FieldBatch]:
+        for windows in self.windows.values():
+            for start in range(0, len(windows), self.batch_size):
+                yield windows.batch(range(start, min(start + self.batch_size, len(windows))))
+
+
+class OperatorStage:
+    """Trains, selects on the validation rollout, exports."""
+
+    def __init__(self, config: OperatorConfig):
+        self.config = config
+
+    def run(self, context: StepContext) -> Mapping[str, float]:
+        """Train or continue training; returns the validation metrics of the exported weights."""
+        spec, config = context.spec, self.config
+        _quiet_lightning()
+        if spec.trainer.threads is not None:
+            torch.set_num_threads(spec.trainer.threads)
+        component = config.model or spec.model
+        data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
+        torch.manual_seed(derive_seed(spec.seed, "weights", component.kind))
+        simulator = build_simulator(
+            component,
+            {name: opened.info for name, opened in data.items()},
+            {name: opened.statistics for name, opened in data.items()},
+        )
+        context.console.say(f"  {component.kind}: {simulator.parameter_count():,} parameters")
+        loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
+        batches = len(loader)
+        module = SimulatorModule(
+            simulator,
+            config,
+            create_losses(config.losses),
+            total_steps=math.ceil(batches / config.accumulate) * config.epochs,
+            seed=spec.seed,
+        )
+        if spec.trainer.compile:
+            simulator.network.compile()
+        checkpoints = context.directory / "checkpoints"
+        best = ModelCheckpoint(
+            checkpoints, filename="best", monitor=MONITOR, mode="min", save_last=True, enable_version_counter=False
+        )
+        trainer = self._trainer(context, best, batches)
+        last = checkpoints / "last.ckpt"
+        validation = TrajectoryLoader(
+            {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
+            config.batch_size,
+        )
+        trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+        chosen = Path(best.best_model_path) if config.select == "best" else last
+        state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
+        module.load_state_dict(state)
+        save_bundle(context.directory / "model", simulator, component, context.fingerprint)
+        lines = read_metrics(context.directory / "metrics.jsonl")
+        line = min(lines, key=_score) if config.select == "best" else lines[-1]
+        scores = {name: _score(line, name) for name in line if name.startswith("val/")}
+        return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
+
+    def _train_loader(self, data: Mapping[str, TaskData], temperature: float, seed: int) -> MultiTaskLoader:
+        windows = {name: opened.windows("train", horizon=self.config.unroll) for name, opened in data.items()}
+        sampler = MultiTaskBatchSampler(
+            {name: len(items) for name, items in windows.items()},
+            self.config.batch_size,
+            temperature=temperature,
+            seed=seed,
+        )
+        return MultiTaskLoader(windows, sampler)
+
+    def _trainer(self, context: StepContext, best: ModelCheckpoint, batches: int) -> pl.Trainer:
+        config, trainer = self.config, context.spec.trainer
+        callbacks: list[Callback] = [best, MetricsFile(context.directory / "metrics.jsonl", context.console)]
+        if config.ema is not None:
+            callbacks.insert(0, MovingAverage(config.ema))
+        if config.patience is not None:
+            callbacks.append(EarlyStopping(MONITOR, patience=config.patience, mode="min", check_finite=False))
+        if context.console.interactive:
+            callbacks.append(RichProgressBar(leave=False))
+        trackers = [
+            tracker.create(directory=context.directory, name=f"{context.spec.name}-{context.step_id}")
+            for tracker in context.spec.trackers
+        ]
+        every = config.validate_every
+        return pl.Trainer(
+            accelerator=trainer.accelerator,
+            devices=trainer.devices,
+            strategy=trainer.strategy.create(devices=trainer.devices),
+            precision=precision(trainer),
+            max_epochs=config.epochs,
+            accumulate_grad_batches=config.accumulate,
+            gradient_clip_val=config.clip,
+            val_check_interval=every,
+            check_val_every_n_epoch=None if every else 1,
+            log_every_n_steps=min(50, batches),
+            num_sanity_val_steps=0,
+            callbacks=callbacks,
+            logger=trackers,
+            default_root_dir=context.directory,
+            enable_progress_bar=context.console.interactive,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+
+
+def _score(line: Mapping[str, float | None], name: str = MONITOR) -> float:
+    """A number from `metrics.jsonl`, where null stands for a rollout that blew up."""
+    value = line[name]
+    return math.inf if value is None else value
+
+
+def precision(trainer: TrainerSpec) -> Any:
+    """Lightning's precision for the spec's: `auto` takes bf16 where the GPU has it."""
+    if trainer.precision == "auto":
+        gpu = trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+        return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
+    return "32-true" if trainer.precision == 32 else trainer.precision
+
+
+def _quiet_lightning() -> None:
+    """Lightning's advice is for people who write the loop; ours is written."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _ADVICE:
+        warnings.filterwarnings("ignore", message=message)
+
+
+_ADVICE: Sequence[str] = (
+    ".*GPU available but not used.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*treespec, LeafSpec.*",
+    ".*does not have many workers.*",
+)

@@ -1,0 +1,66 @@
+"""What this package provides; registering it imports neither torch nor Lightning."""
+
+from ups_core import Register, hookimpl
+
+
+@hookimpl
+def ups_register_stages(register: Register) -> None:
+    register(
+        "operator", "ups_train.operator_stage:OperatorStage", config="ups_train.config:OperatorConfig",
+        summary="train a simulator on all tasks, select it on the validation rollout",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_losses(register: Register) -> None:
+    register(
+        "nrmse", "ups_train.losses:RelativeL2", config="ups_train.config:LossConfig",
+        summary="relative L2 error per sample, frame and channel",
+    )  # fmt: skip
+    register(
+        "mse", "ups_train.losses:MeanSquare", config="ups_train.config:LossConfig", summary="mean square error"
+    )
+
+
+@hookimpl
+def ups_register_optimizers(register: Register) -> None:
+    register(
+        "adamw", "ups_train.optimizers:adamw", config="ups_train.config:AdamWConfig",
+        summary="AdamW, no decay on norms and biases",
+    )  # fmt: skip
+    register(
+        "muon_hybrid", "ups_train.optimizers:muon_hybrid", config="ups_train.config:MuonHybridConfig",
+        summary="Muon for hidden matrices, AdamW for the rest",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_schedulers(register: Register) -> None:
+    register(
+        "cosine", "ups_train.schedulers:cosine", config="ups_train.config:CosineConfig",
+        summary="linear warm-up, then a cosine",
+    )  # fmt: skip
+    register(
+        "constant", "ups_train.schedulers:constant", config="ups_train.config:ConstantConfig",
+        summary="one learning rate",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_strategies(register: Register) -> None:
+    register(
+        "auto", "ups_train.strategies:auto", config="ups_train.config:AutoStrategyConfig",
+        summary="what one device needs: nothing",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_trackers(register: Register) -> None:
+    register(
+        "csv", "ups_train.trackers:csv", config="ups_train.config:CSVConfig",
+        summary="metrics.csv in the step's directory",
+    )  # fmt: skip
+    register(
+        "wandb", "ups_train.trackers:wandb", config="ups_train.config:WandbConfig",
+        summary="Weights and Biases, offline by default",
+    )  # fmt: skip

@@ -1,0 +1,34 @@
+"""Experiment trackers: Lightning loggers that a spec names."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from lightning.pytorch.loggers import CSVLogger, Logger
+from ups_core import UPSError
+
+from ups_train.config import CSVConfig, WandbConfig
+
+
+def csv(config: CSVConfig, directory: Path, name: str) -> Logger:
+    """`metrics.csv` in the step's directory."""
+    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    return CSVLogger(save_dir=directory, name="", version="")
+
+
+def wandb(config: WandbConfig, directory: Path, name: str) -> Logger:
+    """A Weights and Biases run; offline unless the spec says otherwise."""
+    try:
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(
+            name=name,
+            save_dir=directory,
+            project=config.project,
+            entity=config.entity,
+            tags=config.tags,
+            offline=config.mode == "offline",
+        )
+    except ModuleNotFoundError:
+        raise UPSError("the tracker 'wandb' needs wandb: pip install 'ups-train[wandb]'") from None
