@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ups_core.cli.run import main as ups_run
 from ups_core.lock import locked
 from ups_core.plan import make_plan
@@ -104,7 +105,13 @@ def test_failed_step_keeps_what_was_done(spec_file: Path, capsys: pytest.Capture
     assert "Traceback" not in error
     content = record()
     assert content["status"] == "failed"
-    assert [step["status"] for step in content["steps"]] == ["completed", "failed", "pending", "pending", "pending"]
+    assert [step["status"] for step in content["steps"]] == [
+        "completed",
+        "failed",
+        "pending",
+        "pending",
+        "pending",
+    ]
     assert content["metrics"]["first/loss"] == 1.0
     executed()
     assert run(spec_file) == 1
@@ -151,7 +158,9 @@ def test_the_plan_is_wrong_before_anything_runs(spec_file: Path, capsys: pytest.
         ("trainer: {", "trainer: {devices: 2, ", "trainer.devices: the launcher 'local' runs on 1 device"),
     ],
 )  # fmt: skip
-def test_impossible_plans(spec_file: Path, old: str, new: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_impossible_plans(
+    spec_file: Path, old: str, new: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     spec_file.write_text(spec_file.read_text().replace(old, new))
     assert run(spec_file) == 2
     assert expected in capsys.readouterr().err

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from ups_core import SpecError
 from ups_core.cli.main import main as ups
 from ups_core.config import component_schema
@@ -29,7 +30,9 @@ def test_defaults_are_written_out(spec_file: Path) -> None:
 
 def test_all_mistakes_at_once(spec_file: Path) -> None:
     text = spec_file.read_text()
-    text = text.replace("width: 5", "widht: 5").replace("epochs: 2", "epochs: two").replace("lr: 1e-2", "lr: -1")
+    text = (
+        text.replace("width: 5", "widht: 5").replace("epochs: 2", "epochs: two").replace("lr: 1e-2", "lr: -1")
+    )
     text = text.replace("seed: 3", "sede: 3").replace("evaluate: toy/page", "evaluate: toy/pge")
     spec_file.write_text(text)
     assert issues(spec_file) == [

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ups_core import SpecError
 from ups_core.compose import read_spec
 from ups_core.record import _Dumper
@@ -41,10 +42,15 @@ def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
     | st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="$")),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -66,7 +72,10 @@ def test_positions_count_from_one() -> None:
     ("text", "expected"),
     [
         ("a: 1\nb: 2\na: 3", "s.yaml:3:1 a: the key 'a' stands at line 1 already"),
-        ("a: !!python/object/apply:os.system [ls]", "the tag '!!python/object/apply:os.system' is not allowed"),
+        (
+            "a: !!python/object/apply:os.system [ls]",
+            "the tag '!!python/object/apply:os.system' is not allowed",
+        ),
         ("a: !!python/name:os.system ''", "the tag '!!python/name:os.system' is not allowed"),
         ("a: !secret x", "the tag '!secret' is not allowed"),
         ("a: [1, 2", "s.yaml:1:9 not valid YAML"),
@@ -136,7 +145,10 @@ def test_set_addresses_pipeline_entries_by_id_and_number(tmp_path: Path) -> None
     path = tmp_path / "s.yaml"
     path.write_text("pipeline:\n  - stage: train\n  - evaluate: score\n    id: test\n")
     data = read_spec(path, ["pipeline.train.epochs=2", "pipeline.test.split=val", "pipeline.-1.x=1e-3"]).data
-    assert data["pipeline"] == [{"stage": "train", "epochs": 2}, {"evaluate": "score", "id": "test", "split": "val", "x": 1e-3}]
+    assert data["pipeline"] == [
+        {"stage": "train", "epochs": 2},
+        {"evaluate": "score", "id": "test", "split": "val", "x": 1e-3},
+    ]
     for override, expected in (
         ("pipeline.nobody.epochs=2", "there is no 'nobody'"), ("epochs", "key.path=value"),
         ("pipeline.7.x=1", "there is no '7'"), ("a=[1", "not valid YAML"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
+
 from ups_core import (
     Component,
     Config,
@@ -48,6 +49,9 @@ class ToyTask:
         data_root.mkdir(parents=True, exist_ok=True)
         (data_root / f"{self.name}.txt").write_text("x" * self.config.cells)
         return {"fingerprint": digest(self.config.cells), "source": "generated", "splits": {"train": 1}}
+
+    def open(self, data_root: Path) -> str:
+        return (data_root / f"{self.name}.txt").read_text()
 
 
 class NetConfig(ModelConfig):

@@ -60,12 +60,17 @@ def _merge(base: Document, child: Document, path: KeyPath, value: Any) -> None:
             for key, item in value.items():
                 _merge(base, child, (*path, key), item)
             return
-    for record in (base.positions, base.interpolated):
-        for old in [key for key in record if key[: len(path)] == path]:
-            del record[old]  # type: ignore[attr-defined]
+    _forget(base, path)
     base.positions |= {key: at for key, at in child.positions.items() if key[: len(path)] == path}
     base.interpolated |= {key: text for key, text in child.interpolated.items() if key[: len(path)] == path}
     _get(base.data, path[:-1])[path[-1]] = value
+
+
+def _forget(document: Document, path: KeyPath) -> None:
+    """Drop what is known about the places of a value that another one replaces."""
+    for record in (document.positions, document.interpolated):
+        for old in [key for key in record if key[: len(path)] == path]:
+            record.pop(old)
 
 
 def _get(data: Any, path: KeyPath) -> Any:
@@ -86,7 +91,7 @@ def _apply(document: Document, override: str, environment: Mapping[str, str] | N
         raise SpecError([Issue(f"--set {override}", 0, 0, "", "write it as key.path=value")])
     value = parse_yaml(text, f"--set {override}", environment)
     path: list[Key] = []
-    data = document.data
+    data: Any = document.data
     parts = name.strip().split(".")
     for index, part in enumerate(parts):
         key = _key(data, part)
@@ -97,12 +102,11 @@ def _apply(document: Document, override: str, environment: Mapping[str, str] | N
             if isinstance(data, dict) and not isinstance(data.get(key), (dict, list)):
                 data[key] = {"kind": data[key]} if isinstance(data.get(key), str) else {}
             data = data[key]
-    if not isinstance(data, (dict, list)):
+    if not hasattr(data, "__setitem__"):
         raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{'.'.join(parts[:-1])}' has no keys")])
     data[path[-1]] = value.data
     where = tuple(path)
-    for old in [key for key in document.positions if key[: len(where)] == where]:
-        del document.positions[old]
+    _forget(document, where)
     document.positions[where] = Position(f"--set {override}", 0, 0)
     document.interpolated |= {(*where, *key): original for key, original in value.interpolated.items()}
 

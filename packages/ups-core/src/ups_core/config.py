@@ -140,7 +140,7 @@ def find_component(
 
 def component_schema(entry: Entry, keyword: str = "kind") -> dict[str, Any]:
     """JSON Schema of one registered component, for `ups schema` and editors."""
-    schema = entry.load_config().model_json_schema()
+    schema: dict[str, Any] = entry.load_config().model_json_schema()
     schema = _inline(schema, schema.pop("$defs", {}))
     schema["properties"] = {keyword: {"const": entry.name}, **schema.get("properties", {})}
     schema["required"] = [keyword, *schema.get("required", [])]
@@ -157,5 +157,7 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         named = definitions[schema["$ref"].rpartition("/")[2]]
-        return _inline({**named, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions)
+        return _inline(
+            {**named, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions
+        )
     return {key: _inline(value, definitions) for key, value in schema.items()}

@@ -81,5 +81,7 @@ def _hash_sources(folder: Path) -> str:
 
 def _source_files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        if path.suffix in SOURCES and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        if path.suffix in SOURCES and not any(
+            part.startswith(".") for part in path.relative_to(folder).parts
+        ):
             yield path

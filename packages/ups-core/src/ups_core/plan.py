@@ -184,7 +184,9 @@ def _with_baselines(
             config_class = entry.load_config()
             if not getattr(config_class, "trainable", True):
                 continue
-            stage = next((s for s in reversed(trained.values()) if "model" in type(s.config).model_fields), None)
+            stage = next(
+                (s for s in reversed(trained.values()) if "model" in type(s.config).model_fields), None
+            )
             if stage is None:
                 message = f"baseline '{name}' has to be trained, and no earlier stage trains a model"
                 issues.append(document.issue((*path, "baselines"), message))
@@ -256,7 +258,10 @@ def _plan_step(
     sections = [name for name in config.reads if not (name == "model" and getattr(config, "model", None))]
     read: list[Any] = [getattr(spec, name) for name in sections]
     providers = code_versions(
-        {step.entry.provider.distribution, *(c.entry.provider.distribution for c in components([config, *read]))}
+        {
+            step.entry.provider.distribution,
+            *(c.entry.provider.distribution for c in components([config, *read])),
+        }
     )
     fingerprint = digest(
         {

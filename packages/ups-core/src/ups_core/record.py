@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,7 +22,17 @@ from ups_core.plan import Plan, PlannedStep, step_directory
 from ups_core.registry import registry_in_use
 from ups_core.yamlreader import KeyPath, resolve_scalar
 
-LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "h5py", "pydantic", "pluggy", "safetensors")
+LIBRARIES = (
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "h5py",
+    "pydantic",
+    "pluggy",
+    "safetensors",
+)
 
 
 def now() -> str:

@@ -187,7 +187,9 @@ def _tell(console: Console, hook: Any, **details: Any) -> None:
         try:
             implementation.function(**{name: details[name] for name in implementation.argnames})
         except Exception as error:
-            console.say(f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}", style="yellow")
+            console.say(
+                f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}", style="yellow"
+            )
 
 
 @contextmanager

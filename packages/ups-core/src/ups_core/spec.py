@@ -97,7 +97,8 @@ class _PipelineEntry:
         component = find_component(ROLES[role], value[role], options, info, keyword=role)
         if not isinstance(component.config, StepConfig):
             raise PydanticCustomError(
-                "pipeline_entry", "'{name}' is no pipeline step: its options are no StepConfig",
+                "pipeline_entry",
+                "'{name}' is no pipeline step: its options are no StepConfig",
                 {"name": component.kind},
             )
         return StepSpec(role, component.entry, component.config)  # type: ignore[arg-type]

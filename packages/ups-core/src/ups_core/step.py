@@ -59,6 +59,10 @@ class TaskProvider(Protocol):
         """Generate what is missing, audit the splits; returns `{fingerprint, source, splits, ...}`."""
         ...
 
+    def open(self, data_root: Path) -> Any:
+        """The prepared data, for steps; the core itself never opens them."""
+        ...
+
 
 @dataclass(frozen=True)
 class Requirement:

@@ -54,11 +54,14 @@ def _cross_checks(spec: PipelineSpec, document: Document) -> typing.Iterator[Iss
     for index, step in enumerate(spec.pipeline):
         path: KeyPath = ("pipeline", index)
         if step.id in seen:
-            yield document.issue(path, f"the id '{step.id}' is taken by an earlier step; give this one an 'id'")
+            yield document.issue(
+                path, f"the id '{step.id}' is taken by an earlier step; give this one an 'id'"
+            )
         for number, needed in enumerate(step.config.needs):
             if needed not in seen:
                 yield document.issue(
-                    (*path, "needs", number), f"no earlier step has the id '{needed}'{_did_you_mean(needed, seen)}"
+                    (*path, "needs", number),
+                    f"no earlier step has the id '{needed}'{_did_you_mean(needed, seen)}",
                 )
         seen.append(step.id)
 

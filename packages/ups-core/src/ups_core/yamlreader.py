@@ -32,7 +32,8 @@ _FLOAT = re.compile(
     r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
 _SCALAR_TAGS = {
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
 }
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -82,7 +83,7 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def resolve_scalar(text: str) -> None | bool | int | float | str:
+def resolve_scalar(text: str) -> bool | int | float | str | None:
     """A plain scalar's value by the YAML 1.2 core schema."""
     if _NULL.match(text):
         return None
@@ -145,7 +146,8 @@ def _check_limits(text: str, name: str) -> None:
     """Refuse depth, size and alias expansion while reading events, before any tree exists."""
     depth = aliases = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        mark = event.start_mark
+        assert mark is not None  # parsing text, PyYAML marks every event
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -156,7 +158,17 @@ def _check_limits(text: str, name: str) -> None:
             (depth, MAX_DEPTH, "levels deep"), (count, MAX_EVENTS, "values"), (aliases, 100, "aliases"),
         ):  # fmt: skip
             if value > limit:
-                raise SpecError([Issue(name, line, column, "", f"a spec may have {limit} {what} at most")])
+                raise SpecError(
+                    [
+                        Issue(
+                            name,
+                            mark.line + 1,
+                            mark.column + 1,
+                            "",
+                            f"a spec may have {limit} {what} at most",
+                        )
+                    ]
+                )
 
 
 class _Builder:
@@ -179,6 +191,7 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             self._check_tag(node, path, "seq")
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
 from ups_core import Component, UPSError
 from ups_core.config import validate_options
 from ups_core.files import write_json
 from ups_core.registry import registry_in_use
 from ups_data.statistics import Statistics
 from ups_data.task import TaskInfo
-
 from ups_models.simulator import Simulator, build_simulator
 
 SCHEMA = 1
@@ -34,7 +34,9 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
     """
     directory.mkdir(parents=True, exist_ok=True)
     provider = component.entry.provider
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in simulator.network.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in simulator.network.state_dict().items()
+    }
     temporary = directory / ".weights.safetensors.tmp"
     save_file(weights, temporary, metadata={"format": "pt"})
     temporary.replace(directory / "weights.safetensors")
@@ -81,8 +83,8 @@ def load_bundle(directory: Path) -> Simulator:
     entry = registry.find("models", config["kind"])
     if entry is None:
         raise UPSError(
-            f"{directory} holds a '{config['kind']}' of {config['provider']} {config['version']}, which is not "
-            f"installed: pip install '{config['provider']}=={config['version']}'"
+            f"{directory} holds a '{config['kind']}' of {config['provider']} {config['version']}, which is "
+            f"not installed: pip install '{config['provider']}=={config['version']}'"
         )
     component = Component(entry, validate_options(entry.load_config(), config["options"], registry))
     tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}

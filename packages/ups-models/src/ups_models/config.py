@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+
 from ups_core import ModelConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -95,12 +96,12 @@ def _too_many_modes(name: str, shape: Sequence[int], modes: int) -> str | None:
     smallest = min(shape)
     if modes <= smallest // 2:
         return None
-    return f"{modes} modes need {2 * modes} cells; task '{name}' has {smallest} (at most {smallest // 2} modes)"
+    return (
+        f"{modes} modes need {2 * modes} cells; task '{name}' has {smallest} (at most {smallest // 2} modes)"
+    )
 
 
-def _must_divide(
-    option: str, size: int, tasks: Mapping[str, Mapping[str, Any]]
-) -> Sequence[tuple[str, str]]:
+def _must_divide(option: str, size: int, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
     return [
         (option, f"the grid {'x'.join(map(str, task['shape']))} of task '{name}' is not divisible by {size}")
         for name, task in tasks.items()

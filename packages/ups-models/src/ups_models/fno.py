@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from ups_data.task import TaskInfo
 
+from ups_data.task import TaskInfo
 from ups_models.config import FNOConfig
-from ups_models.layers.convolution import CONV
+from ups_models.layers.convolution import CONV, zero_conv
 from ups_models.layers.spectral import SpectralConv
 from ups_models.network import (
     Network,
@@ -42,12 +42,13 @@ class _TaskFNO(nn.Module):
     def __init__(self, config: FNOConfig, task: TaskInfo):
         super().__init__()
         conv, width, modes = CONV[task.dim], config.width, config.kept(task.dim)
-        self.lift = nn.Sequential(conv(lifted_channels(task), 2 * width, 1), nn.GELU(), conv(2 * width, width, 1))
+        self.lift = nn.Sequential(
+            conv(lifted_channels(task), 2 * width, 1), nn.GELU(), conv(2 * width, width, 1)
+        )
         self.spectral = nn.ModuleList(SpectralConv(task.dim, width, modes) for _ in range(config.layers))
         self.bypass = nn.ModuleList(conv(width, width, 1) for _ in range(config.layers))
-        self.head = nn.Sequential(conv(width, 2 * width, 1), nn.GELU(), conv(2 * width, out_channels(task), 1))
-        nn.init.zeros_(self.head[-1].weight)  # starts as persistence
-        nn.init.zeros_(self.head[-1].bias)
+        last = zero_conv(task.dim, 2 * width, out_channels(task))
+        self.head = nn.Sequential(conv(width, 2 * width, 1), nn.GELU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.lift(x)

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
 from ups_data.task import TaskInfo
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+
 from ups_core import Component, UPSError
 from ups_data.batch import FieldBatch
 from ups_data.statistics import Statistics
 from ups_data.task import TaskInfo
-
 from ups_models.network import Network, NetworkInput, module_key
 
 
@@ -21,6 +21,16 @@ class TaskNormaliser(nn.Module):
     Numbers live in float32 buffers so that they move with the simulator; they are saved in the bundle's
     JSON, not among the weights.
     """
+
+    state_mean: Tensor
+    state_std: Tensor
+    static_mean: Tensor
+    static_std: Tensor
+    target_mean: Tensor
+    target_std: Tensor
+    delta_std: Tensor
+    params_mid: Tensor
+    params_half: Tensor
 
     def __init__(self, task: TaskInfo, statistics: Statistics):
         super().__init__()
@@ -71,9 +81,7 @@ class Simulator(nn.Module):
     Statistics come from the train split only, per task and channel.
     """
 
-    def __init__(
-        self, network: Network, tasks: Mapping[str, TaskInfo], statistics: Mapping[str, Statistics]
-    ):
+    def __init__(self, network: Network, tasks: Mapping[str, TaskInfo], statistics: Mapping[str, Statistics]):
         super().__init__()
         self.network = network
         self.tasks = dict(tasks)
@@ -97,7 +105,7 @@ class Simulator(nn.Module):
     def step(self, batch: FieldBatch) -> Tensor:
         """The next frame, or a steady task's solution, `(B, C, *S)` in physical units."""
         normaliser = self.normaliser(batch.task)
-        output = self.network(normaliser.network_input(batch)).float()
+        output: Tensor = self.network(normaliser.network_input(batch)).float()
         if normaliser.task.kind == "steady" or not self.network.predicts_increment:
             return normaliser.target_mean + normaliser.target_std * output
         return batch.state[:, -1] + normaliser.delta_std * output

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from ups_data.task import TaskInfo
 
+from ups_data.task import TaskInfo
 from ups_models.config import MeanConfig, PersistenceConfig
 from ups_models.network import Network, NetworkInput, out_channels
 

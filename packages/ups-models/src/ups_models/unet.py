@@ -6,13 +6,14 @@ Ronneberger, Fischer, Brox 2015 for the shape; Liu et al. 2022 (A ConvNet for th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from ups_data.task import TaskInfo
 
+from ups_data.task import TaskInfo
 from ups_models.config import UNetConfig
-from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv
+from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv, zero_conv
 from ups_models.network import (
     Network,
     NetworkInput,
@@ -44,22 +45,18 @@ class _TaskUNet(nn.Module):
         widths = [config.width * 2**level for level in range(config.levels)]
 
         def blocks(width: int) -> nn.Sequential:
-            return nn.Sequential(*(ConvNeXtBlock(dim, width, periodic=periodic) for _ in range(config.blocks)))
+            return nn.Sequential(
+                *(ConvNeXtBlock(dim, width, periodic=periodic) for _ in range(config.blocks))
+            )
 
         self.lift = grid_conv(dim, lifted_channels(task), widths[0], 3, periodic=periodic)
         self.down_blocks = nn.ModuleList(blocks(width) for width in widths)
-        self.down = nn.ModuleList(
-            CONV[dim](fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
-        )
-        self.up = nn.ModuleList(
-            CONV[dim](fine + coarse, fine, 1) for fine, coarse in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(CONV[dim](fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
+        self.up = nn.ModuleList(CONV[dim](fine + coarse, fine, 1) for fine, coarse in pairwise(widths))
         self.up_blocks = nn.ModuleList(blocks(width) for width in widths[:-1])
-        self.head = CONV[dim](widths[0], out_channels(task), 1)
-        nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = zero_conv(dim, widths[0], out_channels(task))
         if dim == 2:
-            self.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.lift(channels_last(x))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+
 from ups_core import Component, Config, Registered, StepConfig, default_component
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
@@ -97,7 +98,7 @@ class OperatorConfig(StepConfig):
     """Steps that the model runs on its own output during training; the loss sees all of them."""
     losses: Annotated[list[Annotated[Component, Registered("losses")]], Field(min_length=1)] = Field(
         default=["nrmse"], validate_default=True
-    )  # type: ignore[assignment]
+    )
     """Losses on normalised fields, added up with their weights."""
     optimizer: Annotated[Component, Registered("optimizers")] = default_component("muon_hybrid")
     """Updates the weights."""
@@ -116,9 +117,7 @@ class OperatorConfig(StepConfig):
     select: Literal["best", "last"] = "best"
     """Which weights are saved: those with the best validation rollout, or the last."""
 
-    def check(
-        self, tasks: Mapping[str, Mapping[str, Any]], model: Component
-    ) -> Sequence[tuple[str, str]]:
+    def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
         """Unrolled windows must fit into the trajectories; the model must have weights."""
         problems = [
             ("unroll", f"{self.unroll} steps after {task['history']} given frames need "

@@ -9,12 +9,13 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
+
 from ups_core import Component, UPSError
 from ups_data.batch import FieldBatch
 from ups_eval.metrics import NRMSE
 from ups_models.network import module_key
 from ups_models.simulator import Simulator
-
 from ups_train.config import OperatorConfig
 from ups_train.randomness import derive_seed
 
@@ -48,7 +49,8 @@ class SimulatorModule(pl.LightningModule):
         self.losses = losses
         self.total_steps = total_steps
         self.seed = seed
-        self.validation = nn.ModuleDict({module_key(name): NRMSE() for name in simulator.tasks})
+        self.scores: dict[str, Metric] = {name: NRMSE() for name in simulator.tasks}
+        self.validation = nn.ModuleDict({module_key(name): score for name, score in self.scores.items()})
 
     def on_train_batch_start(self, batch: FieldBatch, batch_idx: int) -> None:
         """Seed this step's randomness from where it stands in the training."""
@@ -63,8 +65,8 @@ class SimulatorModule(pl.LightningModule):
         if not math.isfinite(loss.item()):
             raise NonFiniteLoss(
                 f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {batch_idx} (task "
-                f"'{batch.task}', trajectories {sorted(set(batch.index.tolist()))[:8]}); the weights are those "
-                "before this batch; lower optimizer.lr, or check the data with 'ups data inspect'"
+                f"'{batch.task}', trajectories {sorted(set(batch.index.tolist()))[:8]}); the weights are "
+                "those before this batch; lower optimizer.lr, or check the data with 'ups data inspect'"
             )
         size = len(batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size)
@@ -74,13 +76,13 @@ class SimulatorModule(pl.LightningModule):
     def validation_step(self, batch: FieldBatch, batch_idx: int) -> None:
         """Roll out a whole trajectory in physical units; given frames are not scored."""
         prediction = self.simulator.rollout(batch, batch.target.shape[1])
-        self.validation[module_key(batch.task)].update(prediction, batch.target)
+        self.scores[batch.task].update(prediction, batch.target)
 
     def on_validation_epoch_end(self) -> None:
         """Log every task's nRMSE and their mean, which model selection watches."""
         scores = {}
         for name in self.simulator.tasks:
-            metric = self.validation[module_key(name)]
+            metric = self.scores[name]
             score = metric.compute().float()
             scores[name] = torch.nan_to_num(score, nan=math.inf)
             metric.reset()

@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+
 from ups_core import StepContext
 from ups_core.spec import TrainerSpec
 from ups_data.batch import FieldBatch
@@ -20,7 +21,6 @@ from ups_data.loader import MultiTaskLoader
 from ups_data.sampler import MultiTaskBatchSampler
 from ups_models.bundle import save_bundle
 from ups_models.simulator import build_simulator
-
 from ups_train.callbacks import MetricsFile, MovingAverage, read_metrics
 from ups_train.config import OperatorConfig
 from ups_train.module import SimulatorModule, create_losses
@@ -79,7 +79,12 @@ class OperatorStage:
             simulator.network.compile()
         checkpoints = context.directory / "checkpoints"
         best = ModelCheckpoint(
-            checkpoints, filename="best", monitor=MONITOR, mode="min", save_last=True, enable_version_counter=False
+            checkpoints,
+            filename="best",
+            monitor=MONITOR,
+            mode="min",
+            save_last=True,
+            enable_version_counter=False,
         )
         trainer = self._trainer(context, best, batches)
         last = checkpoints / "last.ckpt"

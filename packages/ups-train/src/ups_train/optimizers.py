@@ -27,7 +27,8 @@ def adamw(config: AdamWConfig, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def _adamw(config: AdamWConfig, parameters: NamedParameters) -> torch.optim.AdamW:
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for _, weight in parameters:
         (decayed if weight.dim() > 1 else plain).append(weight)
     groups = [
@@ -45,7 +46,8 @@ def is_muon_matrix(name: str, weight: Tensor, exclude: Sequence[str]) -> bool:
 
 def muon_hybrid(config: MuonHybridConfig, module: nn.Module) -> torch.optim.Optimizer:
     """Muon for hidden matrices (see :func:`is_muon_matrix`), AdamW for everything else."""
-    matrices, others = [], []
+    matrices: list[tuple[str, nn.Parameter]] = []
+    others: list[tuple[str, nn.Parameter]] = []
     for name, weight in trainable(module):
         (matrices if is_muon_matrix(name, weight, config.exclude) else others).append((name, weight))
     parts: list[torch.optim.Optimizer] = []

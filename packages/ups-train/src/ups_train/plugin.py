@@ -18,7 +18,10 @@ def ups_register_losses(register: Register) -> None:
         summary="relative L2 error per sample, frame and channel",
     )  # fmt: skip
     register(
-        "mse", "ups_train.losses:MeanSquare", config="ups_train.config:LossConfig", summary="mean square error"
+        "mse",
+        "ups_train.losses:MeanSquare",
+        config="ups_train.config:LossConfig",
+        summary="mean square error",
     )
 
 

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger
-from ups_core import UPSError
 
+from ups_core import UPSError
 from ups_train.config import CSVConfig, WandbConfig
 
 

@@ -31,7 +31,9 @@ class PluginsCommand:
         rows: list[dict[str, Any]] = []
         for name, provider in loaded.providers.items():
             provides = [
-                f"{entry.kind}:{entry.name}" for entry in loaded.registry.entries() if entry.provider == provider
+                f"{entry.kind}:{entry.name}"
+                for entry in loaded.registry.entries()
+                if entry.provider == provider
             ]
             rows.append({"plugin": name, "distribution": provider.distribution, "version": provider.version,
                          "status": "loaded", "provides": provides, "error": None})  # fmt: skip
@@ -45,7 +47,10 @@ class PluginsCommand:
             return 0
         print_table(
             ("plugin", "version", "status", "provides"),
-            [(row["plugin"], row["version"], row["status"], row["error"] or _short(row["provides"])) for row in rows],
+            [
+                (row["plugin"], row["version"], row["status"], row["error"] or _short(row["provides"]))
+                for row in rows
+            ],
         )
         return 0
 

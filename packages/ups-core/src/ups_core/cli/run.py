@@ -39,21 +39,32 @@ class RunCommand:
         parser.epilog = EXAMPLES
         parser.add_argument("spec", type=Path, metavar="SPEC", help="the YAML file that says what to do")
         parser.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            dest="overrides",
             help="override one value, e.g. model.width=64 or pipeline.operator.epochs=5; repeatable",
         )
         parser.add_argument(
-            "--runs-dir", type=Path, default=Path("runs"), metavar="DIR",
+            "--runs-dir",
+            type=Path,
+            default=Path("runs"),
+            metavar="DIR",
             help="where run directories live (default: %(default)s)",
         )
         parser.add_argument(
-            "--data-root", type=Path, metavar="DIR",
+            "--data-root",
+            type=Path,
+            metavar="DIR",
             help="where data files are and generated ones go (default: $UPS_DATA_ROOT, else ./data)",
         )
         parser.add_argument("--plan", action="store_true", help="print what would be done, do nothing")
         parser.add_argument("--only", metavar="STEP", help="run this step alone, done or not")
         parser.add_argument("--from", metavar="STEP", dest="start", help="run this step and all after it")
-        parser.add_argument("--fresh", action="store_true", help="start a new run directory beside earlier ones")
+        parser.add_argument(
+            "--fresh", action="store_true", help="start a new run directory beside earlier ones"
+        )
         parser.add_argument("--json", action="store_true", help="print the record (or the plan) as JSON")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:

@@ -44,9 +44,7 @@ class GridMixer(nn.Module):
 
     def __init__(self, dims: Sequence[int], width: int, modes: int):
         super().__init__()
-        self.local = nn.ModuleDict(
-            {str(dim): CONV[dim](width, width, KERNEL, groups=width) for dim in dims}
-        )
+        self.local = nn.ModuleDict({str(dim): CONV[dim](width, width, KERNEL, groups=width) for dim in dims})
         self.waves = nn.ModuleDict({str(dim): DepthwiseSpectral(dim, width, modes) for dim in dims})
         self.out = nn.Linear(2 * width, width)
 
@@ -80,7 +78,8 @@ class Block(nn.Module):
         parts = self.modulation(condition).reshape(len(x), *([1] * (x.dim() - 2)), 9, -1).unbind(dim=-2)
         x = x + parts[2] * self.attention(self._modulate(x, parts[0], parts[1]))
         x = x + parts[5] * self.mixer(self._modulate(x, parts[3], parts[4]), periodic)
-        return x + parts[8] * self.mlp(self._modulate(x, parts[6], parts[7]))
+        x = x + parts[8] * self.mlp(self._modulate(x, parts[6], parts[7]))
+        return x
 
     def _modulate(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         normed: Tensor = self.norm(x)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from ups_data.task import TaskInfo
 
-from ups_models.layers.convolution import CONV, grid_conv
+from ups_data.task import TaskInfo
+from ups_models.layers.convolution import grid_conv, zero_conv
 from ups_models.network import in_channels, module_key, out_channels, per_task
 
 
@@ -33,7 +33,9 @@ class Codec(nn.Module):
         self.local = local
         self.lift = per_task(
             tasks,
-            lambda task: grid_conv(task.dim, in_channels(task), local, 3, periodic=task.boundary == "periodic"),
+            lambda task: grid_conv(
+                task.dim, in_channels(task), local, 3, periodic=task.boundary == "periodic"
+            ),
         )
         dims = sorted({task.dim for task in tasks.values()})
         self.embed = nn.ModuleDict({str(dim): nn.Linear(local * patch**dim, width) for dim in dims})
@@ -42,10 +44,7 @@ class Codec(nn.Module):
             tasks,
             lambda task: grid_conv(task.dim, 2 * local, local, 3, periodic=task.boundary == "periodic"),
         )
-        self.head = per_task(tasks, lambda task: CONV[task.dim](local, out_channels(task), 1))
-        for head in self.head.values():
-            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+        self.head = per_task(tasks, lambda task: zero_conv(task.dim, local, out_channels(task)))
 
     def encode(self, task: str, fields: Tensor) -> tuple[Tensor, Tensor]:
         """`(B, Cin, *S)` to tokens `(B, *G, D)` and local features `(B, F, *S)`."""

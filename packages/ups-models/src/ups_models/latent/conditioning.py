@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from ups_data.task import TaskInfo
 
+from ups_data.task import TaskInfo
 from ups_models.network import NetworkInput, condition_size, module_key, per_task
 
 FREQUENCIES = 5
@@ -16,7 +16,7 @@ AXES = 3
 
 
 class Conditioner(nn.Module):
-    """One vector `(B, D)` per sample: a task's own projection (its bias is the task embedding), then an MLP."""
+    """One vector `(B, D)` per sample: a task's own projection, its bias being the task embedding; an MLP."""
 
     def __init__(self, tasks: Mapping[str, TaskInfo], width: int):
         super().__init__()

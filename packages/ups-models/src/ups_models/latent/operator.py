@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor
-from ups_data.task import TaskInfo
 
+from ups_data.task import TaskInfo
 from ups_models.config import LatentOperatorConfig
 from ups_models.latent.codec import Codec
 from ups_models.latent.conditioning import Conditioner, Position

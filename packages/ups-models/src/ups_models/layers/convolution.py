@@ -18,6 +18,14 @@ def grid_conv(
     )  # fmt: skip
 
 
+def zero_conv(dim: int, channels_in: int, channels_out: int) -> nn.Module:
+    """A last projection, per cell, that starts at zero: a network that ends in it starts as persistence."""
+    conv = CONV[dim](channels_in, channels_out, 1)
+    for weight in conv.parameters():
+        nn.init.zeros_(weight)
+    return conv
+
+
 def channels_last(x: Tensor) -> Tensor:
     """The memory layout that 2-D convolutions are fastest in (1.6 times on CPUs); others unchanged."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
@@ -39,4 +47,5 @@ class ConvNeXtBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, *S)` to the same shape."""
         hidden = self.norm(self.spatial(x).movedim(1, -1))
-        return x + self.contract(nn.functional.gelu(self.expand(hidden))).movedim(-1, 1)
+        update: Tensor = self.contract(nn.functional.gelu(self.expand(hidden)))
+        return x + update.movedim(-1, 1)

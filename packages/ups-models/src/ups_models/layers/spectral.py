@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 def _low_blocks(shape: Sequence[int], modes: Sequence[int]) -> Iterator[tuple[slice, ...]]:
-    """Blocks of an rfftn spectrum `(B, C, *S)` that hold the low modes: both signs of all axes but the last."""
+    """Blocks of an rfftn spectrum `(B, C, *S)` with the low modes: both signs of all axes but the last."""
     signed = [(slice(0, m), slice(n - m, n)) for n, m in zip(shape[:-1], modes[:-1], strict=True)]
     for block in itertools.product(*signed):
         yield (slice(None), slice(None), *block, slice(0, modes[-1]))
@@ -40,11 +40,13 @@ class _SpectralLayer(nn.Module):
             shape = list(x.shape[2:])
             kept = [min(self.modes, cells // 2) for cells in shape]
             spectrum = torch.fft.rfftn(x.float(), dim=axes, norm="ortho")
-            weight = torch.view_as_complex(self.weight)[..., *(slice(0, modes) for modes in kept)]
+            cut = (..., *(slice(0, modes) for modes in kept))
+            weight = torch.view_as_complex(self.weight)[cut]
             out = torch.zeros_like(spectrum)
             for block, block_weight in zip(_low_blocks(shape, kept), weight, strict=True):
                 out[block] = self.mix(spectrum[block], block_weight)
-            return torch.fft.irfftn(out, s=shape, dim=axes, norm="ortho")
+            result: Tensor = torch.fft.irfftn(out, s=shape, dim=axes, norm="ortho")
+        return result
 
 
 class SpectralConv(_SpectralLayer):
