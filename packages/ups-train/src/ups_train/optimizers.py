@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_train.config import AdamWConfig, MuonHybridConfig
+from ups_train.muon import Float32Muon
 
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
@@ -52,8 +53,10 @@ def muon_hybrid(config: MuonHybridConfig, module: nn.Module) -> torch.optim.Opti
         (matrices if is_muon_matrix(name, weight, config.exclude) else others).append((name, weight))
     parts: list[torch.optim.Optimizer] = []
     if matrices:
+        # A CPU's bfloat16 products may be emulated: see ups_train.muon.
+        muon = Float32Muon if matrices[0][1].device.type == "cpu" else torch.optim.Muon
         parts.append(
-            torch.optim.Muon(
+            muon(
                 [weight for _, weight in matrices],
                 lr=config.lr,
                 weight_decay=config.weight_decay,
