@@ -43,7 +43,8 @@ class TaskNormaliser(nn.Module):
         low = torch.tensor([parameter.low for parameter in task.parameters])
         high = torch.tensor([parameter.high for parameter in task.parameters])
         self.register_buffer("params_mid", (high + low) / 2, persistent=False)
-        self.register_buffer("params_half", ((high - low) / 2).clamp(min=1e-12), persistent=False)
+        half = (high - low) / 2
+        self.register_buffer("params_half", torch.where(half > 0, half, 1.0), persistent=False)
 
     def _constant(self, name: str, values: tuple[float, ...]) -> None:
         shaped = torch.tensor(values, dtype=torch.float32).reshape(-1, *([1] * self.task.dim))

@@ -32,31 +32,54 @@ class MovingAverage(WeightAveraging):
 
 
 class MetricsFile(Callback):
-    """Appends one line of JSON per validation to `metrics.jsonl`; on resume drops lines of the lost steps."""
+    """One line per validation: to `metrics.jsonl`, to the trackers, and to people where no progress bar is.
+
+    A line holds the validation metrics and the mean training loss, per task, since the line before. On resume
+    lines of steps that are trained again are dropped.
+    """
 
     def __init__(self, path: Path, console: Console):
         self.path = path
         self.console = console
         self.begun = time.monotonic()
+        self.losses: dict[str, list[float]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget lines that an interrupted attempt wrote after its last checkpoint."""
         kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
         write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember the loss."""
+        self.losses.setdefault(batch.task, []).append(float(outputs["loss"]))
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the line, and say it where no progress bar does."""
+        """Write the line."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         metrics: dict[str, Any] = {"step": trainer.global_step, "epoch": trainer.current_epoch}
         for name, value in trainer.callback_metrics.items():
             metrics[name] = value.item() if torch.isfinite(value) else None
+        metrics |= self._train_losses()
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["seconds"] = round(time.monotonic() - self.begun, 3)
+        for tracker in trainer.loggers:
+            tracker.log_metrics(
+                {key: value for key, value in metrics.items() if value is not None}, metrics["step"]
+            )
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
         if not self.console.interactive:
             self.console.say(self._line(metrics, trainer))
+
+    def _train_losses(self) -> dict[str, float]:
+        """Mean loss since the last line, of every task and of all batches."""
+        means = {f"train/{task}/loss": sum(values) / len(values) for task, values in self.losses.items()}
+        every = [value for values in self.losses.values() for value in values]
+        self.losses.clear()
+        return means | ({"train/loss": sum(every) / len(every)} if every else {})
 
     def _line(self, metrics: dict[str, Any], trainer: pl.Trainer) -> str:
         tasks = [
@@ -64,7 +87,7 @@ class MetricsFile(Callback):
             for name, value in metrics.items() if name.startswith("val/") and name.count("/") == 2
         ]  # fmt: skip
         return (
-            f"  epoch {metrics['epoch'] + 1}/{trainer.max_epochs}  step {metrics['step']}  "
+            f"  step {metrics['step']}/{trainer.estimated_stepping_batches}  "
             f"val nrmse {_number(metrics['val/nrmse'])} ({', '.join(tasks)})  {metrics['seconds']:.0f} s"
         )
 

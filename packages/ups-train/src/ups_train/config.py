@@ -90,6 +90,8 @@ class OperatorConfig(StepConfig):
     """The network; default: the spec's `model`."""
     epochs: Positive = 20
     """Passes over the training windows."""
+    max_steps: Positive | None = None
+    """Optimizer steps after which training ends even within an epoch; the schedule ends there too."""
     batch_size: Positive = 32
     """Windows per batch; a batch has one task."""
     accumulate: Positive = 1

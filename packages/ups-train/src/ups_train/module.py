@@ -68,9 +68,6 @@ class SimulatorModule(pl.LightningModule):
                 f"'{batch.task}', trajectories {sorted(set(batch.index.tolist()))[:8]}); the weights are "
                 "those before this batch; lower optimizer.lr, or check the data with 'ups data inspect'"
             )
-        size = len(batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size)
-        self.log(f"train/{batch.task}/loss", loss, on_step=False, on_epoch=True, batch_size=size)
         return loss
 
     def validation_step(self, batch: FieldBatch, batch_idx: int) -> None:
@@ -86,8 +83,8 @@ class SimulatorModule(pl.LightningModule):
             score = metric.compute().float()
             scores[name] = torch.nan_to_num(score, nan=math.inf)
             metric.reset()
-        self.log_dict({f"val/{name}/nrmse": score for name, score in scores.items()}, sync_dist=False)
-        self.log("val/nrmse", torch.stack(list(scores.values())).mean(), prog_bar=True, sync_dist=False)
+        self.log_dict({f"val/{name}/nrmse": score for name, score in scores.items()}, logger=False)
+        self.log("val/nrmse", torch.stack(list(scores.values())).mean(), prog_bar=True, logger=False)
 
     def configure_optimizers(self) -> Any:
         """The spec's optimizer and schedule, stepped per optimizer step."""

@@ -65,14 +65,17 @@ class OperatorStage:
             {name: opened.info for name, opened in data.items()},
             {name: opened.statistics for name, opened in data.items()},
         )
-        context.console.say(f"  {component.kind}: {simulator.parameter_count():,} parameters")
         loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
         batches = len(loader)
+        context.console.say(
+            f"  {component.kind}: {simulator.parameter_count():,} parameters, "
+            f"{self._total_steps(batches):,} steps"
+        )
         module = SimulatorModule(
             simulator,
             config,
             create_losses(config.losses),
-            total_steps=math.ceil(batches / config.accumulate) * config.epochs,
+            total_steps=self._total_steps(batches),
             seed=spec.seed,
         )
         if spec.trainer.compile:
@@ -92,7 +95,14 @@ class OperatorStage:
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
             config.batch_size,
         )
-        trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+        try:
+            trainer.fit(
+                module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=True
+            )
+        except SystemExit as stop:  # how Lightning passes on Ctrl+C
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         chosen = Path(best.best_model_path) if config.select == "best" else last
         state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
@@ -101,6 +111,11 @@ class OperatorStage:
         line = min(lines, key=_score) if config.select == "best" else lines[-1]
         scores = {name: _score(line, name) for name in line if name.startswith("val/")}
         return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
+
+    def _total_steps(self, batches: int) -> int:
+        """Optimizer steps of the whole training."""
+        steps = math.ceil(batches / self.config.accumulate) * self.config.epochs
+        return min(steps, self.config.max_steps or steps)
 
     def _train_loader(self, data: Mapping[str, TaskData], temperature: float, seed: int) -> MultiTaskLoader:
         windows = {name: opened.windows("train", horizon=self.config.unroll) for name, opened in data.items()}
@@ -132,6 +147,7 @@ class OperatorStage:
             strategy=trainer.strategy.create(devices=trainer.devices),
             precision=precision(trainer),
             max_epochs=config.epochs,
+            max_steps=config.max_steps or -1,
             accumulate_grad_batches=config.accumulate,
             gradient_clip_val=config.clip,
             val_check_interval=every,

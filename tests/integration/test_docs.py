@@ -1,0 +1,63 @@
+"""Documents: commands run, Python runs, links lead somewhere, quoted YAML validates."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import ROOT, blocks, commands, documents
+
+IDS = [str(path.relative_to(ROOT)) for path in documents()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory that looks like the repository's root."""
+    for name in ("specs", "packages", "examples", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def run(command: str | list[str], folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        command, shell=isinstance(command, str), cwd=folder, env=os.environ | {"PATH": path}, timeout=240,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.mark.parametrize("document", documents(), ids=IDS)
+def test_commands_run(document: Path, folder: Path) -> None:
+    for command in commands(document):
+        run(command, folder)
+
+
+@pytest.mark.parametrize("document", documents(), ids=IDS)
+def test_python_runs(document: Path, folder: Path) -> None:
+    for number, block in enumerate(blocks(document, "python")):
+        if "…" in block:
+            compile(block, str(document), "exec")  # names a run that only its reader has
+            continue
+        script = folder / f"block{number}.py"
+        script.write_text(block)
+        run([sys.executable, str(script)], folder)
+
+
+@pytest.mark.parametrize("document", documents(), ids=IDS)
+def test_yaml_blocks_are_valid_specs(document: Path, folder: Path) -> None:
+    for number, block in enumerate(blocks(document, "yaml")):
+        spec = folder / f"block{number}.yaml"
+        spec.write_text(block)
+        run(["ups", "validate", str(spec)], folder)
+
+
+@pytest.mark.parametrize("document", documents(), ids=IDS)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"

@@ -1,0 +1,15 @@
+"""Fixtures of the model tests."""
+
+from __future__ import annotations
+
+import pytest
+from toy_tasks import evolution, steady
+from ups_data.task import TaskInfo
+
+
+@pytest.fixture(params=["1d", "2d", "3d", "steady"])
+def task(request: pytest.FixtureRequest) -> TaskInfo:
+    return {
+        "1d": evolution(), "2d": evolution(dim=2, size=16, history=1), "3d": evolution(dim=3, size=8, history=1),
+        "steady": steady(),
+    }[request.param]  # fmt: skip

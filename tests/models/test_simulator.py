@@ -1,0 +1,137 @@
+"""Simulators: persistence at the start, autoregression, normalisation, sensitivity to conditions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from toy_models import SMALL, component, perturbed, simulator
+from toy_tasks import batch_of, evolution, statistics, steady
+from ups_core import Component, UPSError
+from ups_data.task import TaskInfo
+from ups_models.simulator import Simulator, build_simulator
+
+
+@pytest.mark.parametrize(
+    "task", [evolution(), evolution(dim=2, size=16), evolution(dim=3, size=8, history=1)]
+)
+@pytest.mark.parametrize("kind", ["latent_operator", "fno", "unet", "persistence"])
+def test_starts_as_persistence(kind: str, task: TaskInfo) -> None:
+    batch = batch_of(task)
+    rollout = simulator(kind, task).rollout(batch, 3)
+    assert rollout.shape == (3, 3, 2, *task.shape)
+    assert torch.equal(rollout, batch.state[:, -1:].expand_as(rollout))
+
+
+@pytest.mark.parametrize("kind", ["latent_operator", "fno", "unet", "mean"])
+def test_steady_task_starts_as_the_train_mean(kind: str) -> None:
+    task = steady()
+    batch = batch_of(task)
+    assert torch.equal(simulator(kind, task).rollout(batch, 1), torch.full_like(batch.target, 5.0))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_rollout_is_repeated_steps_on_its_own_output(kind: str, task: TaskInfo) -> None:
+    sim = perturbed(simulator(kind, task)).eval()
+    batch = batch_of(task)
+    with torch.no_grad():
+        first = sim.step(batch)
+        assert first.shape == batch.target[:, 0].shape
+        if task.kind == "steady":
+            return
+        later = replace(batch, state=torch.cat([batch.state[:, 1:], first[:, None]], dim=1))
+        rollout = sim.rollout(batch, 2)
+        assert torch.equal(rollout[:, 0], first)
+        assert torch.equal(rollout[:, 1], sim.step(later))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_every_parameter_gets_a_gradient(kind: str, task: TaskInfo) -> None:
+    sim = perturbed(simulator(kind, task))
+    batch = batch_of(task)
+    sim.rollout(batch, 1).square().mean().backward()
+    without = [
+        name for name, weight in sim.named_parameters() if weight.grad is None or not weight.grad.any()
+    ]
+    unused = {"network.position.embed.weight"} if task.boundary == "periodic" else set()
+    assert set(without) <= unused
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("what", ["params", "dt", "params_mask"])
+def test_conditions_reach_the_output(kind: str, what: str) -> None:
+    task = evolution()
+    sim = perturbed(simulator(kind, task)).eval()
+    batch = batch_of(task)
+    changed = {"params": batch.params + 0.5, "dt": 2 * batch.dt, "params_mask": ~batch.params_mask}[what]
+    with torch.no_grad():
+        assert not torch.allclose(sim.step(batch), sim.step(replace(batch, **{what: changed})))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_units_do_not_matter(kind: str) -> None:
+    """Scaling the data and its statistics scales the prediction: a network sees normalised fields only."""
+    task = evolution()
+    plain = perturbed(simulator(kind, task)).eval()
+    stats = statistics(task)
+    scaled_stats = replace(
+        stats,
+        state=replace(stats.state, mean=tuple(1000 * m for m in stats.state.mean), std=tuple(1000 * s for s in stats.state.std)),
+        target=replace(stats.target, mean=tuple(1000 * m for m in stats.target.mean), std=tuple(1000 * s for s in stats.target.std)),
+        delta=tuple(1000 * d for d in stats.delta),
+    )  # fmt: skip
+    scaled = Simulator(plain.network, {task.name: task}, {task.name: scaled_stats}).eval()
+    batch = batch_of(task)
+    with torch.no_grad():
+        expected = 1000 * plain.step(batch)
+        found = scaled.step(replace(batch, state=1000 * batch.state))
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("trunk", ["pdet_stack", "pdet_unet"])
+def test_latent_operator_shares_its_trunk_between_tasks(trunk: str) -> None:
+    one, two = evolution(), steady()
+    alone = simulator("latent_operator", one, trunk=trunk)
+    both = simulator("latent_operator", one, two, trunk=trunk)
+    separate = alone.parameter_count() + simulator("latent_operator", two, trunk=trunk).parameter_count()
+    assert both.parameter_count() < 0.75 * separate
+    for item in (one, two):
+        batch = batch_of(item)
+        assert both.rollout(batch, 1).shape == batch.target[:, :1].shape
+
+
+@pytest.mark.parametrize("trunk", ["pdet_stack", "pdet_unet"])
+def test_latent_operator_commutes_with_periodic_shifts(trunk: str) -> None:
+    task = evolution()
+    sim = perturbed(simulator("latent_operator", task, trunk=trunk)).eval()
+    batch = batch_of(task)
+    shift = 8  # whole tokens of the coarsest level
+    with torch.no_grad():
+        expected = sim.step(batch).roll(shift, dims=-1)
+        found = sim.step(replace(batch, state=batch.state.roll(shift, dims=-1)))
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_persistence_does_not_support_steady_tasks() -> None:
+    one, two = evolution(), steady()
+    sim = simulator("persistence", one, two)
+    assert sim.supports(one)
+    assert not sim.supports(two)
+    assert not sim.supports(evolution("other"))
+    with pytest.raises(UPSError, match="knows no task 'other'; tasks: wave, flow"):
+        sim.step(batch_of(evolution("other")))
+
+
+def test_mean_of_an_evolution_is_the_train_mean() -> None:
+    task = evolution()
+    rollout = simulator("mean", task).rollout(batch_of(task), 2)
+    assert torch.equal(rollout[:, :, 0], torch.full_like(rollout[:, :, 0], 1.0))
+    assert torch.equal(rollout[:, :, 1], torch.full_like(rollout[:, :, 1], -1.0))
+
+
+def test_a_factory_that_makes_no_network_is_named() -> None:
+    chosen = component("fno")
+    broken = Component(replace(chosen.entry, factory=lambda config, tasks: "no module"), chosen.config)
+    with pytest.raises(UPSError, match="model 'fno' made a str"):
+        build_simulator(broken, {}, {})

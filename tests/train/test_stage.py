@@ -1,0 +1,220 @@
+"""The operator stage on real data: it learns, resumes exactly, refuses a loss that is not finite."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from ups_core import StepContext, UPSError
+from ups_core.config import validate_options
+from ups_core.console import Console
+from ups_core.registry import registry_in_use
+from ups_core.spec import PipelineSpec
+from ups_models.bundle import load_bundle
+from ups_train.callbacks import read_metrics
+from ups_train.config import OperatorConfig
+from ups_train.module import NonFiniteLoss, SimulatorModule
+from ups_train.operator_stage import OperatorStage
+
+MODEL = {"kind": "latent_operator", "width": 16, "depth": 1, "heads": 2, "modes": 4, "local_width": 8}
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def context(data_root: Path, directory: Path, **stage: Any) -> tuple[OperatorStage, StepContext]:
+    spec = {
+        "version": 1, "name": "t", "seed": 1, "model": MODEL, "sampling": {"temperature": 0.0},
+        "tasks": {
+            "advection1d": {"kind": "advection1d", "trajectories": 20, "resolution": 32, "frames": 6, "time_stride": 10},
+            "darcy2d": {"kind": "darcy2d", "trajectories": 20, "resolution": 16},
+        },
+        "trainer": {"accelerator": "cpu", "threads": 1},
+        "trackers": [{"kind": "csv"}],
+        "pipeline": [{"stage": "operator", "epochs": 2, "batch_size": 8, **stage}],
+    }  # fmt: skip
+    loaded = validate_options(PipelineSpec, spec, registry_in_use())
+    assert isinstance(loaded, PipelineSpec)
+    tasks = {name: component.create(name=name) for name, component in loaded.tasks.items()}
+    for task in tasks.values():
+        task.prepare_data(data_root, Console(quiet=True))
+    directory.mkdir(parents=True, exist_ok=True)
+    config = loaded.pipeline[0].config
+    assert isinstance(config, OperatorConfig)
+    return OperatorStage(config), StepContext(
+        spec=loaded, step_id="operator", directory=directory, inputs={}, models={}, run_directory=directory,
+        data_root=data_root, tasks=tasks, console=Console(quiet=True), fingerprint="f",
+    )  # fmt: skip
+
+
+def run(data_root: Path, directory: Path, **stage: Any) -> Mapping[str, float]:
+    step, given = context(data_root, directory, **stage)
+    return step.run(given)
+
+
+def weights(directory: Path) -> bytes:
+    return (directory / "model" / "weights.safetensors").read_bytes()
+
+
+def test_learns_and_leaves_everything(data_root: Path, tmp_path: Path) -> None:
+    metrics = run(data_root, tmp_path, epochs=8, optimizer={"kind": "muon_hybrid", "lr": 5e-3})
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert lines[-1]["train/loss"] < 0.7 * lines[0]["train/loss"]
+    assert {"val/nrmse", "val/advection1d/nrmse", "val/darcy2d/nrmse", "train/darcy2d/loss", "lr"} <= set(
+        lines[0]
+    )
+    assert metrics["val/nrmse"] == min(line["val/nrmse"] for line in lines)
+    assert (tmp_path / "metrics.csv").stat().st_size > 100
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert load_bundle(tmp_path / "model").parameter_count() == metrics["parameters"]
+
+
+def test_the_same_twice_gives_the_same_bits(data_root: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(data_root, tmp_path / name)
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    step, given = context(data_root, tmp_path / "three")
+    other_seed = validate_options(
+        PipelineSpec, given.spec.model_dump(mode="json") | {"seed": 2}, registry_in_use()
+    )
+    step.run(replace(given, spec=other_seed))  # type: ignore[arg-type]
+    assert weights(tmp_path / "three") != weights(tmp_path / "one")
+
+
+class Stop(Callback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("validate_every", [None, 3])
+def test_interrupted_training_continues_to_the_same_bits(
+    validate_every: int | None, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"epochs": 3, "validate_every": validate_every, "ema": 0.9}
+    run(data_root, tmp_path / "whole", **options)
+    total = max(line["step"] for line in read_metrics(tmp_path / "whole" / "metrics.jsonl"))
+    build = OperatorStage._trainer
+
+    def stopping(self: OperatorStage, *arguments: Any) -> Trainer:
+        trainer = build(self, *arguments)
+        trainer.callbacks.append(Stop(total * 2 // 3 + 1))
+        return trainer
+
+    monkeypatch.setattr(OperatorStage, "_trainer", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(data_root, tmp_path / "parts", **options)
+    assert not (tmp_path / "parts" / "model").exists()
+    monkeypatch.setattr(OperatorStage, "_trainer", build)
+    run(data_root, tmp_path / "parts", **options)
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+    steps = [line["step"] for line in read_metrics(tmp_path / "parts" / "metrics.jsonl")]
+    assert steps == [line["step"] for line in read_metrics(tmp_path / "whole" / "metrics.jsonl")]
+
+
+def test_non_finite_loss_stops_before_the_update(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    original = SimulatorModule.training_step
+
+    def poisoned(self: SimulatorModule, batch: Any, batch_idx: int) -> torch.Tensor:
+        seen.append({name: weight.clone() for name, weight in self.simulator.network.state_dict().items()})
+        if len(seen) == 3:
+            batch.target[0] = float("nan")
+            self.after = self.simulator.network.state_dict()
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(SimulatorModule, "training_step", poisoned)
+    modules: list[SimulatorModule] = []
+    init = SimulatorModule.__init__
+    monkeypatch.setattr(
+        SimulatorModule, "__init__", lambda self, *a, **k: (init(self, *a, **k), modules.append(self))[0]
+    )
+    with pytest.raises(
+        NonFiniteLoss, match=r"the loss is nan at epoch 0, batch 2 \(task '\w+', trajectories \["
+    ):
+        run(data_root, tmp_path)
+    after = modules[0].simulator.network.state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in seen[-1].items())
+    assert all(torch.isfinite(weight).all() for weight in after.values())
+
+
+def test_accumulated_batches_update_once(data_root: Path, tmp_path: Path) -> None:
+    run(data_root, tmp_path / "one", epochs=1)
+    run(data_root, tmp_path / "two", epochs=1, accumulate=2)
+    one, two = (read_metrics(tmp_path / name / "metrics.jsonl")[-1]["step"] for name in ("one", "two"))
+    assert two == -(-one // 2)
+
+
+def test_max_steps_and_patience_end_training(data_root: Path, tmp_path: Path) -> None:
+    run(data_root, tmp_path / "steps", max_steps=4, validate_every=2)
+    assert [line["step"] for line in read_metrics(tmp_path / "steps" / "metrics.jsonl")] == [2, 4]
+    run(
+        data_root,
+        tmp_path / "patience",
+        epochs=50,
+        patience=1,
+        optimizer={"kind": "adamw", "lr": 1e-9},
+        ema=None,
+    )
+    assert len(read_metrics(tmp_path / "patience" / "metrics.jsonl")) < 50
+
+
+def test_unrolled_training_and_other_losses(data_root: Path, tmp_path: Path) -> None:
+    metrics = run(
+        data_root, tmp_path, unroll=3, losses=[{"kind": "nrmse"}, {"kind": "mse", "weight": 0.1}], epochs=1
+    )
+    assert metrics["val/advection1d/nrmse"] < 2.0
+
+
+def test_options_that_do_not_fit_the_data() -> None:
+    config = OperatorConfig(unroll=6)
+    registry = registry_in_use()
+    model = type("C", (), {"kind": "fno", "config": registry.get("models", "fno").load_config()()})()
+    tasks = {
+        "a": {"kind": "evolution", "history": 1, "frames": 6},
+        "d": {"kind": "steady", "history": 0, "frames": 1},
+    }
+    assert config.check(tasks, model) == [
+        ("unroll", "6 steps after 1 given frames need 7 frames; task 'a' has 6")
+    ]
+    mean = type("C", (), {"kind": "mean", "config": registry.get("models", "mean").load_config()()})()
+    assert OperatorConfig().check(tasks, mean) == [("model", "'mean' has nothing to train")]
+
+
+def test_missing_wandb_is_named() -> None:
+    script = (
+        "import sys; sys.modules['wandb'] = None\n"
+        "from pathlib import Path\n"
+        "from ups_train.config import WandbConfig\n"
+        "from ups_train.trackers import wandb\n"
+        "wandb(WandbConfig(), Path('.'), 'x')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert "the tracker 'wandb' needs wandb: pip install 'ups-train[wandb]'" in result.stderr
+
+
+def test_metrics_file_ignores_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "val')
+    assert read_metrics(path) == [{"step": 1}]
+    with pytest.raises(UPSError):
+        load_bundle(tmp_path)
