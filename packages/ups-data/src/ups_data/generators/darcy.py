@@ -1,0 +1,127 @@
+"""Steady Darcy flow -∇·(a∇u) = f on PDEBench's two-material media, solved by sparse factorisation.
+
+The discretisation is PDEBench's: cell-centred 5-point finite volumes, arithmetic mean of a on faces, and
+u = 0 at the centres of the ghost cells, half a cell outside the square. Unlike PDEBench's files, which hold
+a transient state, u is the steady solution to machine precision.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from ups_data.family import Request
+
+GAUSSIANS = 5
+BATCH = 200
+LOW, HIGH = np.float32(0.1), np.float32(1.0)
+MINORITY = 0.01
+
+
+def solve_darcy(
+    coefficient: NDArray[np.floating], source: float | NDArray[np.floating], spacing: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Solve -∇·(a∇u) = f with u = 0 one spacing outside the outermost points.
+
+    Args:
+        coefficient: a > 0 at the points, `(nx, ny)`.
+        source: f at the points, or a constant.
+        spacing: distance of neighbouring points along x and y; infinity uncouples that axis.
+
+    Returns:
+        u, `(nx, ny)`.
+    """
+    shape = coefficient.shape
+    load = np.broadcast_to(np.asarray(source, dtype=np.float64), shape).ravel()
+    # SuperLU at its fastest for these matrices: minimum degree on the symmetric pattern, no pivoting.
+    factors = splu(
+        darcy_matrix(coefficient, spacing), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, panel_size=8,
+        options={"SymmetricMode": True},
+    )  # fmt: skip
+    solution: NDArray[np.float64] = factors.solve(load).reshape(shape)
+    return solution
+
+
+def darcy_matrix(coefficient: NDArray[np.floating], spacing: tuple[float, float]) -> sparse.csc_array:
+    """The symmetric positive definite matrix of -∇·(a∇·), points in row-major order."""
+    rows, columns = coefficient.shape
+    padded = np.pad(np.asarray(coefficient, dtype=np.float64), 1, mode="edge")
+    x_faces = 0.5 * (padded[1:, 1:-1] + padded[:-1, 1:-1]) / spacing[0] ** 2
+    y_faces = 0.5 * (padded[1:-1, 1:] + padded[1:-1, :-1]) / spacing[1] ** 2
+    diagonal = x_faces[1:] + x_faces[:-1] + y_faces[:, 1:] + y_faces[:, :-1]
+    to_next_row = -x_faces[1:-1].ravel()
+    to_next_column = np.zeros((rows, columns))
+    to_next_column[:, :-1] = -y_faces[:, 1:-1]
+    neighbour = to_next_column.ravel()[:-1]
+    return sparse.diags_array(
+        [diagonal.ravel(), to_next_row, to_next_row, neighbour, neighbour],
+        offsets=[0, columns, -columns, 1, -1],
+        format="csc",
+    )
+
+
+def media(seed: int, start: int, stop: int, points: int = 128) -> NDArray[np.float32]:
+    """Coefficient fields start..stop-1 of PDEBench's family, `(n, points, points)`, values 0.1 and 1.
+
+    A sum of five radial Gaussians exp(-r²/s), centres uniform in the square, s uniform in (0, 0.5), is cut
+    at its mean over a batch of 200 samples. A sample with less than 1 % of one material is drawn again
+    (PDEBench keeps it): such fields are (nearly) constant, so that several samples would be the same.
+    """
+    fields = np.empty((stop - start, points, points), dtype=np.float32)
+    for row, number in enumerate(range(start, stop)):
+        threshold = _batch_mean(seed, number // BATCH, points)
+        fields[row] = next(
+            field
+            for field in (np.where(draw > threshold, HIGH, LOW) for draw in _draws(seed, number, points))
+            if MINORITY <= np.mean(field == HIGH) <= 1 - MINORITY
+        )
+    return fields
+
+
+@lru_cache(maxsize=4)
+def _batch_mean(seed: int, batch: int, points: int) -> float:
+    """Mean of the Gaussian sums of one whole batch, so that a sample does not depend on how many are made."""
+    numbers = range(batch * BATCH, (batch + 1) * BATCH)
+    return float(np.mean([next(_draws(seed, number, points)).mean() for number in numbers]))
+
+
+def _draws(seed: int, number: int, points: int) -> Iterator[NDArray[np.float64]]:
+    """Endless independent Gaussian sums `(points, points)` for one sample."""
+    random = np.random.default_rng((seed, number))
+    axis = (np.arange(points) + 0.5) / points
+    while True:
+        x, y, width = random.random((3, GAUSSIANS, 1))
+        yield np.exp(-((axis - x) ** 2) / (0.5 * width)).T @ np.exp(-((axis - y) ** 2) / (0.5 * width))
+
+
+def generate(
+    request: Request, value: float, seed: int, start: int, stop: int
+) -> dict[str, NDArray[np.float32]]:
+    """The datasets of a Darcy file for samples start..stop-1; `value` is the constant source β.
+
+    Solved on the native grid and strided to the task's: the same points as an official file. The problem is
+    linear in β. SuperLU releases the interpreter lock, so threads use every core.
+    """
+    points = request.family.native[0]
+    stride = points // request.resolution
+    fields = media(seed, start, stop, points)
+
+    def solve(field: NDArray[np.float32]) -> NDArray[np.float32]:
+        unit = solve_darcy(field, 1.0, (1 / points, 1 / points))
+        return (value * unit[::stride, ::stride]).astype(np.float32)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        solutions = np.stack(list(pool.map(solve, fields)))
+    return {"nu": fields[:, ::stride, ::stride], "tensor": solutions[:, None]}
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,114 @@
+"""Which trajectories are for training, validation and test; what makes that choice trustworthy.
+
+A trajectory number has the same initial condition (or medium) in the file of every parameter value, so it is
+in the same split for all of them: no initial condition leaks, and every split holds every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal
+
+from ups_core import UPSError
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SEED = 0
+TOLERATED_REPEATS = 0.05
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Trajectory numbers of each split, ascending.
+
+    `excluded` maps a trajectory that is in no split to the one in another split that it repeats.
+    """
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    excluded: Mapping[int, int] = field(default_factory=dict)
+
+    def __getitem__(self, split: str) -> tuple[int, ...]:
+        if split not in SPLITS:
+            raise UPSError(f"no split is called '{split}'; splits: {', '.join(SPLITS)}")
+        ids: tuple[int, ...] = getattr(self, split)
+        return ids
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        excluded = {str(number): other for number, other in self.excluded.items()}
+        return {split: list(self[split]) for split in SPLITS} | {"excluded": excluded}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Splits:
+        """The inverse of :meth:`to_dict`."""
+        excluded = {int(number): other for number, other in data["excluded"].items()}
+        return cls(tuple(data["train"]), tuple(data["val"]), tuple(data["test"]), excluded)
+
+
+def make_splits(count: int, fractions: Mapping[str, float]) -> Splits:
+    """Split `count` trajectories; a function of the arguments alone, on every machine and version.
+
+    Trajectories are ordered by a hash of their number. Test and validation get their rounded shares, at
+    least one trajectory each, training gets the rest.
+    """
+    order = sorted(range(count), key=lambda number: sha256(f"{SEED}/{number}".encode()).digest())
+    test = max(1, round(count * fractions["test"]))
+    val = max(1, round(count * fractions["val"]))
+    return Splits(
+        train=tuple(sorted(order[test + val :])),
+        val=tuple(sorted(order[test : test + val])),
+        test=tuple(sorted(order[:test])),
+    )
+
+
+def audit_splits(splits: Splits, count: int) -> None:
+    """Check that splits are not empty, disjoint and complete.
+
+    Raises:
+        UPSError: naming the first trajectory that is in two splits or in none.
+    """
+    home: dict[int, str] = dict.fromkeys(splits.excluded, "excluded")
+    for split in SPLITS:
+        if not splits[split]:
+            raise UPSError(f"the {split} split of {count} trajectories is empty; use more trajectories")
+        for number in splits[split]:
+            if number in home:
+                raise UPSError(f"trajectory {number} is in two splits: {home[number]} and {split}")
+            home[number] = split
+    stray = set(range(count)) ^ set(home)
+    if stray:
+        raise UPSError(f"trajectory {min(stray)} is in no split of {count} trajectories, or does not exist")
+
+
+def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits:
+    """Remove trajectories whose first frame (steady: coefficient) is found in another split as well.
+
+    Args:
+        splits: the splits.
+        hashes: for each file, the hash of every trajectory's first frame.
+
+    Raises:
+        UPSError: more than 5 % repeat, so the data are not independent samples; names pairs.
+    """
+    home = {number: split for split in SPLITS for number in splits[split]}
+    first: dict[bytes, int] = {}
+    repeats: dict[int, int] = {}
+    for number in sorted(home):
+        for file in hashes:
+            earlier = first.setdefault(file[number], number)
+            if home[earlier] != home[number]:
+                repeats[number] = earlier
+    if len(repeats) > TOLERATED_REPEATS * len(home):
+        pairs = [f"{old} ({home[old]}) = {new} ({home[new]})" for new, old in repeats.items()]
+        raise UPSError(
+            f"{len(repeats)} of {len(home)} trajectories start like one in another split: "
+            f"{', '.join(pairs[:5])}{', ...' if pairs[5:] else ''}; remove the repeats from the file"
+        )
+    train, val, test = (
+        tuple(number for number in splits[split] if number not in repeats) for split in SPLITS
+    )
+    return Splits(train, val, test, repeats)

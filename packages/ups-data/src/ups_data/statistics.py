@@ -1,0 +1,92 @@
+"""Normalisation statistics of a task, from its training trajectories only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SMALLEST_RELATIVE_STD = 1e-6
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and standard deviation of every channel; empty where a task has no such channels."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of one task over all its parameter values; survives JSON unchanged.
+
+    Attributes:
+        state: channels that evolve (empty when steady).
+        static: coefficient channels (empty where there are none).
+        target: channels to predict; equal to `state` for an evolution.
+        delta: standard deviation of one-frame differences of each state channel (empty when steady).
+    """
+
+    state: ChannelStatistics = ChannelStatistics()
+    static: ChannelStatistics = ChannelStatistics()
+    target: ChannelStatistics = ChannelStatistics()
+    delta: tuple[float, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Statistics:
+        """The inverse of :meth:`to_dict`."""
+        channels = {
+            name: ChannelStatistics(tuple(data[name]["mean"]), tuple(data[name]["std"]))
+            for name in ("state", "static", "target")
+        }
+        return cls(**channels, delta=tuple(data["delta"]))
+
+
+@dataclass
+class Moments:
+    """Running mean and variance in float64; pieces are merged by Chan's formula, so order hardly matters."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = field(default=0.0, repr=False)
+
+    def add(self, values: NDArray[np.floating]) -> None:
+        """Take in all elements of an array."""
+        if not values.size:
+            return
+        mean = float(values.mean(dtype="float64"))
+        squares = float(((values - mean) ** 2).sum(dtype="float64"))
+        total = self.count + values.size
+        step = mean - self.mean
+        self.squares += squares + step**2 * self.count * values.size / total
+        self.mean += step * values.size / total
+        self.count = total
+
+    @property
+    def std(self) -> float:
+        """Standard deviation; 0 without values."""
+        return math.sqrt(self.squares / self.count) if self.count else 0.0
+
+    @property
+    def constant(self) -> bool:
+        """Whether the spread is nothing but rounding."""
+        return self.std <= SMALLEST_RELATIVE_STD * max(abs(self.mean), 1e-30)
+
+    @property
+    def scale(self) -> float:
+        """The standard deviation, or 1 for a constant field, so that dividing by it is always safe."""
+        return 1.0 if self.constant else self.std
+
+    def statistics(self) -> ChannelStatistics:
+        """As the statistics of a single channel; empty without values."""
+        return ChannelStatistics((self.mean,), (self.scale,)) if self.count else ChannelStatistics()

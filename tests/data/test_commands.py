@@ -1,0 +1,76 @@
+"""`ups data`: files that the package itself reads, findings for people and machines, help that teaches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ups_core.cli.main import main
+
+
+def test_generate_and_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--trajectories", "10", "--frames", "5", "--resolution", "64", "--seed", "3"]
+    assert main(["data", "generate", "advection1d", "--beta", "1", *options, "--out", str(tmp_path)]) == 0
+    path = tmp_path / "1D_Advection_Sols_beta1.0.hdf5"
+    line = capsys.readouterr().out
+    assert line.startswith(f"{path}: (10, 5, 64) in ")
+    assert line.endswith("trajectories/s\n")
+    assert main(["data", "inspect", str(path), "--json"]) == 0
+    findings = json.loads(capsys.readouterr().out)
+    assert findings["layout"] == "advection1d"
+    assert findings["parameter"] == {"beta": 1.0}
+    assert findings["made_by_ups"] is True
+    assert findings["datasets"]["tensor"] == {"shape": [10, 5, 64], "dtype": "float32"}
+    assert findings["coordinates"]["t-coordinate"] == {"points": 6, "first": 0.0, "last": pytest.approx(0.05)}
+    assert findings["values"]["tensor"]["not_finite"] == 0
+    with h5py.File(path) as file:
+        assert findings["values"]["tensor"]["mean"] == pytest.approx(file["tensor"][:].mean(), rel=1e-5)
+    assert main(["data", "inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert all(part in text for part in ("layout: advection1d", "beta = 1.0", "(10, 5, 64)", "all finite"))
+
+
+def test_native_is_the_default_and_nothing_is_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["data", "generate", "darcy2d", "--trajectories", "10", "--out", str(tmp_path)]
+    assert main(command) == 0
+    assert "(10, 1, 128, 128)" in capsys.readouterr().out
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["data", "inspect", str(tmp_path / "2D_DarcyFlow_beta1.0_Train.hdf5"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layout"] == "darcy2d"
+
+
+def test_damaged_and_foreign_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "odd.h5"
+    with h5py.File(path, "w") as file:
+        file["0000/data"] = np.array([1.0, np.nan, 3.0])
+        file["empty"] = np.zeros((0, 3))
+        file.attrs["note"] = np.bytes_(b"hello")
+    assert main(["data", "inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "not recognised" in text
+    assert "1 values are NaN or infinite" in text
+    path.write_bytes(b"\0" * 10)
+    assert main(["data", "inspect", str(path)]) == 1
+    assert "not a readable HDF5 file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["generate"], ["generate", "darcy2d"], ["generate", "advection1d"], ["inspect"]]
+)
+def test_help_teaches(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["data", *words, "--help"])
+    assert caught.value.code == 0
+    assert "ups data" in capsys.readouterr().out.split("example")[-1]
+
+
+def test_wrong_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "generate", "darcy2d", "--resolution", "60", "--out", str(tmp_path)]) == 2
+    assert "resolution 60 is no stride of the native 128 points; use 8, 16" in capsys.readouterr().err

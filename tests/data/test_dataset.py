@@ -1,0 +1,188 @@
+"""Windows are the right pieces of the right trajectories, as batches of the agreed shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ups_data
+from ups_core import UPSError
+from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
+
+ADVECTION = {"beta": [0.4, 1.0], "trajectories": 20, "resolution": 32, "frames": 7, "history": 2}
+
+
+@pytest.fixture(scope="module")
+def advection(tmp_path_factory: pytest.TempPathFactory) -> TaskData:
+    return ups_data.prepare_task("advection1d", ADVECTION, tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def darcy(tmp_path_factory: pytest.TempPathFactory) -> TaskData:
+    options = {"trajectories": 20, "resolution": 16, "beta": 10.0}
+    return ups_data.prepare_task("darcy2d", options, tmp_path_factory.mktemp("data"))
+
+
+def test_shapes_of_an_evolution(advection: TaskData) -> None:
+    batch = advection.windows("train", horizon=3).batch([0, 5, 9])
+    assert isinstance(batch, FieldBatch)
+    assert len(batch) == 3
+    assert batch.task == "advection1d"
+    assert {name: tuple(value.shape) for name, value in vars(batch).items() if name != "task"} == {
+        "state": (3, 2, 1, 32),
+        "static": (3, 0, 32),
+        "params": (3, 1),
+        "params_mask": (3, 1),
+        "dt": (3,),
+        "coords": (32, 1),
+        "target": (3, 3, 1, 32),
+        "index": (3,),
+    }
+    assert batch.params_mask.all()
+    assert batch.dt.tolist() == pytest.approx([0.05] * 3)
+    assert {value.dtype for value in (batch.state, batch.params, batch.dt, batch.coords)} == {torch.float32}
+    assert (batch.index.dtype, batch.params_mask.dtype) == (torch.int64, torch.bool)
+
+
+def test_shapes_of_a_steady_task(darcy: TaskData) -> None:
+    windows = darcy.windows("val", horizon=5)
+    batch = windows.batch(range(len(windows)))
+    assert batch.state.shape == (2, 0, 1, 16, 16)
+    assert batch.static.shape == (2, 1, 16, 16)
+    assert batch.target.shape == (2, 1, 1, 16, 16)
+    assert batch.params.tolist() == [[10.0], [10.0]]
+    assert batch.dt.tolist() == [0, 0]
+    # Row-major: y runs fastest.
+    axis = (torch.arange(16) * 8 + 0.5) / 128
+    assert torch.equal(batch.coords.reshape(16, 16, 2)[..., 0], axis[:, None].expand(16, 16))
+    assert torch.equal(batch.coords.reshape(16, 16, 2)[..., 1], axis.expand(16, 16))
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_windows_are_pieces_of_trajectories(advection: TaskData, split: str) -> None:
+    whole, windows = advection.trajectories(split), advection.windows(split, horizon=3)
+    ids = advection.splits[split]
+    assert len(whole) == 2 * len(ids)
+    assert len(windows) == 2 * len(ids) * 3
+    full = whole.batch(range(len(whole)))
+    frames = torch.cat([full.state, full.target], dim=1)
+    assert frames.shape[1] == 7
+    batch = windows.batch(range(len(windows)))
+    pieces = torch.cat([batch.state, batch.target], dim=1).reshape(len(whole), 3, 5, 1, 32)
+    for start in range(3):
+        assert torch.equal(pieces[:, start], frames[:, start : start + 5])
+    assert full.index.tolist() == [*ids, *ids]
+    assert [windows.trajectory(i) for i in range(len(windows))] == batch.index.tolist()
+    assert full.params[:, 0].tolist() == pytest.approx([0.4] * len(ids) + [1.0] * len(ids))
+
+
+def test_parameters_belong_to_their_fields(advection: TaskData) -> None:
+    batch = advection.trajectories("train").batch(range(32))
+    # dt 0.05 at speed 1 on every 32nd of 1024 points: 20 frames are one turn, so compare spectra instead.
+    spectrum = torch.fft.rfft(torch.cat([batch.state, batch.target], 1)[:, :, 0], dim=-1)
+    turned = torch.angle(spectrum[:, 1:, 1] / spectrum[:, :-1, 1])
+    expected = -2 * torch.pi * 0.05 * batch.params
+    clear = (spectrum[:, 0, 1].abs() > 1) & (spectrum[:, 0, 1:9].abs().argmax(1) == 0)
+    assert clear.sum() > 4
+    torch.testing.assert_close(turned[clear], expected.expand_as(turned)[clear], atol=2e-2, rtol=0)
+
+
+def test_limit_takes_the_first_of_every_parameter(advection: TaskData) -> None:
+    some = advection.trajectories("train", limit=2)
+    first = list(advection.splits.train[:2])
+    assert some.batch(range(4)).index.tolist() == first + first
+    assert len(some) == 4
+
+
+def test_batches_move(advection: TaskData) -> None:
+    batch = advection.windows("test", horizon=1).batch([1])
+    moved = batch.to("meta")
+    assert moved.state.device.type == moved.index.device.type == "meta"
+    assert moved.task == batch.task
+
+
+def test_wrong_requests(advection: TaskData) -> None:
+    with pytest.raises(UPSError, match=r"horizon 6 does not fit .* 7 frames less 2 given leave 5"):
+        advection.windows("train", horizon=6)
+    with pytest.raises(UPSError, match="horizon 0"):
+        advection.windows("train", horizon=0)
+    with pytest.raises(UPSError, match="no split is called 'dev'"):
+        advection.trajectories("dev")
+    windows = advection.windows("val", horizon=5)
+    with pytest.raises(IndexError, match="has 4 windows; there is no 4"):
+        windows.batch([0, 4])
+    with pytest.raises(IndexError, match="there is no -1"):
+        windows.trajectory(-1)
+
+
+def make_loader(*data: TaskData, **options: Any) -> MultiTaskLoader:
+    windows = {part.info.name: part.windows("train", horizon=1) for part in data}
+    sizes = {name: len(part) for name, part in windows.items()}
+    return MultiTaskLoader(windows, MultiTaskBatchSampler(sizes, 16, **options))
+
+
+def test_loader_gives_every_window_and_resumes(advection: TaskData, darcy: TaskData) -> None:
+    loader = make_loader(advection, darcy)
+    assert len(loader) == 11
+    batches = list(loader)
+    assert sum(len(batch) for batch in batches) == 2 * 16 * 5 + 16
+    assert {batch.task for batch in batches} == {"advection1d", "darcy2d"}
+    running = iter(loader)
+    for _ in range(4):
+        next(running)
+    resumed = make_loader(advection, darcy)
+    resumed.load_state_dict(loader.state_dict())
+    tail = list(resumed)
+    assert len(tail) == 7
+    assert all(torch.equal(a.target, b.target) for a, b in zip(tail, batches[4:], strict=True))
+
+
+def test_loader_refuses_a_sampler_of_other_sizes(advection: TaskData) -> None:
+    windows = {"advection1d": advection.windows("train", horizon=2)}
+    with pytest.raises(UPSError, match=r"draws from \{'advection1d': 3\}, the windows are"):
+        MultiTaskLoader(windows, MultiTaskBatchSampler({"advection1d": 3}, 1))
+
+
+def test_lightning_resumes_the_loader_mid_epoch(tmp_path: Path, advection: TaskData, darcy: TaskData) -> None:
+    lightning = pytest.importorskip("lightning")
+
+    class Recorder(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+            self.seen: list[tuple[str, list[int], float]] = []
+
+        def training_step(self, batch: FieldBatch, _: int) -> torch.Tensor:
+            self.seen.append((batch.task, batch.index.tolist(), float(batch.target.sum())))
+            return self.weight * batch.target.mean()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def fit(steps: int, checkpoint: Path | None = None, save: Path | None = None) -> list[Any]:
+        class Save(lightning.Callback):  # type: ignore[misc, name-defined]
+            def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+                if save and trainer.global_step == steps:
+                    trainer.save_checkpoint(save)
+
+        trainer = lightning.Trainer(
+            max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=[Save()],
+            enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+        )  # fmt: skip
+        module = Recorder()
+        trainer.fit(module, make_loader(advection, darcy, seed=5), ckpt_path=checkpoint)
+        return module.seen
+
+    whole = fit(30)
+    assert whole[:11] != whole[11:22]
+    for stop in (4, 11, 15):
+        fit(stop, save=tmp_path / "saved.ckpt")
+        assert fit(30, checkpoint=tmp_path / "saved.ckpt") == whole[stop:]
+
+
+def test_import_is_light_and_names_resolve() -> None:
+    assert all(getattr(ups_data, name) for name in ups_data.__all__)
+    assert not hasattr(ups_data, "nothing_here")

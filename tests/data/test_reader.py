@@ -1,0 +1,151 @@
+"""Readers take exactly the strided points, and say in one line what is wrong with a broken file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from ups_core import UPSError
+from ups_data import fields as fields_module
+from ups_data.fields import Fields
+from ups_data.task import Task
+
+Official = Callable[..., Path]
+Tasks = Callable[..., Task]
+
+
+@pytest.fixture(params=["memory", "windows"])
+def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of reading must give the same values."""
+    if request.param == "windows":
+        monkeypatch.setattr(fields_module, "MEMORY_LIMIT", 0)
+
+
+def ids(*numbers: int) -> Any:
+    return np.array(numbers, dtype=np.int64)
+
+
+@pytest.mark.usefixtures("limit")
+def test_native_advection_is_strided(task: Tasks, official: Official) -> None:
+    request = task("advection1d", beta=[0.4, 1.0], resolution=256, frames=21, time_stride=10).request
+    fields = Fields(request, [official(0.4), official(1.0)])
+    values = fields.solutions(ids(0, 1), ids(3, 11), ids(0, 18), 3)
+    x, t = (np.arange(0, 1024, 4) + 0.5) / 1024, np.array([[0.0, 0.1, 0.2], [1.8, 1.9, 2.0]])
+    expected = np.array([3, 11])[:, None, None] + 10 * t[..., None] + x / 10
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    assert values.dtype == np.float32
+    assert fields.coefficients(ids(0, 1), ids(3, 11)).shape == (2, 0, 256)
+
+
+@pytest.mark.usefixtures("limit")
+def test_native_darcy_is_strided(task: Tasks, official: Official) -> None:
+    fields = Fields(task("darcy2d", resolution=32).request, [official(1.0, kind="darcy2d")])
+    x = (np.arange(0, 128, 4) + 0.5) / 128
+    expected = np.array([5, 2])[:, None, None] + 10 * x[:, None] + x / 10
+    np.testing.assert_allclose(fields.coefficients(ids(0, 0), ids(5, 2))[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        fields.solutions(ids(0, 0), ids(5, 2), ids(0, 0), 1)[:, 0], -expected, rtol=1e-6
+    )
+
+
+def test_small_selections_are_read_once(task: Tasks, official: Official) -> None:
+    path = official(0.4)
+    fields = Fields(task("advection1d", resolution=64, frames=5).request, [path])
+    before = fields.solutions(ids(0), ids(2), ids(1), 2)
+    fields.files[0]._file.close()
+    path.unlink()
+    assert np.array_equal(fields.solutions(ids(0), ids(2), ids(1), 2), before)
+
+
+def test_another_process_opens_its_own_file(
+    task: Tasks, official: Official, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Fields(task("advection1d").request, [official(0.4)]).files[0]
+    assert file._file is file._file
+    mine = file._file
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert file._file is not mine
+
+
+def truncate(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def edit(change: Callable[[h5py.File], None]) -> Callable[[Path], None]:
+    def apply(path: Path) -> None:
+        with h5py.File(path, "r+") as file:
+            change(file)
+
+    return apply
+
+
+def put(key: str, value: Any) -> Callable[[Path], None]:
+    def change(file: h5py.File) -> None:
+        del file[key]
+        file[key] = value
+
+    return edit(change)
+
+
+def poison(file: h5py.File) -> None:
+    file["tensor"][7, 50, 512] = np.nan
+
+
+X = (np.arange(1024) + 0.5) / 1024
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (Path.unlink, r"no such file; expected 'tensor' \(12 or more, 201, 1024\)"),
+        (truncate, r"not a readable HDF5 file \(\d+ bytes: .*truncated.*expected 'tensor'"),
+        (lambda path: path.write_bytes(b""), r"not a readable HDF5 file \(0 bytes"),
+        (lambda path: path.write_text("<html>login"), r"not a readable HDF5 file \(11 bytes"),
+        (
+            edit(lambda file: file.move("tensor", "u")),
+            "no dataset 'tensor' .found t-coordinate, u, x-coordinate",
+        ),
+        (edit(lambda file: file.__delitem__("t-coordinate")), "no dataset 't-coordinate'"),
+        (put("tensor", np.zeros((12, 1024), "f4")), r"'tensor' has shape \(12, 1024\); expected"),
+        (
+            put("tensor", np.zeros((12, 201, 512), "f4")),
+            r"'tensor' has shape .*, its coordinates \(1024,\) points",
+        ),
+        (put("tensor", np.zeros((12, 201, 1024), "i4")), "'tensor' holds int32; expected float32"),
+        (put("tensor", np.zeros((11, 201, 1024), "f4")), "'tensor' holds 11 trajectories; the task wants 12"),
+        (put("tensor", np.zeros((12, 101, 1024), "f4")), "holds 101 frames; 41 frames 5 apart need 201"),
+        (
+            put("t-coordinate", np.arange(202) ** 2 / 100),
+            "'t-coordinate' does not hold the 41 frames 0.05 apart",
+        ),
+        (
+            put("x-coordinate", X * 2 - 1),
+            "'x-coordinate' .1024 points from -0.99.* does not hold the 256 points",
+        ),
+        (edit(lambda file: file.attrs.__setitem__("beta", 0.7)), "beta is 0.7 in the file, 0.4 in its name"),
+        (edit(poison), "'tensor' holds NaN or infinity in trajectory 7, frame 50"),
+    ],
+)
+@pytest.mark.usefixtures("limit")
+def test_broken_files(
+    task: Tasks, official: Official, damage: Callable[[Path], object], message: str
+) -> None:
+    path = official(0.4)
+    damage(path)
+    with pytest.raises(UPSError, match=message) as caught:
+        Fields(task("advection1d").request, [path]).solutions(ids(0), ids(7), ids(8), 5)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nan_in_a_coefficient(task: Tasks, official: Official) -> None:
+    path = official(1.0, kind="darcy2d")
+    edit(lambda file: file["nu"].__setitem__((4, 0, 0), np.inf))(path)
+    with pytest.raises(UPSError, match="'nu' holds NaN or infinity in trajectory 4;"):
+        list(Fields(task("darcy2d").request, [path]).chunks())
