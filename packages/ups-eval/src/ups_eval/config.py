@@ -1,0 +1,75 @@
+"""Options of metrics and evaluation steps. Torch-free, because planning reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from ups_core import Component, Config, Registered, StepConfig
+from ups_core.step import Requirement
+from ups_eval.catalogue import METRICS
+
+ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
+"""The default choice, validated like a spec's."""
+
+
+class MetricConfig(Config):
+    """A metric without options."""
+
+
+class CommandConfig(Config):
+    """A command without options of its own; its arguments come from the command line."""
+
+
+class RolloutConfig(StepConfig):
+    """Score the newest simulator and baselines on full autoregressive rollouts."""
+
+    consumes: ClassVar[tuple[str, ...]] = ("simulator",)
+    produces: ClassVar[tuple[str, ...]] = ("metrics",)
+    reads: ClassVar[tuple[str, ...]] = ("tasks",)
+
+    split: Literal["train", "val", "test"] = "test"
+    """Which trajectories to score."""
+    metrics: tuple[Annotated[Component, Registered("metrics")], ...] = ALL_METRICS
+    """What to compute; `nrmse` must be among them, because tables and gates compare it."""
+    baselines: tuple[str, ...] = ("persistence",)
+    """Models to score in the same harness; one that has to be trained needs a stage that trains it."""
+    batch_size: int = Field(default=32, ge=1)
+    """Trajectories rolled out at once; changes memory and speed, not numbers."""
+    save_predictions: int = Field(default=16, ge=-1)
+    """Trajectories per task kept in `predictions.h5`: best, median and worst first; 0 none, -1 all."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_hold_nrmse(cls, metrics: tuple[Component, ...]) -> tuple[Component, ...]:
+        names = [metric.kind for metric in metrics]
+        if "nrmse" not in names:
+            raise ValueError("'nrmse' is missing; tables and gates compare it, so add it")
+        if duplicates := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"named twice: {', '.join(sorted(duplicates))}")
+        return metrics
+
+    @field_validator("baselines")
+    @classmethod
+    def _baselines_differ(cls, baselines: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(baselines)) < len(baselines):
+            raise ValueError("a baseline is named twice")
+        return baselines
+
+    def requirements(self) -> Sequence[Requirement]:
+        return tuple(Requirement(model=name) for name in self.baselines)
+
+
+class ReportConfig(StepConfig):
+    """Write `report/index.html`, one self-contained page about the whole run."""
+
+    consumes: ClassVar[tuple[str, ...]] = ("metrics",)
+    produces: ClassVar[tuple[str, ...]] = ("report",)
+    always: ClassVar[bool] = True
+
+    title: str | None = None
+    """Heading of the page; the run's name when left out."""
+    animate: bool = True
+    """Whether to draw an animated rollout of every evolution task."""

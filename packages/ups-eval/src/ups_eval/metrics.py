@@ -1,0 +1,218 @@
+"""Error metrics with exact aggregation: the number does not depend on how samples were batched.
+
+Formulas are those of PDEBench (`pdebench/models/metrics.py`, Takamoto et al. 2022) and of The Well (VRMSE,
+Ohana et al. 2024). PDEBench averages per-batch values, so its cRMSE, maximum and fRMSE change with the
+batch size; here the states are sums over samples, which gives the formula's value for one batch that holds
+the whole set, on one process or on many.
+
+Every metric takes `(prediction, target)`, both `(B, T, C, *S)` in physical units with 1 to 3 spatial axes.
+They hold *predicted* frames only: frames that a model was given are never scored. Sums are in float64.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ups_core import UPSError
+from ups_eval.config import MetricConfig
+
+VRMSE_EPSILON = 1e-7
+"""Added to the variance by The Well's VMSE."""
+
+
+def as_pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as float64 `(B, T, C, *S)`.
+
+    Raises:
+        UPSError: the shapes differ, or are not batch, frames, channels and one to three spatial axes.
+    """
+    if prediction.shape != target.shape:
+        raise UPSError(
+            f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape; "
+            "both must be (B, T, C, *S)"
+        )
+    if not 4 <= target.ndim <= 6:
+        raise UPSError(f"cannot score shape {tuple(target.shape)}; expected (B, T, C, *S), 1 to 3 axes S")
+    return prediction.double(), target.double()
+
+
+def mean_over_space(field: Tensor) -> Tensor:
+    """`(B, T, C, *S)` to `(B, T, C)`."""
+    return field.flatten(3).mean(dim=3)
+
+
+def ratio(error: Tensor, scale: Tensor) -> Tensor:
+    """`error / scale`, where a scale of zero gives infinity, or zero if the error is zero too.
+
+    A target that vanishes identically has no scale to be relative to. PDEBench then yields NaN for a perfect
+    prediction; the limit of the ratio is more useful in a mean.
+    """
+    return torch.where(error == 0, 0.0, error / scale)
+
+
+def rmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
+    """Root mean square error over space, `(B, T, C)`."""
+    prediction, target = as_pair(prediction, target)
+    return mean_over_space((prediction - target) ** 2).sqrt()
+
+
+def nrmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
+    """PDEBench's nRMSE of each sample and frame, mean over channels, `(B, T)`.
+
+    Its mean over `T` is a sample's nRMSE, its mean over `B` the error curve over a rollout.
+    """
+    prediction, target = as_pair(prediction, target)
+    scale = mean_over_space(target**2).sqrt()
+    return ratio(rmse_per_frame(prediction, target), scale).mean(dim=2)
+
+
+class SampleMean(Metric):
+    """Mean over samples of a value that each sample has by itself."""
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, config: MetricConfig | None = None):
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The value of every sample, `(B,)`."""
+        raise NotImplementedError
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add samples `(B, T, C, *S)`."""
+        self.total = self.total + self.values(prediction, target).sum()
+        self.count = self.count + target.shape[0]
+
+    def compute(self) -> Tensor:
+        """The mean over all samples; NaN when there were none."""
+        return self.total / self.count
+
+
+class RMSE(SampleMean):
+    """mean over b,t,c of sqrt(mean over cells of e²)."""
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return rmse_per_frame(prediction, target).mean(dim=(1, 2))
+
+
+class NRMSE(SampleMean):
+    """mean over b,t,c of sqrt(mean over cells of e²) / sqrt(mean over cells of target²).
+
+    :func:`ratio` says what a vanishing target gives.
+    """
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return nrmse_per_frame(prediction, target).mean(dim=1)
+
+
+class BRMSE(SampleMean):
+    """RMSE over boundary cells.
+
+    1-D: sqrt((e_first² + e_last²) / 2); 2-D: sqrt(Σ over the four edges of e² / (2 nx + 2 ny)), corners
+    counted twice. In 3-D the same over the six faces, where PDEBench flattens channels into cells instead.
+    """
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        prediction, target = as_pair(prediction, target)
+        squares = (prediction - target) ** 2
+        faces = [squares.select(axis, end) for axis in range(3, squares.ndim) for end in (0, -1)]
+        cells = torch.cat([face.reshape(*squares.shape[:3], -1) for face in faces], dim=3)
+        return cells.mean(dim=3).sqrt().mean(dim=(1, 2))
+
+
+class RelativeL2(SampleMean):
+    """mean over b of ‖e‖₂ / ‖target‖₂, norms over all frames, channels and cells at once."""
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        prediction, target = as_pair(prediction, target)
+        error = torch.linalg.vector_norm((prediction - target).flatten(1), dim=1)
+        return ratio(error, torch.linalg.vector_norm(target.flatten(1), dim=1))
+
+
+class VRMSE(SampleMean):
+    """mean over b,t,c of sqrt(mean over cells of e² / (var(target) + 1e-7)), var unbiased (The Well).
+
+    A field that is constant in space has next to no variance, so any error on it counts up to 3000-fold.
+    """
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        prediction, target = as_pair(prediction, target)
+        variance = target.flatten(3).var(dim=3, unbiased=True)
+        return (
+            (mean_over_space((prediction - target) ** 2) / (variance + VRMSE_EPSILON)).sqrt().mean(dim=(1, 2))
+        )
+
+
+class RootOfSampleMean(Metric):
+    """Root over samples first, then mean: mean over t,c,k of sqrt(mean over b of a square).
+
+    The sums keep the shape `(T, C, K)` of the squares, so `T` and `C` must be the same in every update, and
+    under DDP every rank must have seen a sample.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, config: MetricConfig | None = None):
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def squares(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Squared errors `(B, T, C, K)`."""
+        raise NotImplementedError
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add samples `(B, T, C, *S)`."""
+        self.total = self.total + self.squares(prediction, target).sum(dim=0)
+        self.count = self.count + target.shape[0]
+
+    def compute(self) -> Tensor:
+        """The metric over all samples; NaN when there were none or when nothing is in the band."""
+        return (self.total / self.count).sqrt().mean()
+
+
+class CRMSE(RootOfSampleMean):
+    """mean over t,c of sqrt(mean over b of (Σ prediction - Σ target)²) / cells: the error of the sum."""
+
+    def squares(self, prediction: Tensor, target: Tensor) -> Tensor:
+        prediction, target = as_pair(prediction, target)
+        return mean_over_space(prediction - target).square().unsqueeze(3)
+
+
+class MaxError(Metric):
+    """mean over t,c of the largest |e| in any sample and cell."""
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    largest: Tensor
+
+    def __init__(self, config: MetricConfig | None = None):
+        super().__init__()
+        self.add_state("largest", torch.tensor(-math.inf, dtype=torch.float64), dist_reduce_fx="max")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add samples `(B, T, C, *S)`."""
+        prediction, target = as_pair(prediction, target)
+        self.largest = torch.maximum(self.largest, (prediction - target).abs().flatten(3).amax(dim=(0, 3)))
+
+    def compute(self) -> Tensor:
+        """The metric over all samples; NaN when there were none."""
+        return torch.where(self.largest >= 0, self.largest, math.nan).mean()

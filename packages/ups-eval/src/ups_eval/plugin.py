@@ -1,0 +1,32 @@
+"""What ups-eval adds to the plug board. Imports neither torch nor matplotlib."""
+
+from __future__ import annotations
+
+from ups_core import Register, hookimpl
+from ups_eval.catalogue import METRICS
+
+
+@hookimpl
+def ups_register_metrics(register: Register) -> None:
+    for name, (factory, summary) in METRICS.items():
+        register(name, factory, config="ups_eval.config:MetricConfig", summary=summary)
+
+
+@hookimpl
+def ups_register_evaluations(register: Register) -> None:
+    register(
+        "rollout", "ups_eval.evaluate:RolloutStep", config="ups_eval.config:RolloutConfig",
+        summary="metrics of the simulator and of baselines on autoregressive rollouts",
+    )  # fmt: skip
+    register(
+        "report", "ups_eval.report.step:ReportStep", config="ups_eval.config:ReportConfig",
+        summary="one self-contained HTML page about the run",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_commands(register: Register) -> None:
+    register(
+        "eval", "ups_eval.command:EvalCommand", config="ups_eval.config:CommandConfig",
+        summary="show a finished run's numbers or render its report again",
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""`predictions.h5`: a few predicted trajectories of every task, the same ones for every model.
+
+Pictures and later analyses read it, so that nothing has to be rolled out twice. One group per task holds
+`target (n, T, C, *S)`, `prediction/<model>` of the same shape, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
+`params (n, P)`, `index (n,)` (trajectory ids), `coords (N, d)` and `nrmse/<model> (n,)`, each trajectory's
+error; attributes `info`, the task as JSON, and `picks`, the rows of the model's best, median and worst one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_core import UPSError
+from ups_data.task import TaskInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ups_data.batch import FieldBatch
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which trajectories of a split to store: positions in the split, and the row of each notable one."""
+
+    positions: list[int]
+    picks: dict[str, int]
+
+
+def choose(per_sample: Sequence[float], count: int) -> Choice:
+    """Choose `count` trajectories (-1: all): best, median and worst error first, then from the first on."""
+    order = np.argsort(np.asarray(per_sample), kind="stable").tolist()
+    notable = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
+    ranked = list(dict.fromkeys([*notable.values(), *range(len(order))]))
+    positions = ranked if count < 0 else ranked[:count]
+    rows = {position: row for row, position in enumerate(positions)}
+    return Choice(positions, {name: rows[position] for name, position in notable.items() if position in rows})
+
+
+@dataclass(frozen=True)
+class TaskPredictions:
+    """One group of the file; `n` trajectories, arrays as the module describes them."""
+
+    info: TaskInfo
+    index: NDArray[np.int64]
+    params: FloatArray
+    coords: FloatArray
+    state: FloatArray
+    static: FloatArray
+    target: FloatArray
+    predictions: dict[str, FloatArray]
+    nrmse: dict[str, FloatArray]
+    picks: dict[str, int]
+
+
+class PredictionsWriter:
+    """Writes the file under a temporary name, which becomes `path` when the `with` block succeeds."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.tmp")
+
+    def __enter__(self) -> PredictionsWriter:
+        self._file = h5py.File(self._temporary, "w")
+        self._file.attrs["schema"] = 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            os.replace(self._temporary, self.path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+    def task(self, info: TaskInfo, picks: Mapping[str, int]) -> None:
+        """Begin a task; `picks` says which row is its best, median and worst trajectory."""
+        group = self._file.create_group(info.name)
+        group.attrs["info"] = json.dumps(info.to_dict())
+        group.attrs["picks"] = json.dumps(dict(picks))
+
+    def truth(self, batch: FieldBatch) -> None:
+        """Append the trajectories of a batch."""
+        group = self._file[batch.task]
+        if "coords" not in group:
+            group["coords"] = batch.coords.cpu().numpy()
+        for name in ("target", "state", "static", "params", "index"):
+            self._append(group, name, getattr(batch, name))
+
+    def prediction(self, task: str, model: str, prediction: Tensor, nrmse: Tensor) -> None:
+        """Append a model's prediction `(B, T, C, *S)` and its error `(B,)` for trajectories stored alike."""
+        group = self._file[task]
+        self._append(group, f"prediction/{model}", prediction)
+        self._append(group, f"nrmse/{model}", nrmse)
+
+    @staticmethod
+    def _append(group: h5py.Group, name: str, tensor: Tensor) -> None:
+        rows = tensor.detach().cpu().numpy()
+        if name not in group:
+            shape = (None, *(size or None for size in rows.shape[1:]))  # HDF5 cannot chunk a fixed 0
+            compress = (
+                {"compression": "gzip", "compression_opts": 4, "shuffle": True} if rows[:1].size else {}
+            )
+            group.create_dataset(name, data=rows, maxshape=shape, chunks=_chunk(rows), **compress)
+            return
+        dataset = group[name]
+        dataset.resize(len(dataset) + len(rows), axis=0)
+        dataset[-len(rows) :] = rows
+
+
+def _chunk(rows: NDArray[np.generic]) -> tuple[int, ...]:
+    """One trajectory per chunk, which is what readers ask for."""
+    return (1, *(max(size, 1) for size in rows.shape[1:]))
+
+
+def read_predictions(path: Path) -> dict[str, TaskPredictions]:
+    """Every task of the file; empty if there is no file (`save_predictions: 0`).
+
+    Raises:
+        UPSError: the file cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with h5py.File(path, "r") as file:
+            return {task: _read_task(group) for task, group in file.items()}
+    except (OSError, KeyError) as error:
+        raise UPSError(f"{path} cannot be read ({error}); run the evaluation step again") from None
+
+
+def _read_task(group: h5py.Group) -> TaskPredictions:
+    return TaskPredictions(
+        info=TaskInfo.from_dict(json.loads(group.attrs["info"])),
+        predictions=_by_model(group, "prediction"),
+        picks=json.loads(group.attrs["picks"]),
+        nrmse=_by_model(group, "nrmse"),
+        **{name: group[name][()] for name in ("index", "params", "coords", "state", "static", "target")},
+    )
+
+
+def _by_model(group: h5py.Group, name: str) -> dict[str, FloatArray]:
+    """Datasets by model; a plugin's model may be called `author/model`, which HDF5 takes for a path."""
+    found: dict[str, FloatArray] = {}
+
+    def visit(model: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[model] = item[()]
+
+    if name in group:
+        group[name].visititems(visit)
+    return found

@@ -1,0 +1,87 @@
+"""Line figures: training over time, and error over the frames of a rollout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ups_eval.report.collect import TrainingLog
+from ups_eval.report.style import PALETTE, dress, legend, new_figure, to_svg
+from ups_eval.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def training_figure(log: TrainingLog) -> str | None:
+    """Losses, validation errors and learning rate of one stage, each on its own axes; None if empty."""
+    groups = {
+        "loss": [name for name in log.series if name.startswith("train/")],
+        "validation nRMSE": [
+            name for name in log.series if name.startswith("val/") and name.endswith("nrmse")
+        ],
+        "learning rate": [name for name in log.series if name == "lr" or name.startswith("lr/")],
+    }
+    panels = {title: names for title, names in groups.items() if names}
+    if not panels:
+        return None
+    figure = new_figure(3.4 * len(panels) + 0.2, 2.5)
+    for axes, (title, names) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for i, name in enumerate(names):
+            _line(axes, *log.series[name], label=_short(name), color=PALETTE[i % len(PALETTE)])
+        dress(axes, title=title, x="optimizer step", grid=True)
+        _log_scale(axes, [value for name in names for value in log.series[name][1]])
+        if len(names) > 1 or title == "validation nRMSE":
+            legend(axes)
+    return to_svg(figure, f"training curves of {log.step}: {', '.join(panels)} against optimizer steps")
+
+
+def rollout_figure(
+    results: Results, task: str, colours: Mapping[str, str], history: int, dt: float
+) -> str | None:
+    """nRMSE against time for every model on one task; None for a single frame (a steady task)."""
+    curves = results.per_step[task]
+    if max(map(len, curves.values())) < 2:
+        return None
+    figure = new_figure(6.4, 2.9)
+    axes = figure.subplots()
+    for model, values in curves.items():
+        times = [(history + step) * dt for step in range(len(values))]
+        style = "--" if model == "persistence" else "-"
+        _line(axes, times, values, label=model, color=colours[model], linestyle=style)
+    dress(axes, x="time", y="nRMSE", grid=True)
+    _log_scale(axes, [value for values in curves.values() for value in values])
+    legend(axes)
+    ends = ", ".join(f"{model} {values[-1]:.3g}" for model, values in curves.items())
+    return to_svg(figure, f"error over the rollout on {task}; at the last frame: {ends}")
+
+
+def _line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
+    """A line without the points that are not finite; markers where few are left."""
+    points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
+    marker = "o" if len(points) < 15 else ""
+    axes.plot(
+        [a for a, _ in points], [b for _, b in points], linewidth=1.5, marker=marker, markersize=3, **style
+    )
+
+
+def _log_scale(axes: Axes, values: Sequence[float]) -> None:
+    """Logarithmic where positive values span enough to gain from it, with plain numbers on the axis."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite or min(finite) <= 0 or max(finite) < 3 * min(finite):
+        return
+    axes.set_yscale("log")
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain if max(finite) < 20 * min(finite) else NullFormatter())
+
+
+def _short(name: str) -> str:
+    """`val/advection1d/nrmse` and `train/advection1d/loss` as `advection1d`, `train/loss` as `mean`."""
+    parts = [part for part in name.split("/") if part not in ("train", "val", "nrmse", "loss")]
+    return "/".join(parts) or "mean"

@@ -1,0 +1,194 @@
+"""Pictures of fields: truth, prediction and error of one stored trajectory.
+
+1-D evolutions are images over position and time with the last frame as lines; 2-D fields are images of the
+last frame; of 3-D fields the middle slice is shown. Steady tasks show the coefficient first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_eval.predictions import TaskPredictions
+from ups_eval.report.style import INK, dress, new_figure, to_svg
+from ups_eval.tables import format_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Field = NDArray[np.float32]
+
+MAX_CHANNELS = 4
+"""Rows of one picture; further channels are left out."""
+
+MAX_PIXELS = 256
+"""Longest side of an embedded image."""
+
+
+def sample_figure(task: TaskPredictions, row: int, model: str, colours: Mapping[str, str]) -> str:
+    """Truth, `model`'s prediction and error of one stored trajectory, one line of panels per channel."""
+    channels = task.info.target_channels[:MAX_CHANNELS]
+    steady_lines = task.info.kind == "steady" and task.info.dim == 1
+    height = (2.35 if task.info.dim == 1 else 2.0) * len(channels)
+    figure = new_figure(6.4 if steady_lines else 9.6, height + 0.3)
+    widths = [1, 1] if steady_lines else [1, 1, 1, 1.3 if task.info.dim == 1 else 1]
+    grid = figure.subplots(len(channels), len(widths), squeeze=False, width_ratios=widths)
+    for line, (channel, axes) in enumerate(zip(channels, grid, strict=True)):
+        name = f"{channel.name} [{channel.unit}]" if channel.unit not in ("", "1") else channel.name
+        if steady_lines:
+            _steady_lines(axes, task, row, line, model, colours, name)
+        elif task.info.dim == 1:
+            _space_time(axes, task, row, line, model, colours, name)
+        else:
+            _images(axes, task, row, line, model, name)
+    if task.info.dim == 1:
+        lines, labels = grid[0][0 if steady_lines else 3].get_legend_handles_labels()
+        figure.legend(
+            lines,
+            labels,
+            loc="outside lower right",
+            ncols=len(labels),
+            fontsize=7.5,
+            frameon=False,
+            labelcolor=INK,
+        )
+    error = format_number(float(task.nrmse[model][row]))
+    return to_svg(
+        figure, f"truth, {model} and error on trajectory {task.index[row]} of {task.info.name}, nRMSE {error}"
+    )
+
+
+def times(task: TaskPredictions) -> NDArray[np.float64]:
+    """Physical time of every predicted frame."""
+    frames = np.arange(task.target.shape[1], dtype=np.float64)
+    return (frames + task.info.history) * task.info.dt
+
+
+def positions(task: TaskPredictions) -> NDArray[np.float64]:
+    """Coordinate of every grid point of a 1-D task."""
+    return np.asarray(task.coords[:, 0], dtype=np.float64)
+
+
+def colour_limits(truth: Field) -> tuple[float, float]:
+    """Range of the truth: a prediction that leaves it saturates instead of flattening the picture."""
+    low, high = float(truth.min()), float(truth.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def plane(field: Field) -> Field:
+    """A field as an image: the middle slice of a 3-D field, at most :data:`MAX_PIXELS` along a side."""
+    if field.ndim == 3:
+        field = field[:, :, field.shape[2] // 2]
+    steps = [max(1, -(-size // MAX_PIXELS)) for size in field.shape]
+    return field[:: steps[0], :: steps[1]]
+
+
+def _space_time(
+    axes: Any,
+    task: TaskPredictions,
+    row: int,
+    channel: int,
+    model: str,
+    colours: Mapping[str, str],
+    name: str,
+) -> None:
+    truth, prediction = task.target[row, :, channel], task.predictions[model][row, :, channel]
+    when = times(task)
+    extent = (*task.info.domain[0], when[0] - task.info.dt / 2, when[-1] + task.info.dt / 2)
+    images = (
+        (f"truth: {name}", truth, None),
+        (model, prediction, None),
+        ("error", prediction - truth, "error"),
+    )
+    for panel, (title, values, kind) in zip(axes, images, strict=False):
+        _image(panel, plane(values), truth, extent, kind)
+        dress(panel, title=title, x="x", y="time" if title.startswith("truth") else "")
+    last = axes[3]
+    where = positions(task)
+    last.plot(where, truth[-1], color=INK, linewidth=2.6, alpha=0.35, label="truth")
+    for other, predicted in task.predictions.items():
+        last.plot(
+            where, predicted[row, -1, channel], color=colours[other], label=other,
+            linewidth=1.3 if other == model else 0.8, linestyle="--" if other == "persistence" else "-",
+        )  # fmt: skip
+    _clip(last, truth[-1])
+    dress(last, title=f"last frame, t = {when[-1]:.3g}", x="x", grid=True)
+
+
+def _images(axes: Any, task: TaskPredictions, row: int, channel: int, model: str, name: str) -> None:
+    truth, prediction = task.target[row, -1, channel], task.predictions[model][row, -1, channel]
+    extent = (*task.info.domain[0], *task.info.domain[1])
+    if task.info.kind == "evolution":
+        given, label = task.state[row, -1, channel], f"given: {name}"
+        target = f"truth, t = {times(task)[-1]:.3g}"
+    elif task.static.shape[1]:
+        coefficient = task.info.static_channels[0]
+        given, label, target = task.static[row, 0], f"given: {coefficient.name}", f"truth: {name}"
+    else:
+        given, label, target = None, "", f"truth: {name}"
+    panels = ((label, given, given), (target, truth, truth), (model, prediction, truth))
+    for panel, (title, values, limits) in zip(axes, panels, strict=False):
+        if values is None:
+            panel.set_axis_off()
+            continue
+        _image(panel, plane(values).T, plane(limits), extent, None)
+        dress(panel, title=title, x="x", y="y" if title == label or given is None else "")
+        panel.set_aspect("equal")
+    _image(axes[3], plane(prediction - truth).T, truth, extent, "error")
+    dress(axes[3], title="error", x="x")
+    axes[3].set_aspect("equal")
+
+
+def _steady_lines(
+    axes: Any,
+    task: TaskPredictions,
+    row: int,
+    channel: int,
+    model: str,
+    colours: Mapping[str, str],
+    name: str,
+) -> None:
+    truth, where = task.target[row, 0, channel], positions(task)
+    axes[0].plot(where, truth, color=INK, linewidth=2.6, alpha=0.35, label="truth")
+    for other, predicted in task.predictions.items():
+        axes[0].plot(where, predicted[row, 0, channel], color=colours[other], linewidth=1.3, label=other)
+        axes[1].plot(where, predicted[row, 0, channel] - truth, color=colours[other], linewidth=1.3)
+    _clip(axes[0], truth)
+    dress(axes[0], title=name, x="x", grid=True)
+    dress(axes[1], title="error", x="x", grid=True)
+
+
+def _image(
+    axes: Axes, values: Field, truth: Field, extent: tuple[float, float, float, float], kind: str | None
+) -> None:
+    """One image with its colour bar; an error is centred on zero."""
+    from matplotlib.ticker import ScalarFormatter
+
+    if kind == "error":
+        finite = np.abs(values[np.isfinite(values)])
+        top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+        limits, colours = (-top, top), "RdBu_r"
+    else:
+        limits, colours = colour_limits(truth), "viridis"
+    image = axes.imshow(
+        values, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=limits[0], vmax=limits[1],
+        interpolation="none",
+    )  # fmt: skip
+    exponents = ScalarFormatter()
+    exponents.set_powerlimits((-2, 3))
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06, format=exponents)
+    assert bar.solids is not None
+    bar.solids.set_rasterized(True)  # 256 rectangles otherwise
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=7, width=0.6)
+    bar.ax.yaxis.get_offset_text().set(color=INK, fontsize=7)
+
+
+def _clip(axes: Axes, truth: Field) -> None:
+    """Keep the truth visible when a prediction explodes."""
+    low, high = colour_limits(truth)
+    margin = 0.4 * (high - low)
+    axes.set_ylim(low - margin, high + margin)

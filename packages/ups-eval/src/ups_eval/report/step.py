@@ -1,0 +1,27 @@
+"""The `report` step of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ups_core import StepContext
+from ups_eval.config import ReportConfig
+from ups_eval.report.render import write_report
+
+
+class ReportStep:
+    """Writes `report/index.html` of the run."""
+
+    def __init__(self, config: ReportConfig):
+        self.config = config
+
+    def run(self, context: StepContext) -> Mapping[str, float]:
+        """Render the page; there are no metrics to return."""
+        path = write_report(
+            context.run_directory,
+            title=self.config.title,
+            animate=self.config.animate,
+            own_step=context.step_id,
+        )
+        context.console.say(f"report: {path}")
+        return {}

@@ -1,0 +1,94 @@
+"""How figures look: colours by model, light and dark, and a matplotlib figure as inline SVG.
+
+Figures are built on `matplotlib.figure.Figure`, never on pyplot's state. Ink is drawn in a marker colour that
+becomes `currentColor` in the SVG, so one picture suits a light and a dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#010203"
+"""Marker for text, axes and the truth; `currentColor` on the page."""
+
+PALETTE = ("#2f7fd6", "#e08a1e", "#2a9d74", "#a05fd0", "#d6495f", "#8c7a3d")
+"""Mid tones that are legible on white and on near-black."""
+
+PERSISTENCE = "#8b93a1"
+"""The do-nothing baseline is grey everywhere."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a raster picture, which cannot follow the page."""
+
+    ink: str
+    paper: str
+
+
+LIGHT = Theme(ink="#1d2430", paper="#ffffff")
+DARK = Theme(ink="#d9dee7", paper="#171b22")
+
+
+def model_colours(models: Sequence[str]) -> dict[str, str]:
+    """One colour per model, the same in every figure and table of a page."""
+    others = [model for model in dict.fromkeys(models) if model != "persistence"]
+    colours = {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(others)}
+    return colours | {"persistence": PERSISTENCE}
+
+
+def new_figure(width: float, height: float, paper: str = "none") -> Figure:
+    """An empty figure, size in inches; its axes get their looks from :func:`dress`."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor=paper)
+
+
+def dress(
+    axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: bool = False, ink: str = INK
+) -> None:
+    """Labels and quiet axes in one ink."""
+    axes.set_facecolor("none")
+    axes.set_title(title, fontsize=9, color=ink, loc="left")
+    axes.set_xlabel(x, fontsize=8, color=ink)
+    axes.set_ylabel(y, fontsize=8, color=ink)
+    axes.tick_params(which="both", colors=ink, labelsize=7.5, width=0.6)
+    for name, spine in axes.spines.items():
+        spine.set_color(ink)
+        spine.set_linewidth(0.6)
+        spine.set_visible(not grid or name in ("left", "bottom"))
+    if grid:
+        axes.grid(True, color=ink, alpha=0.15, linewidth=0.6)
+        axes.set_axisbelow(True)
+
+
+def legend(axes: Axes, ink: str = INK) -> None:
+    """A frameless legend."""
+    axes.legend(fontsize=7.5, frameon=False, labelcolor=ink)
+
+
+def to_svg(figure: Figure, description: str) -> str:
+    """The figure as an `<svg>` element that scales with the page and reads its ink from it."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    FigureCanvasSVG(figure)
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    width = float(re.search(r'viewBox="0 0 ([0-9.]+)', svg)[1])  # type: ignore[index]
+    svg = re.sub(r'(<svg [^>]*?)width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
+    opening = f'<svg role="img" aria-label="{escape(description)}" style="max-width:{width:.0f}pt"'
+    return svg.replace("<svg", opening, 1).replace(INK, "currentColor")

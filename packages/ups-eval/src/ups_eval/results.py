@@ -1,0 +1,117 @@
+"""`metrics.json`: the numbers of one evaluation step, as they are written, read and tabulated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ups_core import UPSError
+from ups_core.files import read_json, write_json
+
+SCHEMA = 1
+
+
+@dataclass
+class Results:
+    """Scores of one model and its baselines on the tasks of a run.
+
+    JSON has no infinity: a number that is not finite is written as null and read as NaN; `diverged` tells
+    how many trajectories caused it.
+
+    Attributes:
+        model: display name of the model under test (its kind).
+        baselines: display names of the others, in the order asked for.
+        split: which trajectories were scored.
+        metrics: `<task>/<metric>` of the model and `<task>/<baseline>/<metric>`; includes `diverged`.
+        per_step: task -> model -> nRMSE of every predicted frame.
+        per_sample: task -> model -> nRMSE of every trajectory.
+        trajectories: task -> their ids.
+        parameters: model -> number of trainable parameters.
+        seconds: task -> model -> wall time of the rollouts.
+    """
+
+    model: str
+    baselines: list[str]
+    split: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    per_step: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    per_sample: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    trajectories: dict[str, list[int]] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[str]:
+        """The model under test, then the baselines."""
+        return [self.model, *self.baselines]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks that any model was scored on."""
+        return list(self.per_step)
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Metrics in the order of the file."""
+        names = (key.rpartition("/")[2] for key in self.metrics)
+        return [name for name in dict.fromkeys(names) if name != "diverged"]
+
+    def key(self, task: str, model: str, metric: str) -> str:
+        """Where a number stands in `metrics`."""
+        return f"{task}/{metric}" if model == self.model else f"{task}/{model}/{metric}"
+
+    def value(self, task: str, model: str, metric: str = "nrmse") -> float | None:
+        """A score; infinite if the model diverged, None if it was not scored on the task."""
+        value = self.metrics.get(self.key(task, model, metric))
+        return math.inf if value is not None and self.diverged(task, model) else value
+
+    def diverged(self, task: str, model: str) -> int:
+        """Trajectories on which the model left the finite numbers."""
+        return int(self.metrics.get(self.key(task, model, "diverged"), 0))
+
+    def ratio(self, task: str, model: str, reference: str = "persistence") -> float | None:
+        """The model's nRMSE over the reference's: below one is better. None where either is missing."""
+        value, other = self.value(task, model), self.value(task, reference)
+        return value / other if value is not None and other and math.isfinite(other) else None
+
+    def best(self, task: str, metric: str = "nrmse") -> str | None:
+        """The model with the lowest score of the task."""
+        scored = [
+            (value, model) for model in self.models if _finite(value := self.value(task, model, metric))
+        ]
+        return min(scored)[1] if scored else None
+
+    def write(self, directory: Path) -> None:
+        """Write `metrics.json`."""
+        write_json(directory / "metrics.json", {"schema": SCHEMA, **asdict(self)})
+
+    @classmethod
+    def read(cls, directory: Path) -> Results | None:
+        """Results of a step directory; None if the step left no such file.
+
+        Raises:
+            UPSError: the file was written by a newer version.
+        """
+        raw = read_json(directory / "metrics.json")
+        if not isinstance(raw, dict) or "per_step" not in raw:
+            return None
+        if raw.get("schema") != SCHEMA:
+            raise UPSError(
+                f"{directory / 'metrics.json'} has schema {raw.get('schema')}; update ups-eval to read it"
+            )
+        return cls(**{entry.name: _numbers(raw[entry.name]) for entry in fields(cls)})
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _numbers(value: Any) -> Any:
+    """Undo JSON's lack of non-finite numbers."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return math.nan if value is None else value

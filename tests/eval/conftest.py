@@ -1,0 +1,217 @@
+"""A finished run without training: two tasks with known fields, a model with a known error, real files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ups_core.files import write_json, write_text
+from ups_data.batch import FieldBatch
+from ups_data.statistics import ChannelStatistics, Statistics
+from ups_data.task import Channel, Parameter, TaskInfo
+from ups_eval.catalogue import METRICS, create_metric
+from ups_eval.metrics import nrmse_per_frame
+from ups_eval.predictions import PredictionsWriter, choose
+from ups_eval.results import Results
+
+torch.set_num_threads(1)  # tiny arrays: threads only wait for each other on a busy machine
+
+ADVECTION = TaskInfo(
+    name="advection1d", family="advection1d", kind="evolution", channels=(Channel("u", "1", "state"),),
+    parameters=(Parameter("beta", "1", 0.1, 4.0),), boundary="periodic", domain=((0.0, 1.0),), shape=(64,),
+    dt=0.05, frames=41, history=1, invariants=("mean",), equation="u_t + beta u_x = 0",
+)  # fmt: skip
+DARCY = TaskInfo(
+    name="darcy2d", family="darcy2d", kind="steady",
+    channels=(Channel("a", "1", "coefficient"), Channel("u", "1", "target")),
+    parameters=(Parameter("beta", "1", 0.01, 100.0),), boundary="dirichlet", domain=((0.0, 1.0), (0.0, 1.0)),
+    shape=(32, 32), dt=0.0, frames=1, history=0, invariants=(), equation="-div(a grad u) = beta",
+)  # fmt: skip
+
+
+def advection_batch(count: int) -> FieldBatch:
+    """Travelling sums of two sines, exact."""
+    generator = np.random.default_rng(0)
+    x = (np.arange(64) + 0.5) / 64
+    t = np.arange(41) * ADVECTION.dt
+    fields = np.zeros((count, 41, 1, 64))
+    for row in range(count):
+        for wave in (1, 3):
+            phase, size = generator.uniform(0, 2 * np.pi), generator.uniform(0.3, 1)
+            fields[row, :, 0] += size * np.sin(2 * np.pi * wave * (x[None] - 0.4 * t[:, None]) + phase)
+    values = torch.tensor(fields, dtype=torch.float32)
+    return FieldBatch(
+        task="advection1d", state=values[:, :1], static=torch.zeros(count, 0, 64), params=torch.full((count, 1), 0.4),
+        params_mask=torch.ones(count, 1, dtype=torch.bool), dt=torch.full((count,), ADVECTION.dt),
+        coords=torch.tensor(x[:, None], dtype=torch.float32), target=values[:, 1:],
+        index=torch.arange(100, 100 + count),
+    )  # fmt: skip
+
+
+def darcy_batch(count: int) -> FieldBatch:
+    """A smooth solution over a two-valued coefficient; the shapes matter here, not the equation."""
+    x = (torch.arange(32) + 0.5) / 32
+    bump = torch.sin(torch.pi * x)[:, None] * torch.sin(torch.pi * x)[None]
+    rows = torch.arange(1, count + 1).reshape(-1, 1, 1)
+    coefficient = torch.where(torch.sin(rows * 7 * x[:, None]) * torch.cos(rows * 3 * x[None]) > 0, 1.0, 0.1)
+    return FieldBatch(
+        task="darcy2d", state=torch.zeros(count, 0, 1, 32, 32), static=coefficient[:, None],
+        params=torch.ones(count, 1), params_mask=torch.ones(count, 1, dtype=torch.bool), dt=torch.zeros(count),
+        coords=torch.cartesian_prod(x, x), target=(bump * (1 + 0.1 * rows) * coefficient**0.2)[:, None, None],
+        index=torch.arange(count),
+    )  # fmt: skip
+
+
+def predict(name: str, batch: FieldBatch) -> torch.Tensor | None:
+    """What the pretended models say: errors that grow over time, persistence exact, one left out."""
+    noise = torch.Generator().manual_seed(len(name))
+    if name == "persistence":
+        return batch.state[:, -1:].expand_as(batch.target) if batch.state.shape[1] else None
+    size = {"latent_operator": 0.01, "fno": 0.03}[name]
+    rough = torch.randn(batch.target.shape, generator=noise)
+    growth = torch.linspace(0.2, 2, batch.target.shape[1]).reshape(1, -1, *[1] * (batch.target.ndim - 2))
+    level = torch.linspace(0.5, 3, len(batch)).reshape(-1, *[1] * (batch.target.ndim - 1))
+    return batch.target * (1 + size * level * growth) + 0.3 * size * level * growth * rough
+
+
+def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), count: int = 6) -> Path:
+    """Write the run directory that training and evaluation would have left."""
+    models = ["latent_operator", "persistence", "fno"]
+    step = directory / "steps" / "test"
+    step.mkdir(parents=True)
+    results = Results(
+        models[0], models[1:], "test", parameters=dict(zip(models, (301_224, 0, 287_425), strict=True))
+    )
+    with PredictionsWriter(step / "predictions.h5") as writer:
+        for info in infos:
+            batch = (advection_batch if info.dim == 1 else darcy_batch)(count)
+            task = info.name
+            results.trajectories[task] = batch.index.tolist()
+            for part in (results.per_step, results.per_sample, results.seconds):
+                part[task] = {}
+            for name in models:
+                if (prediction := predict(name, batch)) is None:
+                    continue
+                curve = nrmse_per_frame(prediction, batch.target)
+                results.per_step[task][name] = curve.mean(dim=0).tolist()
+                results.per_sample[task][name] = curve.mean(dim=1).tolist()
+                results.seconds[task][name] = 0.5
+                for metric in METRICS:
+                    value = float(create_metric(metric)(prediction, batch.target))
+                    results.metrics[results.key(task, name, metric)] = value
+                results.metrics[results.key(task, name, "diverged")] = 0
+            choice = choose(results.per_sample[task][models[0]], 4)
+            writer.task(info, choice.picks)
+            writer.truth(select(batch, choice.positions))
+            for name in results.per_step[task]:
+                prediction = predict(name, batch)
+                assert prediction is not None
+                nrmse = nrmse_per_frame(prediction, batch.target).mean(dim=1)
+                writer.prediction(task, name, prediction[choice.positions], nrmse[choice.positions])
+    results.write(step)
+    lines = [
+        {
+            "step": 40 * (epoch + 1), "epoch": epoch, "train/loss": 0.9 * 0.8**epoch,
+            "val/advection1d/nrmse": 0.5 * 0.8**epoch, "val/darcy2d/nrmse": 0.4 * 0.85**epoch,
+            "val/nrmse": 0.45 * 0.82**epoch, "lr": 1e-3 * (1 + np.cos(np.pi * epoch / 20)) / 2, "seconds": 2.0 * epoch,
+        }
+        for epoch in range(20)
+    ]  # fmt: skip
+    write_text(directory / "steps/operator/metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    write_text(
+        directory / "spec.yaml",
+        "version: 1\nname: demo\nseed: 0\ntasks:\n  advection1d: {kind: advection1d}\n",
+    )
+    steps = [
+        ("operator", "stage: operator", 74.2),
+        ("fno", "stage: operator", 61.0),
+        ("test", "evaluate: rollout", 3.1),
+    ]
+    write_json(
+        directory / "run.json",
+        {
+            "schema": 1, "name": "demo", "fingerprint": "3f9c1a2b77aa00112233", "status": "completed",
+            "started": "2026-01-05T10:11:12.000+00:00", "finished": None, "seconds": 139.0,
+            "command": ["/opt/somewhere/bin/ups-run", "specs/demo.yaml"],
+            "environment": {
+                "python": "3.11.7", "packages": {"torch": "2.13.0", "ups-eval": "0.1.0"}, "platform": "Linux-x86_64",
+                "devices": {"cpu": "x86_64", "cores": 2}, "git": {"commit": "0123abcd", "dirty": False},
+            },
+            "data": {
+                info.name: {
+                    "fingerprint": "ab12cd34ef56ab12cd34", "source": "generated", "note": "generated in 12 s, 83 MB",
+                    "splits": {"train": 800, "val": 100, "test": 100},
+                }
+                for info in infos
+            },
+            "steps": [
+                {"id": name, "uses": uses, "status": "completed", "fingerprint": "aa", "seconds": seconds, "metrics": {}}
+                for name, uses, seconds in steps
+            ],
+            "metrics": {},
+        },
+    )  # fmt: skip
+    return directory
+
+
+class Trajectories:
+    """Windows over a batch that is in memory."""
+
+    def __init__(self, info: TaskInfo, batch: FieldBatch):
+        self.info = info
+        self.all = batch
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def batch(self, indices: Sequence[int]) -> FieldBatch:
+        return select(self.all, list(indices))
+
+
+@dataclass
+class Data:
+    """What :class:`ups_data.dataset.TaskData` offers, in memory; it is its own task provider too."""
+
+    info: TaskInfo
+    content: FieldBatch
+
+    @property
+    def statistics(self) -> Statistics:
+        unit = ChannelStatistics((0.0,), (1.0,))
+        if self.info.kind == "steady":
+            return Statistics(static=unit, target=unit)
+        return Statistics(state=unit, target=unit, delta=(0.5,))
+
+    def open(self, data_root: Path) -> Data:
+        return self
+
+    def trajectories(self, split: str, *, limit: int | None = None) -> Trajectories:
+        return Trajectories(self.info, select(self.content, list(range(len(self.content)))[:limit]))
+
+
+@pytest.fixture
+def advection() -> Data:
+    return Data(ADVECTION, advection_batch(5))
+
+
+@pytest.fixture
+def darcy() -> Data:
+    return Data(DARCY, darcy_batch(4))
+
+
+def select(batch: FieldBatch, rows: list[int]) -> FieldBatch:
+    """Some rows of a batch."""
+    names = ("state", "static", "params", "params_mask", "dt", "target", "index")
+    return replace(batch, **{name: getattr(batch, name)[rows] for name in names})
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> Path:
+    """A finished run of both tasks."""
+    return make_run(tmp_path / "demo-3f9c1a2b")

@@ -1,0 +1,194 @@
+"""The report: complete, self-contained, honest, and possible from an incomplete run."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ups_core import UPSError
+from ups_core.console import Console
+from ups_core.files import read_json, write_json
+from ups_eval.command import EvalCommand
+from ups_eval.report.animation import rollout_gif
+from ups_eval.report.collect import collect, read_log
+from ups_eval.report.fields import sample_figure
+from ups_eval.report.render import render, repeat_command, sentence, settle, write_report
+from ups_eval.report.style import LIGHT, model_colours
+
+COLOURS = model_colours(["latent_operator", "persistence", "fno"])
+
+
+class Balance(HTMLParser):
+    """Checks that every element is closed and collects what a page would load."""
+
+    VOID = ("meta", "img", "source", "br", "i")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [
+            value or "" for name, value in attrs if name in ("src", "srcset", "href", "xlink:href")
+        ]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_loads_nothing(run_directory: Path) -> None:
+    path = write_report(run_directory)
+    assert path == run_directory / "report" / "index.html"
+    page = path.read_text()
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    assert all(load.startswith(("data:", "#")) for load in parser.loads)
+    assert "<script" not in page
+    assert len(page) < 3_000_000
+    assert page.count("data:image/gif") == 2, "one for light and one for dark"
+    for text in (
+        "65.6 times better than persistence", "800", "ab12cd34ef56", "ups-run specs/demo.yaml", "version: 1",
+        "×0.0153", "301,224", "Best: trajectory", "Worst: trajectory", "prefers-color-scheme", "torch 2.13.0",
+    ):  # fmt: skip
+        assert text in page, text
+    assert "/opt/somewhere" not in page, "where a command is installed is nobody's business"
+    assert page.count('role="img"') == 1 + 1 + 3 + 3, "training, error over time, three samples per task"
+    assert all(label for label in re.findall(r'aria-label="([^"]*)"', page))
+
+
+def test_what_comes_from_a_run_is_escaped(run_directory: Path) -> None:
+    run = replace(collect(run_directory), spec="<script>alert(1)</script>", name="a<b", evaluations=[])
+    page = render(run)
+    assert "<script>alert" not in page
+    assert "a&lt;b" in page
+
+
+def test_the_report_of_its_own_run_says_how_the_run_will_end(run_directory: Path) -> None:
+    record: dict[str, Any] = read_json(run_directory / "run.json")
+    record["status"] = "running"
+    record["steps"].append({"id": "report", "uses": "evaluate: report", "status": "running"})
+    write_json(run_directory / "run.json", record)
+    run = collect(run_directory)
+    assert settle(run, None).status == "running"
+    assert settle(run, "report").status == "completed"
+    record["steps"][0]["status"] = "pending"
+    write_json(run_directory / "run.json", record)
+    assert settle(collect(run_directory), "report").status == "running", "another step is still to come"
+
+
+def test_stale_numbers_of_a_step_that_has_to_run_again_are_left_out(run_directory: Path) -> None:
+    record: dict[str, Any] = read_json(run_directory / "run.json")
+    record["steps"][2]["status"] = "pending"
+    write_json(run_directory / "run.json", record)
+    assert collect(run_directory).evaluations == []
+
+
+def test_a_failed_run_without_results_still_has_a_page(tmp_path: Path) -> None:
+    steps = [{"id": "operator", "uses": "stage: operator", "status": "failed"}]
+    write_json(tmp_path / "run.json", {"name": "broken", "status": "failed", "steps": steps})
+    page = write_report(tmp_path).read_text()
+    assert "Nothing has been scored" in page
+    assert 'class="status failed"' in page
+    with pytest.raises(UPSError, match="no readable"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_a_torn_log_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 5, "epoch": 0, "train/loss": 1.0, "val/a/nrmse": null}\n[1]\n{"step": 9, "train/loss": 0.5}\n{"st'
+    )
+    assert read_log("operator", tmp_path / "metrics.jsonl").series == {"train/loss": ([5.0, 9.0], [1.0, 0.5])}
+
+
+def test_the_sentence_admits_a_worse_and_a_diverged_model(run_directory: Path) -> None:
+    results = collect(run_directory).evaluations[0].results
+    results.metrics |= {"advection1d/nrmse": 14.3, "darcy2d/diverged": 4.0}
+    text = sentence(results)
+    assert "10 times worse than persistence" in text
+    assert "diverges on 4 of 6 trajectories of darcy2d" in text
+
+
+def test_animations_move(run_directory: Path) -> None:
+    task = collect(run_directory).evaluations[0].predictions["advection1d"]
+    gif = rollout_gif(task, 0, "latent_operator", COLOURS, LIGHT)
+    image = Image.open(io.BytesIO(gif))
+    assert 35 <= getattr(image, "n_frames", 1) <= 40, "equal neighbours may be merged"
+    first = image.convert("RGB").tobytes()
+    image.seek(20)
+    assert image.convert("RGB").tobytes() != first
+
+
+@pytest.mark.parametrize("case", ["2d evolution", "1d steady", "3d steady", "two channels", "exploded"])
+def test_pictures_of_other_kinds_of_tasks(run_directory: Path, case: str) -> None:
+    stored = collect(run_directory).evaluations[0].predictions
+    line, plane = stored["advection1d"], stored["darcy2d"]
+    if case == "2d evolution":
+        info = replace(plane.info, kind="evolution", dt=0.1, history=1, frames=2, channels=line.info.channels)
+        task = replace(plane, info=info, state=plane.target)
+        assert rollout_gif(task, 0, "fno", COLOURS, LIGHT)[:3] == b"GIF"
+    elif case == "1d steady":
+        info = replace(plane.info, shape=(64,), domain=((0.0, 1.0),))
+        task = replace(
+            line, info=info, target=line.target[:, :1],
+            predictions={name: values[:, :1] for name, values in line.predictions.items()},
+        )  # fmt: skip
+    elif case == "3d steady":
+        info = replace(plane.info, shape=(32, 32, 2), domain=((0.0, 1.0),) * 3)
+        task = replace(
+            plane, info=info, target=plane.target[..., None].repeat(2, -1), static=plane.static[..., None].repeat(2, -1),
+            predictions={name: values[..., None].repeat(2, -1) for name, values in plane.predictions.items()},
+        )  # fmt: skip
+    elif case == "two channels":
+        info = replace(line.info, channels=line.info.channels * 2)
+        task = replace(
+            line, info=info, target=line.target.repeat(2, 2),
+            predictions={name: values.repeat(2, 2) for name, values in line.predictions.items()},
+        )  # fmt: skip
+    else:
+        task = replace(
+            line, predictions={"fno": line.target * float("inf")}, nrmse={"fno": line.nrmse["fno"]}
+        )
+    svg = sample_figure(task, 0, "fno", COLOURS)
+    assert svg.startswith('<svg role="img"')
+    assert "#010203" not in svg, "ink follows the page"
+
+
+def run_command(*arguments: str) -> int:
+    command = EvalCommand()
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(arguments), Console(quiet=True))
+
+
+def test_commands(run_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("show", str(run_directory)) == 0
+    assert re.search(r"advection1d.*0\.0218 ×0\.0153.*1\.43", capsys.readouterr().out)
+    assert run_command("show", str(run_directory), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["test"]["metrics"]["darcy2d/nrmse"] == pytest.approx(
+        0.0039, rel=0.01
+    )
+    assert run_command("report", str(run_directory), "--no-animation", "--title", "Our title") == 0
+    page = Path(capsys.readouterr().out.strip()).read_text()
+    assert "Our title" in page
+    assert "image/gif" not in page
+    with pytest.raises(UPSError, match="is no run directory"):
+        run_command("show", str(run_directory / "steps"))
+
+
+def test_the_command_to_repeat_a_run_can_be_pasted(run_directory: Path) -> None:
+    run = replace(collect(run_directory), command=["/usr/bin/ups-run", "my specs/a.yaml", "--set", "seed=1"])
+    assert repeat_command(run) == "ups-run 'my specs/a.yaml' --set seed=1"
