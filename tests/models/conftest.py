@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from toy_tasks import evolution, steady
 from ups_data.task import TaskInfo
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tensors this small are faster on one thread, and bits do not depend on the machine's cores."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(params=["1d", "2d", "3d", "steady"])

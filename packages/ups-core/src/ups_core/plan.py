@@ -131,7 +131,7 @@ def make_plan(
     directory = directory or run_directory(runs_dir, spec.name, fingerprint, fresh)
     steps: list[PlannedStep] = []
     for step, baseline, path in pipeline:
-        planned = _plan_step(spec, step, baseline, steps, data, document, path)
+        planned = _plan_step(spec, step, baseline, steps, data, document, path, registry)
         steps.append(replace(planned, state=_state(directory, planned, steps)))
     return Plan(spec, document, directory, data_root, fingerprint, tasks, data, tuple(steps))
 
@@ -240,6 +240,7 @@ def _plan_step(
     data: Mapping[str, DataPlan],
     document: Document,
     path: KeyPath,
+    registry: Registry,
 ) -> PlannedStep:
     config = step.config
     compared = {baseline_id(requirement.model) for requirement in config.requirements()}
@@ -257,12 +258,10 @@ def _plan_step(
     resolved = spec.model_dump(mode="json")
     sections = [name for name in config.reads if not (name == "model" and getattr(config, "model", None))]
     read: list[Any] = [getattr(spec, name) for name in sections]
-    providers = code_versions(
-        {
-            step.entry.provider.distribution,
-            *(c.entry.provider.distribution for c in components([config, *read])),
-        }
-    )
+    entries = [step.entry, *(component.entry for component in components([config, *read]))]
+    models = (registry.find("models", requirement.model) for requirement in config.requirements())
+    entries += [entry for entry in models if entry is not None]
+    providers = code_versions({entry.provider.distribution for entry in entries})
     fingerprint = digest(
         {
             "uses": [step.role, step.entry.name],

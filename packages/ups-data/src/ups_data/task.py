@@ -206,7 +206,9 @@ class Task(ABC):
         from ups_data.audit import audit_task
 
         plan = self.plan_data(data_root)
-        self.source.provide(self.request, plan, console)
+        if plan.missing:
+            self.source.provide(self.request, plan, console)
+            plan = self.plan_data(data_root)
         audit = audit_task(self, plan, Path(data_root), console)
         counts = {split: len(audit.splits[split]) * len(plan.files) for split in ("train", "val", "test")}
         return {

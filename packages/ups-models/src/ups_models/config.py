@@ -77,7 +77,7 @@ class LatentOperatorConfig(ModelConfig):
     """Cells per token and axis."""
     modes: Positive = 16
     """Fourier modes of the token grid that a block mixes, per axis (fewer on small grids)."""
-    local_width: Positive = 32
+    local_width: Positive = 16
     """Channels of the codec at full resolution."""
     mlp_ratio: Annotated[float, Field(gt=0.0)] = 2.0
     """Width of a block's hidden layer over `width`."""

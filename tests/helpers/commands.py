@@ -1,0 +1,45 @@
+"""The real commands in real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from documents import ROOT
+
+BIN = Path(sys.executable).parent
+SPECS = sorted((ROOT / "specs").glob("*.yaml"))
+TINY = [
+    "tasks.advection1d.trajectories=20", "tasks.advection1d.resolution=64", "tasks.advection1d.frames=6",
+    "tasks.darcy2d.trajectories=20", "tasks.darcy2d.resolution=32", "model.width=16", "model.depth=1",
+    "model.modes=4", "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2",
+]  # fmt: skip
+"""Overrides that make any shipped spec end in seconds."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run: where it was started, its directory, and what the command printed."""
+
+    folder: Path
+    directory: Path
+    output: str
+
+
+def command(name: str, *arguments: str | Path, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run an installed command; its exit code must be `code`."""
+    result = subprocess.run(
+        [str(BIN / name), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280,
+        env=os.environ | {"OMP_NUM_THREADS": "2"} | env, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert result.returncode == code, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def overrides(values: list[str]) -> list[str]:
+    """`--set` for every value."""
+    return [word for value in values for word in ("--set", value)]

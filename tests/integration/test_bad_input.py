@@ -1,0 +1,115 @@
+"""What users do wrong: one clear line, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from commands import TINY, command, overrides
+from documents import ROOT
+
+SPEC = ROOT / "specs" / "smoke.yaml"
+SMALL = overrides(TINY)
+
+
+def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
+    spec = tmp_path / "bad.yaml"
+    spec.write_text(f"extends: {SPEC}\nseeed: 1\nmodel: {{widht: 64}}\ntrainer: {{precision: fp8}}\n")
+    result = command("ups-run", spec, cwd=tmp_path, code=2)
+    lines = result.stderr.replace(f"{tmp_path}/", "").splitlines()
+    assert lines == [
+        "bad.yaml:2:1 seeed: unknown key; did you mean 'seed'?",
+        "bad.yaml:3:9 model.widht: unknown key; did you mean 'width'?",
+        "bad.yaml:4:11 trainer.precision: expected 'auto', 32, 'bf16-mixed' or '16-mixed', got 'fp8'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("tasks.advection1d.resolution=100", "100"),
+        ("tasks.darcy2d.resolution=48", "48"),
+        ("model.patch=5", "is not divisible by 5"),
+        ("pipeline.operator.unroll=11", "11 steps after 1 given frames need 12 frames; task 'advection1d' has 11"),
+        ("pipeline.operator.model.kind=mean", "'mean' has nothing to train"),
+        ("pipeline.test.baselines=[fnoo]", "did you mean 'fno'?"),
+        ("tasks.advection1d.source.kind=official", "1D_Advection_Sols_beta0.4.hdf5"),
+        ("trainer.devices=2", "the launcher 'local' runs on 1 device, got 2"),
+    ],
+)
+def test_specs_that_cannot_work_are_refused_before_anything_runs(override: str, expected: str, tmp_path: Path) -> None:
+    result = command("ups-run", SPEC, "--set", override, cwd=tmp_path, code=2)
+    assert expected in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_with_code_1_and_is_named(tmp_path: Path) -> None:
+    result = command(
+        "ups-run", SPEC, *SMALL, "--set", "pipeline.operator.max_steps=20", "--set", "pipeline.operator.clip=null",
+        "--set", "pipeline.operator.optimizer={kind: adamw, lr: 1e30}", cwd=tmp_path, code=1,
+    )  # fmt: skip
+    assert "error: step 'operator' failed: the loss is" in result.stderr
+    assert "lower optimizer.lr" in result.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    content = json.loads((run / "run.json").read_text())
+    assert content["status"] == "failed"
+    assert content["steps"][0]["status"] == "failed"
+
+
+def official(folder: Path, count: int = 20) -> Path:
+    """A file with the exact keys and shapes of PDEBench's beta 0.4 file, fewer trajectories."""
+    path = folder / "data" / "1D" / "Advection" / "Train" / "1D_Advection_Sols_beta0.4.hdf5"
+    path.parent.mkdir(parents=True)
+    x = (np.arange(1024) + 0.5) / 1024
+    t = np.arange(202) * 0.01
+    phase = np.linspace(0, 3, count)[:, None, None]
+    with h5py.File(path, "w") as file:
+        file["tensor"] = np.sin(2 * np.pi * (x - 0.4 * t[:201, None]) + phase).astype(np.float32)
+        file["x-coordinate"] = x.astype(np.float32)
+        file["t-coordinate"] = t.astype(np.float32)
+        file.attrs["beta"] = 0.4
+    return path
+
+
+def test_official_files_are_used_when_they_are_there(tmp_path: Path) -> None:
+    path = official(tmp_path)
+    command("ups-run", SPEC, *SMALL, cwd=tmp_path)
+    (run,) = (tmp_path / "runs").iterdir()
+    data = json.loads((run / "run.json").read_text())["data"]
+    assert data["advection1d"]["source"] == "official"
+    assert data["advection1d"]["files"] == [str(path.relative_to(tmp_path))]
+    assert data["darcy2d"]["source"] == "generated"
+    assert not list((tmp_path / "data" / "generated").glob("advection1d*"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "nan", "shape"])
+def test_broken_data_files_are_named(damage: str, tmp_path: Path) -> None:
+    path = official(tmp_path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:
+        with h5py.File(path, "r+") as file:
+            if damage == "nan":
+                file["tensor"][3, 50, 16] = np.nan
+            else:
+                del file["tensor"]
+                file["tensor"] = np.zeros((20, 201), np.float32)
+    # An empty file is seen while planning, the others when their content is read.
+    result = command("ups-run", SPEC, *SMALL, cwd=tmp_path, code=2 if damage == "empty" else 1)
+    line = result.stderr.splitlines()[-1]
+    assert "1D_Advection_Sols_beta0.4.hdf5" in line
+    if damage == "nan":
+        assert "trajectory 3" in line
+        assert "frame" in line
+    assert not list((tmp_path / "runs").glob("*/steps/*"))
+
+
+def test_missing_spec_and_bad_options(tmp_path: Path) -> None:
+    assert "cannot read it" in command("ups-run", "none.yaml", cwd=tmp_path, code=2).stderr
+    command("ups-run", "--no-such-option", cwd=tmp_path, code=2)
+    assert "there is no step 'tset'" in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr

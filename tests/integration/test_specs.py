@@ -1,0 +1,88 @@
+"""Every shipped spec: parses, plans, runs small, and has no key that nothing reads."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import SPECS, TINY, command, overrides
+from documents import ROOT
+from ups_core import UPSError
+from ups_core.compose import read_spec
+from ups_core.plan import make_plan
+from ups_core.validate import load_spec, validate
+from ups_core.yamlreader import Document, KeyPath
+
+ALL = [*SPECS, ROOT / "examples" / "ups-plugin-example" / "spec.yaml"]
+IDS = [path.stem for path in SPECS]
+
+
+def scalars(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from scalars(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from scalars(item, (*path, index))
+    else:
+        yield path, value
+
+
+def changed(value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, (int, float)):
+        others = [value * 2, value + 1, value / 2 if isinstance(value, float) else value // 2]
+        return [other for other in others if other != value]
+    return [f"{value}_x"]
+
+
+def outcome(document: Document) -> tuple[str, ...]:
+    """The plan's identity: run and steps; or the error."""
+    try:
+        spec = validate(document)
+        plan = make_plan(spec, document, runs_dir=Path("runs"), data_root=Path("data"))
+    except UPSError as error:
+        return ("error", str(error))
+    results = tuple(step.fingerprint for step in plan.steps)
+    side = (spec.name, str(spec.launcher.to_dict()), str([tracker.to_dict() for tracker in spec.trackers]))
+    return (*results, *side)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=IDS)
+def test_every_scalar_matters(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = read_spec(path)
+    before = outcome(document)
+    assert before[0] != "error"
+    for where, value in scalars(document.data):
+        for other in changed(value):
+            mutated = copy.deepcopy(document)
+            target = mutated.data
+            for key in where[:-1]:
+                target = target[key]
+            target[where[-1]] = other
+            assert outcome(mutated) != before, f"{where}: {value} -> {other} changes nothing"
+
+
+@pytest.mark.parametrize("path", SPECS, ids=IDS)
+def test_resolved_spec_resolves_to_itself(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ups_core.record import resolved_yaml
+
+    monkeypatch.chdir(tmp_path)
+    spec, document = load_spec(path)
+    plan = make_plan(spec, document, runs_dir=Path("runs"), data_root=Path("data"))
+    again = tmp_path / "resolved.yaml"
+    again.write_text(resolved_yaml(plan))
+    spec2, document2 = load_spec(again)
+    assert spec2.model_dump(mode="json") == spec.model_dump(mode="json")
+    assert make_plan(spec2, document2, runs_dir=Path("runs"), data_root=Path("data")).directory == plan.directory
+
+
+@pytest.mark.parametrize("path", [path for path in SPECS if path.stem != "smoke"], ids=lambda path: path.stem)
+def test_runs_small(path: Path, tmp_path: Path) -> None:
+    command("ups-run", path, *overrides(TINY), cwd=tmp_path)
+    assert list((tmp_path / "runs").glob("*/report/index.html"))
