@@ -29,7 +29,9 @@ class FinishedRun:
     output: str
 
 
-def command(name: str, *arguments: str | Path, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+def command(
+    name: str, *arguments: str | Path, cwd: Path, code: int = 0, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run an installed command; its exit code must be `code`."""
     result = subprocess.run(
         [str(BIN / name), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280,

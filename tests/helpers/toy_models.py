@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from toy_tasks import statistics
 from ups_core import Component
 from ups_core.config import validate_options

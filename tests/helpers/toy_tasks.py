@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from ups_data.batch import FieldBatch
 from ups_data.statistics import ChannelStatistics, Statistics
 from ups_data.task import Channel, Parameter, TaskInfo

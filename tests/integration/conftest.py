@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from commands import FinishedRun, command
 from documents import ROOT
 

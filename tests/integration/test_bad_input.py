@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from commands import TINY, command, overrides
 from documents import ROOT
 
@@ -33,14 +34,19 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
         ("tasks.advection1d.resolution=100", "100"),
         ("tasks.darcy2d.resolution=48", "48"),
         ("model.patch=5", "is not divisible by 5"),
-        ("pipeline.operator.unroll=11", "11 steps after 1 given frames need 12 frames; task 'advection1d' has 11"),
+        (
+            "pipeline.operator.unroll=11",
+            "11 steps after 1 given frames need 12 frames; task 'advection1d' has 11",
+        ),
         ("pipeline.operator.model.kind=mean", "'mean' has nothing to train"),
         ("pipeline.test.baselines=[fnoo]", "did you mean 'fno'?"),
         ("tasks.advection1d.source.kind=official", "1D_Advection_Sols_beta0.4.hdf5"),
         ("trainer.devices=2", "the launcher 'local' runs on 1 device, got 2"),
     ],
 )
-def test_specs_that_cannot_work_are_refused_before_anything_runs(override: str, expected: str, tmp_path: Path) -> None:
+def test_specs_that_cannot_work_are_refused_before_anything_runs(
+    override: str, expected: str, tmp_path: Path
+) -> None:
     result = command("ups-run", SPEC, "--set", override, cwd=tmp_path, code=2)
     assert expected in result.stderr
     assert not (tmp_path / "runs").exists()
@@ -112,4 +118,6 @@ def test_broken_data_files_are_named(damage: str, tmp_path: Path) -> None:
 def test_missing_spec_and_bad_options(tmp_path: Path) -> None:
     assert "cannot read it" in command("ups-run", "none.yaml", cwd=tmp_path, code=2).stderr
     command("ups-run", "--no-such-option", cwd=tmp_path, code=2)
-    assert "there is no step 'tset'" in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr
+    assert (
+        "there is no step 'tset'" in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr
+    )

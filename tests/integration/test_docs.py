@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from documents import ROOT, blocks, commands, documents
 
 IDS = [str(path.relative_to(ROOT)) for path in documents()]

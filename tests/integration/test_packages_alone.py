@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from documents import ROOT
 
 PACKAGES = ["core", "data", "models", "eval", "train"]
@@ -18,8 +19,12 @@ pytestmark = pytest.mark.slow
 
 
 def run(*arguments: str | Path, cwd: Path) -> str:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "UPS_", "VIRTUAL"))}
-    result = subprocess.run(list(map(str, arguments)), cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "UPS_", "VIRTUAL"))
+    }
+    result = subprocess.run(
+        list(map(str, arguments)), cwd=cwd, env=clean, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -29,7 +34,16 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The five wheels."""
     target = tmp_path_factory.mktemp("wheels")
     for name in PACKAGES:
-        run(sys.executable, "-m", "build", "--wheel", "--outdir", target, ROOT / "packages" / f"ups-{name}", cwd=target)
+        run(
+            sys.executable,
+            "-m",
+            "build",
+            "--wheel",
+            "--outdir",
+            target,
+            ROOT / "packages" / f"ups-{name}",
+            cwd=target,
+        )
     return target
 
 
@@ -43,13 +57,39 @@ def test_installs_alone_and_passes_its_own_tests(name: str, wheels: Path, tmp_pa
     python = tmp_path / "env" / "bin" / "python"
     constraints = ("-c", ROOT / "constraints.txt")
     run(python, "-m", "pip", "install", "-q", *constraints, "--find-links", wheels, wheel, cwd=tmp_path)
-    listed = {row["name"] for row in json.loads(run(python, "-m", "pip", "list", "--format", "json", cwd=tmp_path))}
+    listed = {
+        row["name"] for row in json.loads(run(python, "-m", "pip", "list", "--format", "json", cwd=tmp_path))
+    }
     siblings = PACKAGES[: PACKAGES.index(name) + 1]
     assert {item for item in listed if item.startswith("ups-")} == {f"ups-{sibling}" for sibling in siblings}
     assert ("torch" in listed) == (name != "core")
     assert ("lightning" in listed) == (name == "train")
     run(python, "-c", f"import ups_{name}", cwd=tmp_path)
     plugins = json.loads(run(tmp_path / "env" / "bin" / "ups", "plugins", "--json", cwd=tmp_path))
-    assert {row["plugin"]: row["status"] for row in plugins} == {f"ups-{sibling}": "loaded" for sibling in siblings}
-    run(python, "-m", "pip", "install", "-q", *constraints, "pytest", "pytest-timeout", "hypothesis", cwd=tmp_path)
-    run(python, "-m", "pytest", "-q", "-c", ROOT / "pyproject.toml", ROOT / "tests" / name, "-p", "no:cacheprovider", cwd=tmp_path)
+    assert {row["plugin"]: row["status"] for row in plugins} == {
+        f"ups-{sibling}": "loaded" for sibling in siblings
+    }
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        *constraints,
+        "pytest",
+        "pytest-timeout",
+        "hypothesis",
+        cwd=tmp_path,
+    )
+    run(
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        ROOT / "pyproject.toml",
+        ROOT / "tests" / name,
+        "-p",
+        "no:cacheprovider",
+        cwd=tmp_path,
+    )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from commands import TINY, command, overrides
 from documents import ROOT
 
@@ -35,7 +36,11 @@ def test_its_model_and_loss_work_by_name(site: Path, tmp_path: Path) -> None:
     command("ups-run", EXAMPLE / "spec.yaml", *overrides(small), cwd=tmp_path, **env)
     (run,) = (tmp_path / "runs").iterdir()
     config = json.loads((run / "steps/operator/model/config.json").read_text())
-    assert (config["kind"], config["provider"], config["version"]) == ("example/cnn", "ups-plugin-example", "0.1.0")
+    assert (config["kind"], config["provider"], config["version"]) == (
+        "example/cnn",
+        "ups-plugin-example",
+        "0.1.0",
+    )
     result = command("ups-run", EXAMPLE / "spec.yaml", "--set", "model.widht=3", cwd=tmp_path, code=2, **env)
     assert "model.widht: unknown key; did you mean 'width'?" in result.stderr
 

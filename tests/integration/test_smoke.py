@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from commands import FinishedRun, command
 from documents import ROOT
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from commands import SPECS, TINY, command, overrides
 from documents import ROOT
 from ups_core import UPSError
@@ -69,7 +70,9 @@ def test_every_scalar_matters(path: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("path", SPECS, ids=IDS)
-def test_resolved_spec_resolves_to_itself(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolved_spec_resolves_to_itself(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ups_core.record import resolved_yaml
 
     monkeypatch.chdir(tmp_path)
@@ -79,7 +82,9 @@ def test_resolved_spec_resolves_to_itself(path: Path, tmp_path: Path, monkeypatc
     again.write_text(resolved_yaml(plan))
     spec2, document2 = load_spec(again)
     assert spec2.model_dump(mode="json") == spec.model_dump(mode="json")
-    assert make_plan(spec2, document2, runs_dir=Path("runs"), data_root=Path("data")).directory == plan.directory
+    assert (
+        make_plan(spec2, document2, runs_dir=Path("runs"), data_root=Path("data")).directory == plan.directory
+    )
 
 
 @pytest.mark.parametrize("path", [path for path in SPECS if path.stem != "smoke"], ids=lambda path: path.stem)

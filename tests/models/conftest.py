@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from toy_tasks import evolution, steady
 from ups_data.task import TaskInfo
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, steady
 from ups_core import UPSError

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ups_models.config import FNOConfig, LatentOperatorConfig, UNetConfig
 from ups_models.latent.codec import patchify, unpatchify
 from ups_models.layers.spectral import DepthwiseSpectral, SpectralConv

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import Component, UPSError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from ups_train.config import LossConfig
 from ups_train.losses import MeanSquare, RelativeL2
 

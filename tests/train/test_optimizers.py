@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
+
 from toy_models import SMALL, simulator
 from toy_tasks import evolution, steady
-from torch import nn
 from ups_train.config import AdamWConfig, CosineConfig, MuonHybridConfig
 from ups_train.muon import Float32Muon, orthogonalise
 from ups_train.optimizers import CombinedOptimizer, adamw, is_muon_matrix, muon_hybrid
@@ -124,4 +126,4 @@ def test_cosine_warms_up_and_ends_at_its_final_share() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0
     assert rates[-1] == pytest.approx(0.1)
-    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rates[10:]))

@@ -15,6 +15,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+
 from ups_core import StepContext, UPSError
 from ups_core.config import validate_options
 from ups_core.console import Console

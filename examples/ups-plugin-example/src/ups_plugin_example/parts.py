@@ -1,6 +1,7 @@
 """The model and the loss themselves."""
 
 from torch import nn
+
 from ups_models.layers.convolution import grid_conv
 from ups_models.network import Network, as_channels, lifted_channels, module_key, out_channels, per_task
 

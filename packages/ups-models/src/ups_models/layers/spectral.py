@@ -40,8 +40,9 @@ class _SpectralLayer(nn.Module):
             shape = list(x.shape[2:])
             kept = [min(self.modes, cells // 2) for cells in shape]
             spectrum = torch.fft.rfftn(x.float(), dim=axes, norm="ortho")
-            cut = (..., *(slice(0, modes) for modes in kept))
-            weight = torch.view_as_complex(self.weight)[cut]
+            weight = torch.view_as_complex(self.weight)
+            for axis, modes in enumerate(kept, start=weight.dim() - len(kept)):
+                weight = weight.narrow(axis, 0, modes)
             out = torch.zeros_like(spectrum)
             for block, block_weight in zip(_low_blocks(shape, kept), weight, strict=True):
                 out[block] = self.mix(spectrum[block], block_weight)
