@@ -17,16 +17,19 @@ run: install    ## the main job: train, evaluate, compare and report two PDEBenc
 test: check     ## everything that has to hold before a change lands
 	$(BIN)/python -m pytest
 
-check: install  ## lint, types, import layers
+check: install  ## lint, format, types, import layers, links and specs in documents
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/integration/test_docs.py -k 'links or yaml'
 
 test-slow: install  ## the tests that take minutes: wheels alone in empty environments, ...
 	$(BIN)/python -m pytest -m slow --timeout=1800
 
-benchmark: install  ## speed of the generators
+benchmark: install  ## speed of the generators and of Muon
 	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/muon.py
 
 install: $(INSTALLED)  ## create .venv with everything, pinned by constraints.txt
 

@@ -57,7 +57,7 @@ def test_whole_run_and_its_record(spec_file: Path) -> None:
     assert content["command"] == ["ups-run", str(spec_file)]
     directory = next(Path("runs").glob("toy-*"))
     events = [json.loads(line)["event"] for line in (directory / "events.jsonl").read_text().splitlines()]
-    assert events == ["run_started", "data_ready", *["step_started", "step_finished"] * 4, "run_completed"]
+    assert events == ["run_started", "data_ready", *["step_running", "step_completed"] * 4, "run_completed"]
 
 
 def test_again_does_nothing_and_rewrites_nothing(spec_file: Path) -> None:

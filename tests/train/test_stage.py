@@ -124,6 +124,8 @@ def test_interrupted_training_continues_to_the_same_bits(
     monkeypatch.setattr(OperatorStage, "_trainer", build)
     run(data_root, tmp_path / "parts", **options)
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+    rows = [(tmp_path / name / "metrics.csv").read_text().count("\n") for name in ("parts", "whole")]
+    assert rows[0] == rows[1], "trackers know the whole history"
     steps = [line["step"] for line in read_metrics(tmp_path / "parts" / "metrics.jsonl")]
     assert steps == [line["step"] for line in read_metrics(tmp_path / "whole" / "metrics.jsonl")]
 

@@ -46,6 +46,11 @@ class PlannedStep:
     def id(self) -> str:
         return self.spec.id
 
+    @property
+    def uses(self) -> str:
+        """`stage: operator`, as in the spec."""
+        return f"{self.spec.role}: {self.spec.entry.name}"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -90,7 +95,7 @@ class Plan:
             "steps": [
                 {
                     "id": step.id,
-                    "uses": f"{step.spec.role}: {step.spec.entry.name}",
+                    "uses": step.uses,
                     "state": step.state,
                     "fingerprint": step.fingerprint,
                     "after": list(step.after),
@@ -132,7 +137,7 @@ def make_plan(
     steps: list[PlannedStep] = []
     for step, baseline, path in pipeline:
         planned = _plan_step(spec, step, baseline, steps, data, document, path, registry)
-        steps.append(replace(planned, state=_state(directory, planned, steps)))
+        steps.append(replace(planned, state=_state(directory, planned)))
     return Plan(spec, document, directory, data_root, fingerprint, tasks, data, tuple(steps))
 
 
@@ -301,11 +306,16 @@ def partial_directory(run: Path, step_id: str) -> Path:
     return run / "steps" / f".{step_id}.partial"
 
 
-def _state(run: Path, step: PlannedStep, earlier: list[PlannedStep]) -> State:
+def is_done(run: Path, step: PlannedStep) -> bool:
+    """Whether the run directory holds this step's result, made with the same fingerprint."""
     record = read_json(step_directory(run, step.id) / "step.json") or {}
-    if any(other.state != "done" for other in earlier if other.id in step.after):
-        return "stale" if record else "to do"
-    if record.get("status") == "completed":
-        return "done" if record.get("fingerprint") == step.fingerprint else "stale"
+    return record.get("status") == "completed" and record.get("fingerprint") == step.fingerprint
+
+
+def _state(run: Path, step: PlannedStep) -> State:
+    if is_done(run, step):
+        return "done"
+    if step_directory(run, step.id).exists():
+        return "stale"
     partial = read_json(partial_directory(run, step.id) / "step.json") or {}
     return "interrupted" if partial.get("fingerprint") == step.fingerprint else "to do"

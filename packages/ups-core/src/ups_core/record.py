@@ -98,7 +98,7 @@ class RunRecord:
             stored = {}
         return {
             "id": step.id,
-            "uses": f"{step.spec.role}: {step.spec.entry.name}",
+            "uses": step.uses,
             "status": status,
             "fingerprint": step.fingerprint,
             "seconds": stored.get("seconds", 0.0),

@@ -10,7 +10,7 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,9 @@ from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.files import read_json, write_json, write_text
 from ups_core.lock import locked
-from ups_core.plan import Plan, PlannedStep, partial_directory, step_directory
-from ups_core.plugins import plugins_in_use
+from ups_core.plan import Plan, PlannedStep, is_done, partial_directory, step_directory
 from ups_core.record import RunRecord, now, write_spec
-from ups_core.step import RunInfo, StepInfo
+from ups_core.watch import Watchers
 
 
 class StepFailed(UPSError):
@@ -72,91 +71,105 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
             console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
             return dict(stored)
     with locked(plan.directory), _terminate_as_exception():
-        record = RunRecord(plan, command)
-        write_spec(plan)
-        record.event("run_started", command=list(command), todo=[step.id for step in chosen])
-        record.save("running")
-        watchers = plugins_in_use().manager.hook
-        _tell(console, watchers.ups_run_started, run=_run_info(plan, "running"))
+        return _Runner(plan, console, command).run(chosen)
+
+
+class _Runner:
+    """One run under way."""
+
+    def __init__(self, plan: Plan, console: Console, command: Sequence[str]):
+        self.plan = plan
+        self.console = console
+        self.record = RunRecord(plan, command)
+        self.watchers = Watchers(plan, console)
+
+    def run(self, chosen: Sequence[PlannedStep]) -> dict[str, Any]:
+        """Prepare the data, run the steps, close the record whatever happens."""
+        write_spec(self.plan)
+        self.record.event("run_started", command=self.record.content["command"], todo=[s.id for s in chosen])
+        self.record.save("running")
+        self.watchers.run("running")
         status = "failed"
         try:
-            _prepare_data(plan, record, console)
+            self._prepare_data()
             for step in chosen:
-                _run_step(plan, step, record, console)
-            finished = all(
-                (read_json(step_directory(plan.directory, step.id) / "step.json") or {}).get("fingerprint")
-                == step.fingerprint
-                for step in plan.steps
-            )
-            status = "completed" if finished else "interrupted"
+                self._step(step)
+            done = all(is_done(self.plan.directory, step) for step in self.plan.steps)
+            status = "completed" if done else "interrupted"
         except (KeyboardInterrupt, SystemExit):
             status = "interrupted"
             raise
         finally:
-            record.save(status)
-            record.event(f"run_{status}")
-            _tell(console, watchers.ups_run_finished, run=_run_info(plan, status))
-    console.say(f"{status} in {record.content['seconds']:.0f} s: {plan.directory}")
-    return record.content
+            self.record.save(status)
+            self.record.event(f"run_{status}")
+            self.watchers.run(status)
+        self.console.say(f"{status} in {self.record.content['seconds']:.0f} s: {self.plan.directory}")
+        return self.record.content
 
+    def _prepare_data(self) -> None:
+        for name, task in self.plan.tasks.items():
+            begin = time.monotonic()
+            try:
+                details = dict(task.prepare_data(self.plan.data_root, self.console))
+            except UPSError as error:
+                raise StepFailed(f"data of task '{name}': {error}") from None
+            self.record.content["data"][name] = details
+            self.record.event("data_ready", task=name, seconds=_since(begin), **details)
+            self.console.say(f"data {name}: {details['source']}, {details['fingerprint'][:12]}")
+        self.record.save("running")
 
-def _prepare_data(plan: Plan, record: RunRecord, console: Console) -> None:
-    for name, task in plan.tasks.items():
+    def _step(self, step: PlannedStep) -> None:
+        partial = partial_directory(self.plan.directory, step.id)
+        header = {"schema": 1, "id": step.id, "uses": step.uses, "fingerprint": step.fingerprint}
+        header |= {"status": "running", "started": now()}
+        if (read_json(partial / "step.json") or {}).get("fingerprint") != step.fingerprint:
+            shutil.rmtree(partial, ignore_errors=True)  # of other options, data or code: cannot be continued
+        partial.mkdir(parents=True, exist_ok=True)
+        write_json(partial / "step.json", header)
+        self._announce(step, "running")
+        self.console.say(f"step {step.id} ({step.uses})", style="bold")
         begin = time.monotonic()
         try:
-            details = dict(task.prepare_data(plan.data_root, console))
-        except UPSError as error:
-            raise StepFailed(f"data of task '{name}': {error}") from None
-        record.content["data"][name] = details
-        record.event("data_ready", task=name, seconds=round(time.monotonic() - begin, 3), **details)
-        console.say(f"data {name}: {details['source']}, {details['fingerprint'][:12]}")
-    record.save("running")
-
-
-def _run_step(plan: Plan, step: PlannedStep, record: RunRecord, console: Console) -> None:
-    partial = partial_directory(plan.directory, step.id)
-    header = {"schema": 1, "id": step.id, "uses": f"{step.spec.role}: {step.spec.entry.name}"}
-    header |= {"fingerprint": step.fingerprint, "status": "running", "started": now()}
-    if (read_json(partial / "step.json") or {}).get("fingerprint") != step.fingerprint:
-        shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, exist_ok=True)
-    write_json(partial / "step.json", header)
-    record.statuses = {step.id: "running"}
-    record.save("running")
-    record.event("step_started", step=step.id, fingerprint=step.fingerprint)
-    console.say(f"step {step.id} ({header['uses']})", style="bold")
-    watchers = plugins_in_use().manager.hook
-    run = _run_info(plan, "running")
-    _tell(console, watchers.ups_step_started, run=run, step=_step_info(step, "running", plan))
-    begin = time.monotonic()
-    try:
-        metrics = plan.spec.launcher.create().run(plan, step, console)
-    except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        status = "interrupted" if stopped else "failed"
-        record.statuses = {step.id: status}
-        message = str(error) if isinstance(error, UPSError) else f"{type(error).__name__}: {error}"
-        record.event(f"step_{status}", step=step.id, error="" if stopped else message)
-        _tell(console, watchers.ups_step_finished, run=run, step=_step_info(step, status, plan))
-        if stopped:
+            metrics = self.plan.spec.launcher.create().run(self.plan, step, self.console)
+        except (KeyboardInterrupt, SystemExit):
+            self._announce(step, "interrupted")
             raise
-        hint = ""
-        if not isinstance(error, UPSError):
-            write_text(partial / "error.log", traceback.format_exc())
-            hint = f" (traceback: {partial / 'error.log'})"
-        raise StepFailed(f"step '{step.id}' failed: {' '.join(message.split())}{hint}") from error
-    seconds = round(time.monotonic() - begin, 3)
-    keyed = {f"{step.id}/{key}": value for key, value in metrics.items()}
-    done = header | {
-        "status": "completed", "finished": now(), "seconds": seconds, "after": list(step.after),
-        "options": step.spec.to_dict(), "providers": dict(step.providers), "metrics": keyed,
-    }  # fmt: skip
-    write_json(partial / "step.json", done)
-    _replace(partial, step_directory(plan.directory, step.id))
-    record.statuses = {}
-    record.save("running")
-    record.event("step_finished", step=step.id, seconds=seconds)
-    _tell(console, watchers.ups_step_finished, run=run, step=_step_info(step, "completed", plan, keyed))
+        except Exception as error:
+            raise self._failure(step, error, partial) from error
+        keyed = {f"{step.id}/{key}": value for key, value in metrics.items()}
+        done = header | {
+            "status": "completed",
+            "finished": now(),
+            "seconds": _since(begin),
+            "after": list(step.after),
+            "options": step.spec.to_dict(),
+            "providers": dict(step.providers),
+            "metrics": keyed,
+        }
+        write_json(partial / "step.json", done)
+        _replace(partial, step_directory(self.plan.directory, step.id))
+        self._announce(step, "completed", keyed)
+
+    def _failure(self, step: PlannedStep, error: Exception, partial: Path) -> StepFailed:
+        """One line for people; the traceback of what no user can mend goes to a file."""
+        self._announce(step, "failed")
+        if isinstance(error, UPSError):
+            return StepFailed(f"step '{step.id}' failed: {' '.join(str(error).split())}")
+        log = partial / "error.log"
+        write_text(log, "".join(traceback.format_exception(error)))
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return StepFailed(f"step '{step.id}' failed: {message} (traceback: {log})")
+
+    def _announce(self, step: PlannedStep, status: str, metrics: Mapping[str, float] | None = None) -> None:
+        """Tell the record, the event log and the watchers."""
+        self.record.statuses = {} if status == "completed" else {step.id: status}
+        self.record.save("running")
+        self.record.event(f"step_{status}", step=step.id, fingerprint=step.fingerprint)
+        self.watchers.step(step, status, metrics)
+
+
+def _since(begin: float) -> float:
+    return round(time.monotonic() - begin, 3)
 
 
 def _replace(partial: Path, final: Path) -> None:
@@ -167,29 +180,6 @@ def _replace(partial: Path, final: Path) -> None:
         final.rename(stale)
     partial.rename(final)
     shutil.rmtree(stale, ignore_errors=True)
-
-
-def _run_info(plan: Plan, status: str) -> RunInfo:
-    return RunInfo(plan.spec.name, plan.fingerprint, status, plan.directory)
-
-
-def _step_info(
-    step: PlannedStep, status: str, plan: Plan, metrics: dict[str, float] | None = None
-) -> StepInfo:
-    done = status == "completed"
-    folder = step_directory(plan.directory, step.id) if done else partial_directory(plan.directory, step.id)
-    return StepInfo(step.id, step.spec.entry.name, status, folder, metrics or {})
-
-
-def _tell(console: Console, hook: Any, **details: Any) -> None:
-    """Tell watching plugins; one that raises is reported and never stops the run."""
-    for implementation in reversed(hook.get_hookimpls()):
-        try:
-            implementation.function(**{name: details[name] for name in implementation.argnames})
-        except Exception as error:
-            console.say(
-                f"plugin {implementation.plugin_name}: {type(error).__name__}: {error}", style="yellow"
-            )
 
 
 @contextmanager

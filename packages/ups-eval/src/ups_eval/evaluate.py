@@ -15,6 +15,7 @@ from torchmetrics import Metric
 
 from ups_core import Component, StepContext, UPSError
 from ups_core.config import validate_options
+from ups_core.plan import baseline_id
 from ups_core.registry import registry_in_use
 from ups_eval.config import RolloutConfig
 from ups_eval.metrics import nrmse_per_frame
@@ -70,10 +71,8 @@ class RolloutStep:
         name = f"{name} (model)" if name in self.config.baselines else name
         simulators = {name: load_bundle(bundle).to(device)}
         for baseline in self.config.baselines:
-            if baseline in context.models:
-                simulator = load_bundle(context.models[baseline] / "model")
-            else:
-                simulator = untrained(baseline, data)
+            trained = context.models.get(baseline_id(baseline))
+            simulator = load_bundle(trained / "model") if trained else untrained(baseline, data)
             simulators[baseline] = simulator.to(device)
         return simulators
 

@@ -45,8 +45,10 @@ class MetricsFile(Callback):
         self.losses: dict[str, list[float]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget lines that an interrupted attempt wrote after its last checkpoint."""
+        """Forget lines from after the checkpoint that training resumes from; tell trackers the others."""
         kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
+        for line in kept:
+            self._track(trainer, line)
         write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def on_train_batch_end(
@@ -65,14 +67,16 @@ class MetricsFile(Callback):
         metrics |= self._train_losses()
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["seconds"] = round(time.monotonic() - self.begun, 3)
-        for tracker in trainer.loggers:
-            tracker.log_metrics(
-                {key: value for key, value in metrics.items() if value is not None}, metrics["step"]
-            )
+        self._track(trainer, metrics)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
         if not self.console.interactive:
             self.console.say(self._line(metrics, trainer))
+
+    def _track(self, trainer: pl.Trainer, metrics: dict[str, Any]) -> None:
+        known = {key: value for key, value in metrics.items() if value is not None}
+        for tracker in trainer.loggers:
+            tracker.log_metrics(known, metrics["step"])
 
     def _train_losses(self) -> dict[str, float]:
         """Mean loss since the last line, of every task and of all batches."""

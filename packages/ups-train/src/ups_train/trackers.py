@@ -22,7 +22,14 @@ def wandb(config: WandbConfig, directory: Path, name: str) -> Logger:
     try:
         from lightning.pytorch.loggers import WandbLogger
 
-        return WandbLogger(
+        class FinishedWithTheStep(WandbLogger):
+            """Ends the wandb run when training ends: the step's directory is renamed after it."""
+
+            def finalize(self, status: str) -> None:
+                super().finalize(status)
+                self.experiment.finish()
+
+        return FinishedWithTheStep(
             name=name,
             save_dir=directory,
             project=config.project,

@@ -113,7 +113,7 @@ def print_plan(plan: Plan) -> None:
     print_table(("task", "source", "files", "fingerprint", "note"), rows)
     print()
     steps = [
-        (step.id, f"{step.spec.role}: {step.spec.entry.name}", step.state, step.fingerprint[:12],
+        (step.id, step.uses, step.state, step.fingerprint[:12],
          ", ".join(step.after) or "-", "baseline" if step.baseline else "")
         for step in plan.steps
     ]  # fmt: skip

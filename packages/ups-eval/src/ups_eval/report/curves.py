@@ -70,7 +70,7 @@ def _line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> N
 
 def _log_scale(axes: Axes, values: Sequence[float]) -> None:
     """Logarithmic where positive values span enough to gain from it, with plain numbers on the axis."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     finite = [value for value in values if math.isfinite(value)]
     if not finite or min(finite) <= 0 or max(finite) < 3 * min(finite):
@@ -78,7 +78,10 @@ def _log_scale(axes: Axes, values: Sequence[float]) -> None:
     axes.set_yscale("log")
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(plain if max(finite) < 20 * min(finite) else NullFormatter())
+    narrow = max(finite) < 20 * min(finite)  # too few decades to read values off their powers of ten alone
+    if narrow:
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter(plain if narrow else NullFormatter())
 
 
 def _short(name: str) -> str:

@@ -17,11 +17,10 @@ class ReportStep:
 
     def run(self, context: StepContext) -> Mapping[str, float]:
         """Render the page; there are no metrics to return."""
-        path = write_report(
+        write_report(
             context.run_directory,
             title=self.config.title,
             animate=self.config.animate,
             own_step=context.step_id,
         )
-        context.console.say(f"report: {path}")
         return {}

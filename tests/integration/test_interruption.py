@@ -1,0 +1,58 @@
+"""A run that is stopped in the middle of training says so and continues to the same result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from commands import BIN, TINY, command, overrides
+from documents import ROOT
+
+ARGUMENTS = [
+    str(ROOT / "specs" / "smoke.yaml"), *overrides(TINY), "--set", "pipeline.operator.max_steps=40",
+    "--set", "pipeline.test.baselines=[persistence]", "--set", "trainer.threads=1",
+]  # fmt: skip
+
+
+def result(folder: Path) -> tuple[str, object]:
+    (run,) = (folder / "runs").iterdir()
+    weights = (run / "steps/operator/model/weights.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest(), json.loads((run / "run.json").read_text())["metrics"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    command("ups-run", *ARGUMENTS, cwd=folder, OMP_NUM_THREADS="1")
+    return folder
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: Path, tmp_path: Path) -> None:
+    parts = tmp_path
+    process = subprocess.Popen(
+        [str(BIN / "ups-run"), *ARGUMENTS], cwd=parts, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(parts.glob("runs/*/steps/.operator.partial/checkpoints/last.ckpt")):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=120)
+    (run,) = (parts / "runs").iterdir()
+    assert not (run / "steps" / "operator").exists(), "stopped before the step was done"
+    if stop is not signal.SIGKILL:
+        assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[stop], errors
+        assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+        assert "Traceback" not in errors
+    command("ups-run", *ARGUMENTS, cwd=parts, OMP_NUM_THREADS="1")
+    assert result(parts) == result(whole)
