@@ -94,6 +94,6 @@ def test_schema_covers_installed_plugins(spec_file: Path, capsys: pytest.Capture
 
 def test_show_teaches_options(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ups(["show", "model", "toy/net"]) == 0
-    assert "width   integer  4" in capsys.readouterr().out
+    assert "width: integer = 4" in capsys.readouterr().out
     assert ups(["show", "model", "toy/nets"]) == 1
     assert "did you mean 'toy/net'?" in capsys.readouterr().err

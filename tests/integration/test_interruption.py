@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from commands import BIN, TINY, command, overrides
 from documents import ROOT
 

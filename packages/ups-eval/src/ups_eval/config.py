@@ -35,7 +35,7 @@ class RolloutConfig(StepConfig):
     metrics: tuple[Annotated[Component, Registered("metrics")], ...] = ALL_METRICS
     """What to compute; `nrmse` must be among them, because tables and gates compare it."""
     baselines: tuple[str, ...] = ("persistence",)
-    """Models to score in the same harness; one that has to be trained needs a stage that trains it."""
+    """Models to score in the same harness; one that has to be trained gets a training step in the plan."""
     batch_size: int = Field(default=32, ge=1)
     """Trajectories rolled out at once; changes memory and speed, not numbers."""
     save_predictions: int = Field(default=16, ge=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +103,24 @@ class ShowCommand:
             return 0
         print(f"{entry.name}: {entry.summary}  [{entry.provider}]\n")
         required = set(schema["required"])
-        rows = []
         for name, option in schema["properties"].items():
-            if name == "kind":
-                continue
-            default = "required" if name in required else json.dumps(option.get("default"))
-            rows.append((name, _type(option), default, " ".join(option.get("description", "").split())))
-        print_table(("option", "type", "default", "meaning"), rows)
+            if name != "kind":
+                value = "required" if name in required else f"= {_brief(option.get('default'))}"
+                print(
+                    textwrap.fill(f"{name}: {_type(option)} {value}", width=100, subsequent_indent="      ")
+                )
+                meaning = " ".join(option.get("description", "").split())
+                print(textwrap.indent(textwrap.fill(meaning, width=96), "    "))
         return 0
+
+
+def _brief(default: Any) -> str:
+    """A default as a spec would have it: a component without options by its bare name."""
+    if isinstance(default, dict) and set(default) == {"kind"}:
+        return str(default["kind"])
+    if isinstance(default, list):
+        return f"[{', '.join(map(_brief, default))}]"
+    return json.dumps(default)
 
 
 def _type(option: dict[str, Any]) -> str:
