@@ -70,8 +70,8 @@ def nrmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
     return ratio(rmse_per_frame(prediction, target), scale).mean(dim=2)
 
 
-class SampleMean(Metric):
-    """Mean over samples of a value that each sample has by itself."""
+class Summed(Metric):
+    """Sums a value of every sample; what the sum means is said by a subclass's `compute`."""
 
     is_differentiable = False
     higher_is_better = False
@@ -86,17 +86,33 @@ class SampleMean(Metric):
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The value of every sample, `(B,)`."""
+        """The value of every sample, `(B, ...)`."""
         raise NotImplementedError
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add samples `(B, T, C, *S)`."""
-        self.total = self.total + self.values(prediction, target).sum()
+        self.total = self.total + self.values(prediction, target).sum(dim=0)
         self.count = self.count + target.shape[0]
+
+
+class SampleMean(Summed):
+    """Mean over samples of a value `(B,)` that each sample has by itself."""
 
     def compute(self) -> Tensor:
         """The mean over all samples; NaN when there were none."""
         return self.total / self.count
+
+
+class RootOfSampleMean(Summed):
+    """Root over samples first, then mean: mean over t,c,k of sqrt(mean over b of a square `(B, T, C, K)`).
+
+    The sums keep the shape `(T, C, K)`, so `T` and `C` must be the same in every update, and under DDP every
+    rank must have seen a sample.
+    """
+
+    def compute(self) -> Tensor:
+        """The metric over all samples; NaN when there were none or when nothing is in the band."""
+        return (self.total / self.count).sqrt().mean()
 
 
 class RMSE(SampleMean):
@@ -154,43 +170,10 @@ class VRMSE(SampleMean):
         )
 
 
-class RootOfSampleMean(Metric):
-    """Root over samples first, then mean: mean over t,c,k of sqrt(mean over b of a square).
-
-    The sums keep the shape `(T, C, K)` of the squares, so `T` and `C` must be the same in every update, and
-    under DDP every rank must have seen a sample.
-    """
-
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, config: MetricConfig | None = None):
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    def squares(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Squared errors `(B, T, C, K)`."""
-        raise NotImplementedError
-
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add samples `(B, T, C, *S)`."""
-        self.total = self.total + self.squares(prediction, target).sum(dim=0)
-        self.count = self.count + target.shape[0]
-
-    def compute(self) -> Tensor:
-        """The metric over all samples; NaN when there were none or when nothing is in the band."""
-        return (self.total / self.count).sqrt().mean()
-
-
 class CRMSE(RootOfSampleMean):
     """mean over t,c of sqrt(mean over b of (Σ prediction - Σ target)²) / cells: the error of the sum."""
 
-    def squares(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         prediction, target = as_pair(prediction, target)
         return mean_over_space(prediction - target).square().unsqueeze(3)
 

@@ -54,7 +54,7 @@ class BandRMSE(RootOfSampleMean):
 
     band: ClassVar[slice]
 
-    def squares(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         return error_spectrum(prediction, target)[..., self.band]
 
 

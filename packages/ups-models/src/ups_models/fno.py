@@ -14,28 +14,14 @@ from ups_data.task import TaskInfo
 from ups_models.config import FNOConfig
 from ups_models.layers.convolution import CONV, zero_conv
 from ups_models.layers.spectral import SpectralConv
-from ups_models.network import (
-    Network,
-    NetworkInput,
-    as_channels,
-    lifted_channels,
-    module_key,
-    out_channels,
-    per_task,
-)
+from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
 
 
-class FNO(Network):
+class FNO(PerTaskNetwork):
     """One Fourier neural operator per task."""
 
     def __init__(self, config: FNOConfig, tasks: Mapping[str, TaskInfo]):
-        super().__init__()
-        self.operators = per_task(tasks, lambda task: _TaskFNO(config, task))
-
-    def forward(self, x: NetworkInput) -> Tensor:
-        """See :class:`Network`."""
-        output: Tensor = self.operators[module_key(x.task)](as_channels(x))
-        return output
+        super().__init__(tasks, lambda task: _TaskFNO(config, task))
 
 
 class _TaskFNO(nn.Module):

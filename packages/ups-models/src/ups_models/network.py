@@ -73,11 +73,6 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-def per_task(tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> nn.ModuleDict:
-    """One module per task."""
-    return nn.ModuleDict({module_key(name): build(task) for name, task in tasks.items()})
-
-
 def module_key(name: str) -> str:
     """A task's name as a key of `nn.ModuleDict`, which forbids dots."""
     return name.replace(".", "_dot_")
@@ -94,3 +89,25 @@ def as_channels(x: NetworkInput) -> Tensor:
     condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
     coords = x.coords.movedim(-1, 0).expand(batch, -1, *grid)
     return torch.cat([x.fields, condition, coords], dim=1)
+
+
+class PerTaskNetwork(Network):
+    """A network of its own for every task, each a plain function of :func:`as_channels`.
+
+    Args:
+        build: makes the module of one task, `(B, lifted_channels, *S)` to `(B, out_channels, *S)`.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]):
+        super().__init__()
+        self.nets = per_task(tasks, build)
+
+    def forward(self, x: NetworkInput) -> Tensor:
+        """See :class:`Network`."""
+        output: Tensor = self.nets[module_key(x.task)](as_channels(x))
+        return output
+
+
+def per_task(tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> nn.ModuleDict:
+    """One module per task."""
+    return nn.ModuleDict({module_key(name): build(task) for name, task in tasks.items()})

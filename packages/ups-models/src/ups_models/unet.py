@@ -14,28 +14,14 @@ from torch import Tensor, nn
 from ups_data.task import TaskInfo
 from ups_models.config import UNetConfig
 from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv, zero_conv
-from ups_models.network import (
-    Network,
-    NetworkInput,
-    as_channels,
-    lifted_channels,
-    module_key,
-    out_channels,
-    per_task,
-)
+from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
 
 
-class UNet(Network):
+class UNet(PerTaskNetwork):
     """One U-Net per task."""
 
     def __init__(self, config: UNetConfig, tasks: Mapping[str, TaskInfo]):
-        super().__init__()
-        self.nets = per_task(tasks, lambda task: _TaskUNet(config, task))
-
-    def forward(self, x: NetworkInput) -> Tensor:
-        """See :class:`Network`."""
-        output: Tensor = self.nets[module_key(x.task)](as_channels(x))
-        return output
+        super().__init__(tasks, lambda task: _TaskUNet(config, task))
 
 
 class _TaskUNet(nn.Module):
