@@ -166,6 +166,14 @@ def test_impossible_plans(
     assert expected in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_named(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("")
+    assert run(spec_file, "--runs-dir", "file") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: file/toy-")
+    assert error.endswith(": Not a directory\n")
+
+
 def test_two_runs_in_one_directory(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded, document = load_spec(spec_file)
     directory = make_plan(loaded, document, runs_dir=Path("runs"), data_root=Path("data")).directory

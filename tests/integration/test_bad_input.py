@@ -80,15 +80,37 @@ def official(folder: Path, count: int = 20) -> Path:
     return path
 
 
+def official_darcy(folder: Path, count: int = 20) -> Path:
+    """A file with the exact keys and shapes of PDEBench's Darcy file for beta 1.0, fewer samples."""
+    path = folder / "data" / "2D" / "DarcyFlow" / "2D_DarcyFlow_beta1.0_Train.hdf5"
+    path.parent.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    centres = (np.arange(128) + 0.5) / 128
+    with h5py.File(path, "w") as file:
+        file["nu"] = np.where(generator.random((count, 128, 128)) < 0.5, np.float32(0.1), np.float32(1.0))
+        file["tensor"] = generator.random((count, 1, 128, 128), dtype=np.float32)
+        file["x-coordinate"] = centres.astype(np.float32)
+        file["y-coordinate"] = centres.astype(np.float32)
+        file.attrs["beta"] = 1.0
+    return path
+
+
 def test_official_files_are_used_when_they_are_there(tmp_path: Path) -> None:
-    path = official(tmp_path)
+    paths = {"advection1d": official(tmp_path), "darcy2d": official_darcy(tmp_path)}
     command("ups-run", SPEC, *SMALL, cwd=tmp_path)
     (run,) = (tmp_path / "runs").iterdir()
     data = json.loads((run / "run.json").read_text())["data"]
-    assert data["advection1d"]["source"] == "official"
-    assert data["advection1d"]["files"] == [str(path.relative_to(tmp_path))]
-    assert data["darcy2d"]["source"] == "generated"
-    assert not list((tmp_path / "data" / "generated").glob("advection1d*"))
+    for task, path in paths.items():
+        assert data[task]["source"] == "official"
+        assert data[task]["files"] == [str(path.relative_to(tmp_path))]
+    assert "transient" in data["darcy2d"]["note"], "the official Darcy files are not steady, and the record says so"
+    assert not (tmp_path / "data" / "generated").exists()
+
+
+def test_one_official_file_of_two_leaves_the_other_generated(tmp_path: Path) -> None:
+    official(tmp_path)
+    plan = json.loads(command("ups-run", SPEC, *SMALL, "--plan", "--json", cwd=tmp_path).stdout)
+    assert [plan["data"][task]["source"] for task in ("advection1d", "darcy2d")] == ["official", "generated"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "nan", "shape"])

@@ -35,7 +35,7 @@ Speed = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Advection1dConfig(TaskConfig):
     """Linear advection of PDEBench's random waves; raw frames are 0.01 apart on 1024 points."""
 
-    beta: tuple[Speed, ...] = Field(default=(0.4,), min_length=1)
+    beta: list[Speed] = Field(default=[0.4], min_length=1)
     """Advection speeds, one data file each; PDEBench published 0.1, 0.2, 0.4, 0.7, 1, 2, 4 and 7."""
     resolution: int = 256
     """Grid points; divides the 1024 points of the native grid."""
@@ -48,9 +48,9 @@ class Advection1dConfig(TaskConfig):
 
     @field_validator("beta")
     @classmethod
-    def _distinct(cls, beta: tuple[float, ...]) -> tuple[float, ...]:
+    def _distinct(cls, beta: list[float]) -> list[float]:
         if len(set(beta)) < len(beta):
-            raise ValueError(f"beta {list(beta)} holds a value twice")
+            raise ValueError(f"beta {beta} holds a value twice")
         return beta
 
     @field_validator("resolution")
@@ -99,5 +99,10 @@ class Advection1d(Task):
     def request(self) -> Request:
         config = self.config
         return Request(
-            ADVECTION, config.beta, config.trajectories, config.resolution, config.frames, config.time_stride
+            ADVECTION,
+            tuple(config.beta),
+            config.trajectories,
+            config.resolution,
+            config.frames,
+            config.time_stride,
         )

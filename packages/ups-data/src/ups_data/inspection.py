@@ -27,8 +27,10 @@ def inspect_file(path: Path) -> dict[str, Any]:
     """Findings as plain data.
 
     Raises:
-        UPSError: the file is not readable HDF5.
+        UPSError: there is no such file, or it is not readable HDF5.
     """
+    if not path.is_file():
+        raise UPSError(f"{path}: there is no such file")
     try:
         with h5py.File(path, "r") as file:
             return _findings(path, file)
