@@ -59,6 +59,8 @@ def test_all_mistakes_at_once(spec_file: Path) -> None:
         (("    id: score", "    id: train"), "pipeline[1]: the id 'train' is taken by an earlier step"),
         (("    id: score", "    id: score\n    needs: [trian]"), "no earlier step has the id 'trian'; did you mean 'train'?"),
         (("  - stage: toy/train\n    id", "  - id"), "a pipeline entry has either 'stage: NAME' or 'evaluate: NAME'"),
+        (("lr: 1e-2", "lr: .inf"), "pipeline[0].optimizer.lr: expected a finite number, got inf"),
+        (("lr: 1e-2", "lr: .nan"), "pipeline[0].optimizer.lr: expected a finite number, got nan"),
         (("trainer: {", "trainer: {devices: 0, "), "trainer.devices: expected greater than or equal to 1, got 0"),
     ],
 )  # fmt: skip

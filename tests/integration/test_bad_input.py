@@ -103,7 +103,9 @@ def test_official_files_are_used_when_they_are_there(tmp_path: Path) -> None:
     for task, path in paths.items():
         assert data[task]["source"] == "official"
         assert data[task]["files"] == [str(path.relative_to(tmp_path))]
-    assert "transient" in data["darcy2d"]["note"], "the official Darcy files are not steady, and the record says so"
+    assert "transient" in data["darcy2d"]["note"], (
+        "the official Darcy files are not steady, and the record says so"
+    )
     assert not (tmp_path / "data" / "generated").exists()
 
 

@@ -34,7 +34,12 @@ class Config(BaseModel):
     """Base of every options class: unknown keys are errors, values are never coerced, nothing mutates."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
 
 
