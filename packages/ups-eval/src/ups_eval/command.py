@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from rich.console import Console as RichConsole
 
 from ups_core import UPSError
+from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
 from ups_core.files import read_json
 from ups_eval.config import CommandConfig
 from ups_eval.results import Results
-from ups_eval.tables import rich_headline
+from ups_eval.spread import spreads
+from ups_eval.tables import format_number, rich_headline
 
 
 class EvalCommand:
-    """The command `ups eval show|report RUN_DIR`."""
+    """Look at finished runs: numbers, spread over seeds, the report rendered again."""
 
-    help = "show a finished run's numbers or render its report again"
+    help = "show finished runs' numbers and spread, render a report again"
 
     def __init__(self, config: CommandConfig | None = None):
         pass
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the two actions."""
+        """Declare the actions."""
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         show = actions.add_parser("show", help="print nRMSE of every task, model and baseline")
         show.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory (it holds run.json)")
         show.add_argument("--json", action="store_true", help="print metrics.json of every evaluation step")
+        spread = actions.add_parser("spread", help="mean and deviation of nRMSE over runs with several seeds")
+        spread.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="one directory per seed")
+        spread.add_argument("--json", action="store_true", help="print every value as JSON")
         report = actions.add_parser("report", help="write RUN_DIR/report/index.html again")
         report.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory (it holds run.json)")
         report.add_argument("--title", help="heading of the page; default: the run's name")
@@ -46,18 +50,34 @@ class EvalCommand:
 
             print(write_report(args.run, title=args.title, animate=not args.no_animation))
             return 0
+        if args.action == "spread":
+            print_spread(args.runs, args.json)
+            return 0
         found = read_results(args.run)
         if args.json:
-            print(
-                json.dumps(
-                    {step: read_json(directory / "metrics.json") for step, (directory, _) in found.items()}
-                )
+            print_json(
+                {step: read_json(directory / "metrics.json") for step, (directory, _) in found.items()}
             )
             return 0
         output = RichConsole(soft_wrap=True, highlight=False)
         for step, (_, results) in found.items():
             output.print(rich_headline(results, f"{step} ({results.split} split)"))
         return 0
+
+
+def print_spread(runs: list[Path], as_json: bool) -> None:
+    """Print the spread of the last scored step of every run."""
+    results = [list(read_results(run).values())[-1][1] for run in runs]
+    found = spreads(runs, results)
+    if as_json:
+        print_json([{"task": item.task, "model": item.model, "nrmse": item.values} for item in found])
+        return
+    rows = [
+        (item.task, item.model, format_number(item.mean), format_number(item.deviation),
+         " ".join(map(format_number, item.values)))
+        for item in found
+    ]  # fmt: skip
+    print_table(("task", "model", "mean nRMSE", "deviation", f"{len(runs)} runs"), rows)
 
 
 def read_results(run_directory: Path) -> dict[str, tuple[Path, Results]]:

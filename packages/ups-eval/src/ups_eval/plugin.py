@@ -28,5 +28,5 @@ def ups_register_evaluations(register: Register) -> None:
 def ups_register_commands(register: Register) -> None:
     register(
         "eval", "ups_eval.command:EvalCommand", config="ups_eval.config:CommandConfig",
-        summary="show a finished run's numbers or render its report again",
+        summary="show finished runs' numbers and spread, render a report again",
     )  # fmt: skip
