@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -16,10 +17,10 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 
-from ups_core import StepContext, UPSError
+from ups_core import Config, StepContext, UPSError
 from ups_core.config import validate_options
 from ups_core.console import Console
-from ups_core.registry import registry_in_use
+from ups_core.registry import Entry, Provider, registry_in_use
 from ups_core.spec import PipelineSpec
 from ups_models.bundle import load_bundle
 from ups_train.callbacks import read_metrics
@@ -101,6 +102,15 @@ class Stop(Callback):
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         if trainer.global_step == self.step:
             raise KeyboardInterrupt
+
+
+def test_callbacks_of_plugins_work_by_name(data_root: Path, tmp_path: Path) -> None:
+    registry = copy.deepcopy(registry_in_use())
+    registry.add(Entry("callbacks", "acme/stop", lambda config: Stop(3), Config, "", Provider("acme", "1")))
+    _, given = context(data_root, tmp_path)
+    config = validate_options(OperatorConfig, {"callbacks": ["acme/stop"], "epochs": 2}, registry)
+    with pytest.raises(KeyboardInterrupt):
+        OperatorStage(config).run(given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("validate_every", [None, 3])

@@ -116,6 +116,8 @@ class OperatorConfig(StepConfig):
     """Validation trajectories per task; default: all."""
     patience: Positive | None = None
     """Validations without improvement before training stops early; null for never."""
+    callbacks: list[Annotated[Component, Registered("callbacks")]] = []
+    """Further Lightning callbacks, from plugins."""
     select: Literal["best", "last"] = "best"
     """Which weights are saved: those with the best validation rollout, or the last."""
 

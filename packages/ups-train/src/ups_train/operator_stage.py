@@ -136,6 +136,7 @@ class OperatorStage:
             callbacks.append(EarlyStopping(MONITOR, patience=config.patience, mode="min", check_finite=False))
         if context.console.interactive:
             callbacks.append(RichProgressBar(leave=False))
+        callbacks += [callback.create() for callback in config.callbacks]
         trackers = [
             tracker.create(directory=context.directory, name=f"{context.spec.name}-{context.step_id}")
             for tracker in context.spec.trackers
