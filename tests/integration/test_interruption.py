@@ -39,9 +39,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: Path, tmp_path: Path) -> None:
     parts = tmp_path
     process = subprocess.Popen(
-        [str(BIN / "ups-run"), *ARGUMENTS], cwd=parts, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [str(BIN / "ups-run"), *ARGUMENTS],
+        cwd=parts,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # Started from a background job, this process and its children ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not list(parts.glob("runs/*/steps/.operator.partial/checkpoints/last.ckpt")):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -26,7 +28,7 @@ from ups_models.bundle import load_bundle
 from ups_train.callbacks import read_metrics
 from ups_train.config import OperatorConfig
 from ups_train.module import NonFiniteLoss, SimulatorModule
-from ups_train.operator_stage import OperatorStage
+from ups_train.operator_stage import OperatorStage, training_length
 
 MODEL = {"kind": "latent_operator", "width": 16, "depth": 1, "heads": 2, "modes": 4, "local_width": 8}
 
@@ -187,6 +189,26 @@ def test_max_steps_and_patience_end_training(data_root: Path, tmp_path: Path) ->
         ema=None,
     )
     assert len(read_metrics(tmp_path / "patience" / "metrics.jsonl")) < 50
+
+
+@given(
+    batches=st.integers(1, 50), epochs=st.integers(1, 4), every=st.none() | st.integers(1, 300),
+    limit=st.none() | st.integers(1, 300), accumulate=st.integers(1, 5),
+)  # fmt: skip
+def test_validations_fill_the_training(
+    batches: int, epochs: int, every: int | None, limit: int | None, accumulate: int
+) -> None:
+    config = OperatorConfig(epochs=epochs, validate_every=every, max_steps=limit, accumulate=accumulate)
+    length = training_length(config, batches)
+    asked = min(-(-batches // accumulate) * epochs, limit or 10**9)
+    assert length.validate_every >= 1
+    assert length.steps <= asked
+    if accumulate == 1:
+        validations = length.steps // length.validate_every
+        assert length.steps == validations * length.validate_every, "the last validation is at the end"
+        assert asked - length.steps < validations
+    if every is None and limit is None:
+        assert length.validate_every == batches
 
 
 def test_unrolled_training_and_other_losses(data_root: Path, tmp_path: Path) -> None:

@@ -178,8 +178,8 @@ def _with_baselines(
     for index, step in enumerate(spec.pipeline):
         path: KeyPath = ("pipeline", index)
         for requirement in step.config.requirements():
-            name = requirement.model
-            if name in trained:
+            name, step_id = requirement.model, baseline_id(requirement.model)
+            if step_id in trained:
                 continue
             entry = registry.find("models", name)
             if entry is None:
@@ -197,10 +197,9 @@ def _with_baselines(
                 issues.append(document.issue((*path, "baselines"), message))
                 continue
             component = Component(entry, validate_options(config_class, {}, registry))
-            options = {"id": baseline_id(name), "needs": [], "model": component}
-            config = stage.config.model_copy(update=options)
-            trained[name] = StepSpec("stage", stage.entry, config)
-            yield trained[name], True, path
+            config = stage.config.model_copy(update={"id": step_id, "needs": [], "model": component})
+            trained[step_id] = StepSpec("stage", stage.entry, config)
+            yield trained[step_id], True, path
         if "simulator" in step.config.produces:
             trained[step.id] = step
         yield step, False, path

@@ -111,7 +111,8 @@ class OperatorConfig(StepConfig):
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = 0.995
     """Decay of the weights' moving average, which is validated and saved; null for none."""
     validate_every: Positive | None = None
-    """Batches between validations; default: once an epoch."""
+    """Batches between validations, about: they are spaced evenly and the last is at the end of training.
+    Default: once an epoch."""
     validate_on: Positive | None = None
     """Validation trajectories per task; default: all."""
     patience: Positive | None = None
@@ -119,7 +120,7 @@ class OperatorConfig(StepConfig):
     callbacks: list[Annotated[Component, Registered("callbacks")]] = []
     """Further Lightning callbacks, from plugins."""
     select: Literal["best", "last"] = "best"
-    """Which weights are saved: those with the best validation rollout, or the last."""
+    """Which validated weights are saved: those with the best rollout, or the last."""
 
     def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
         """Unrolled windows must fit into the trajectories; the model must have weights."""

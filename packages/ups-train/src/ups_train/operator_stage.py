@@ -6,6 +6,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
-from ups_core import StepContext
+from ups_core import StepContext, UPSError
 from ups_core.spec import TrainerSpec
 from ups_data.batch import FieldBatch
 from ups_data.dataset import TaskData, Windows
@@ -27,6 +28,29 @@ from ups_train.module import SimulatorModule, create_losses
 from ups_train.randomness import derive_seed
 
 MONITOR = "val/nrmse"
+
+
+@dataclass(frozen=True)
+class TrainingLength:
+    """Optimizer steps of the whole training, and batches between validations."""
+
+    steps: int
+    validate_every: int
+
+
+def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
+    """How long to train on a loader of `batches` an epoch.
+
+    Validations are spaced evenly, as near to `validate_every` as that allows, so that the last one sees the
+    end of the training; a remainder of steps that would follow it is left out.
+    """
+    steps = math.ceil(batches / config.accumulate) * config.epochs
+    total = batches * config.epochs
+    if config.max_steps is not None and config.max_steps < steps:
+        steps, total = config.max_steps, config.max_steps * config.accumulate
+    validations = max(1, round(total / (config.validate_every or batches)))
+    every = total // validations
+    return TrainingLength(every * validations if config.accumulate == 1 else steps, every)
 
 
 class TrajectoryLoader:
@@ -66,17 +90,12 @@ class OperatorStage:
             {name: opened.statistics for name, opened in data.items()},
         )
         loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
-        batches = len(loader)
+        length = training_length(config, len(loader))
         context.console.say(
-            f"  {component.kind}: {simulator.parameter_count():,} parameters, "
-            f"{self._total_steps(batches):,} steps"
+            f"  {component.kind}: {simulator.parameter_count():,} parameters, {length.steps:,} steps"
         )
         module = SimulatorModule(
-            simulator,
-            config,
-            create_losses(config.losses),
-            total_steps=self._total_steps(batches),
-            seed=spec.seed,
+            simulator, config, create_losses(config.losses), total_steps=length.steps, seed=spec.seed
         )
         if spec.trainer.compile:
             simulator.network.compile()
@@ -89,7 +108,7 @@ class OperatorStage:
             save_last=True,
             enable_version_counter=False,
         )
-        trainer = self._trainer(context, best, batches)
+        trainer = self._trainer(context, best, length)
         last = checkpoints / "last.ckpt"
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
@@ -104,6 +123,8 @@ class OperatorStage:
                 raise KeyboardInterrupt from None
             raise
         chosen = Path(best.best_model_path) if config.select == "best" else last
+        if not chosen.is_file():
+            raise UPSError("training ended before the first validation; lower validate_every or accumulate")
         state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
         save_bundle(context.directory / "model", simulator, component, context.fingerprint)
@@ -111,11 +132,6 @@ class OperatorStage:
         line = min(lines, key=_score) if config.select == "best" else lines[-1]
         scores = {name: _score(line, name) for name in line if name.startswith("val/")}
         return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
-
-    def _total_steps(self, batches: int) -> int:
-        """Optimizer steps of the whole training."""
-        steps = math.ceil(batches / self.config.accumulate) * self.config.epochs
-        return min(steps, self.config.max_steps or steps)
 
     def _train_loader(self, data: Mapping[str, TaskData], temperature: float, seed: int) -> MultiTaskLoader:
         windows = {name: opened.windows("train", horizon=self.config.unroll) for name, opened in data.items()}
@@ -127,7 +143,7 @@ class OperatorStage:
         )
         return MultiTaskLoader(windows, sampler)
 
-    def _trainer(self, context: StepContext, best: ModelCheckpoint, batches: int) -> pl.Trainer:
+    def _trainer(self, context: StepContext, best: ModelCheckpoint, length: TrainingLength) -> pl.Trainer:
         config, trainer = self.config, context.spec.trainer
         callbacks: list[Callback] = [best, MetricsFile(context.directory / "metrics.jsonl", context.console)]
         if config.ema is not None:
@@ -141,19 +157,18 @@ class OperatorStage:
             tracker.create(directory=context.directory, name=f"{context.spec.name}-{context.step_id}")
             for tracker in context.spec.trackers
         ]
-        every = config.validate_every
         return pl.Trainer(
             accelerator=trainer.accelerator,
             devices=trainer.devices,
             strategy=trainer.strategy.create(devices=trainer.devices),
             precision=precision(trainer),
             max_epochs=config.epochs,
-            max_steps=config.max_steps or -1,
+            max_steps=length.steps,
             accumulate_grad_batches=config.accumulate,
             gradient_clip_val=config.clip,
-            val_check_interval=every,
-            check_val_every_n_epoch=None if every else 1,
-            log_every_n_steps=min(50, batches),
+            val_check_interval=length.validate_every,
+            check_val_every_n_epoch=None,
+            log_every_n_steps=length.validate_every,
             num_sanity_val_steps=0,
             callbacks=callbacks,
             logger=trackers,
