@@ -131,6 +131,13 @@ def test_extends_merges_deeply_and_a_new_kind_replaces(tmp_path: Path) -> None:
     assert document.position(("x", "y")).file == "--set x.y=5"
 
 
+def test_setting_another_kind_drops_the_options_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("model: {kind: a, width: 3}\n")
+    assert read_spec(path, ["model.kind=a"]).data == {"model": {"kind": "a", "width": 3}}
+    assert read_spec(path, ["model.kind=b", "model.depth=2"]).data == {"model": {"kind": "b", "depth": 2}}
+
+
 def test_extends_itself(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")

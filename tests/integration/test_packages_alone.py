@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import FinishedRun
 from documents import ROOT
 
 PACKAGES = ["core", "data", "models", "eval", "train"]
@@ -48,7 +49,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_installs_alone_and_passes_its_own_tests(name: str, wheels: Path, tmp_path: Path) -> None:
+def test_installs_alone_and_passes_its_own_tests(
+    name: str, wheels: Path, smoke: FinishedRun, tmp_path: Path
+) -> None:
     (wheel,) = wheels.glob(f"ups_{name}-*.whl")
     files = zipfile.ZipFile(wheel).namelist()
     assert f"ups_{name}/py.typed" in files
@@ -65,6 +68,9 @@ def test_installs_alone_and_passes_its_own_tests(name: str, wheels: Path, tmp_pa
     assert ("torch" in listed) == (name != "core")
     assert ("lightning" in listed) == (name == "train")
     run(python, "-c", f"import ups_{name}", cwd=tmp_path)
+    if name == "models":  # a finished run's model needs no training code, and predicts the same bits
+        script = (ROOT / "tests/helpers/predict_bundle.py", smoke.directory, smoke.folder / "data")
+        assert run(python, *script, cwd=tmp_path) == run(sys.executable, *script, cwd=tmp_path)
     plugins = json.loads(run(tmp_path / "env" / "bin" / "ups", "plugins", "--json", cwd=tmp_path))
     assert {row["plugin"]: row["status"] for row in plugins} == {
         f"ups-{sibling}": "loaded" for sibling in siblings

@@ -18,7 +18,7 @@ def read_spec(
     """Read a spec with everything that `extends` names, then apply `--set key.path=value` overrides.
 
     Child values win; mappings merge deeply, except that a mapping whose `kind` differs replaces its base
-    (options of another component mean nothing to it); lists replace.
+    (options of another component mean nothing to it); lists replace. An override of `kind` does the same.
 
     Raises:
         SpecError: see :func:`ups_core.yamlreader.read_yaml`; also a cycle of `extends` or a bad override.
@@ -104,9 +104,12 @@ def _apply(document: Document, override: str, environment: Mapping[str, str] | N
             data = data[key]
     if not hasattr(data, "__setitem__"):
         raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{'.'.join(parts[:-1])}' has no keys")])
-    data[path[-1]] = value.data
     where = tuple(path)
+    if path[-1] == "kind" and data.get("kind", value.data) != value.data:
+        _forget(document, where[:-1])
+        data.clear()  # as with `extends`: the options of another component mean nothing to this one
     _forget(document, where)
+    data[path[-1]] = value.data
     document.positions[where] = Position(f"--set {override}", 0, 0)
     document.interpolated |= {(*where, *key): original for key, original in value.interpolated.items()}
 

@@ -20,6 +20,7 @@ from ups_data.batch import FieldBatch
 from ups_data.dataset import TaskData, Windows
 from ups_data.loader import MultiTaskLoader
 from ups_data.sampler import MultiTaskBatchSampler
+from ups_eval.evaluate import choose_device
 from ups_models.bundle import save_bundle
 from ups_models.simulator import build_simulator
 from ups_train.callbacks import MetricsFile, MovingAverage, read_metrics
@@ -79,6 +80,7 @@ class OperatorStage:
         """Train or continue training; returns the validation metrics of the exported weights."""
         spec, config = context.spec, self.config
         _quiet_lightning()
+        choose_device(spec.trainer.accelerator)  # says in one line what is not there
         if spec.trainer.threads is not None:
             torch.set_num_threads(spec.trainer.threads)
         component = config.model or spec.model
