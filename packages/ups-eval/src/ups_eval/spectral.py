@@ -22,7 +22,7 @@ def error_spectrum(prediction: Tensor, target: Tensor) -> Tensor:
     1-D: |ΔF_k|² / nx² of the real transform, k = 0 … nx/2. 2-D and 3-D: of the full transform only the
     quadrant (octant) of non-negative indices below n/2, its power summed in shells floor(|k|) < min(n)/2,
     divided by the squared number of cells. The rule is PDEBench's: it ignores every mode with a negative
-    index, so values come out 1.1 to 1.9 times smaller than over the whole plane.
+    index, so values come out smaller than over the whole plane.
     """
     prediction, target = as_pair(prediction, target)
     error = prediction - target

@@ -132,6 +132,7 @@ class OperatorStage:
         save_bundle(context.directory / "model", simulator, component, context.fingerprint)
         lines = read_metrics(context.directory / "metrics.jsonl")
         line = min(lines, key=_score) if config.select == "best" else lines[-1]
+        context.console.say(f"  saved step {line['step']}: val nrmse {_score(line):.4f}")
         scores = {name: _score(line, name) for name in line if name.startswith("val/")}
         return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
 

@@ -27,7 +27,7 @@ def zero_conv(dim: int, channels_in: int, channels_out: int) -> nn.Module:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The memory layout that 2-D convolutions are fastest in (1.6 times on CPUs); others unchanged."""
+    """The memory layout that 2-D convolutions are fastest in on CPUs; other dimensions unchanged."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
