@@ -10,18 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ups_models.config import FNOConfig, LatentOperatorConfig, UNetConfig
-from ups_models.latent.codec import patchify, unpatchify
+from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
 from ups_models.layers.spectral import DepthwiseSpectral, SpectralConv
 
 
-@given(dim=st.integers(1, 3), tokens=st.integers(1, 3), patch=st.integers(1, 3), features=st.integers(1, 3))
-def test_patchify_has_an_exact_inverse(dim: int, tokens: int, patch: int, features: int) -> None:
-    x = torch.arange(2.0 * features * (tokens * patch) ** dim).reshape(2, features, *([tokens * patch] * dim))
-    blocks = patchify(x, patch)
-    assert blocks.shape == (2, *([tokens] * dim), features * patch**dim)
-    assert torch.equal(unpatchify(blocks, patch), x)
-    corner = x[(slice(None), slice(None), *([slice(0, patch)] * dim))].flatten(1)
-    assert torch.equal(blocks[(slice(None), *([0] * dim))], corner), "a token holds neighbouring cells"
+@given(dim=st.integers(1, 3), blocks=st.integers(1, 3), factor=st.integers(1, 3), channels=st.integers(1, 3))
+def test_fold_has_an_exact_inverse(dim: int, blocks: int, factor: int, channels: int) -> None:
+    x = torch.arange(2.0 * channels * (blocks * factor) ** dim).reshape(2, *([blocks * factor] * dim), channels)
+    folded = fold(x, factor)
+    assert folded.shape == (2, *([blocks] * dim), channels * factor**dim)
+    assert torch.equal(unfold(folded, factor), x)
+    corner = x[(slice(None), *([slice(0, factor)] * dim))].flatten(1)
+    assert torch.equal(folded[(slice(None), *([0] * dim))], corner), "a block holds neighbouring cells"
+
+
+@given(shape=st.lists(st.integers(4, 9), min_size=1, max_size=3), multiple=st.integers(1, 4), periodic=st.booleans())
+def test_padding_reaches_a_multiple_and_is_cropped_away(shape: list[int], multiple: int, periodic: bool) -> None:
+    x = torch.rand(1, *shape, 2)
+    padded = pad_grid(x, multiple, periodic)
+    assert all(cells % multiple == 0 for cells in padded.shape[1:-1])
+    assert torch.equal(crop_grid(padded, shape), x)
+    if padded.shape[1] > shape[0]:
+        expected = crop_grid(x, [1]) if periodic else torch.zeros_like(crop_grid(x, [1]))
+        assert torch.equal(crop_grid(padded, [*padded.shape[1:2], *shape[1:]])[:, shape[0]], expected[:, 0])
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -71,6 +82,9 @@ def test_plan_checks_name_the_grid() -> None:
     assert UNetConfig(levels=6).check(tasks) == [
         ("levels", "the grid 16x16 of task 'b' is not divisible by 32")
     ]
-    assert LatentOperatorConfig(patch=5, width=30, heads=4).check({"b": tasks["b"]}) == [
-        ("patch", "the grid 16x16 of task 'b' is not divisible by 5"), ("heads", "heads 4 does not divide width 30"),
-    ]  # fmt: skip
+    config = LatentOperatorConfig(trunk="pdet_stack", kernel=4, width=30, heads=4)
+    assert config.check({"b": tasks["b"]}) == [
+        ("kernel", "kernel 4 is even; a convolution that keeps the grid has an odd one"),
+        ("heads", "heads 4 does not divide width 30"),
+    ]
+    assert LatentOperatorConfig(width=30, heads=4).check(tasks) == [], "the multi-scale trunk has no heads"

@@ -15,6 +15,7 @@ from toy_tasks import evolution, steady
 from ups_train.config import AdamWConfig, CosineConfig, MuonHybridConfig
 from ups_train.muon import Float32Muon, orthogonalise
 from ups_train.optimizers import CombinedOptimizer, adamw, is_muon_matrix, muon_hybrid
+from ups_train.progress import Progress
 from ups_train.schedulers import cosine
 
 
@@ -42,11 +43,9 @@ def test_muon_gets_hidden_matrices_only() -> None:
         for name, weight in network.named_parameters()
         if is_muon_matrix(name, weight, ["lift", "embed", "head"])
     }
-    assert any(name.endswith("attention.qkv.weight") for name in chosen)
-    assert any(name.endswith("mlp.0.weight") for name in chosen)
-    assert not [
-        name for name in chosen if "codec" in name or "norm" in name or "waves" in name or "bias" in name
-    ]
+    for part in ("expand.weight", "contract.weight", "coarsen.1.weight", "modulation.weight", "onward.wave.weight"):
+        assert any(name.endswith(part) for name in chosen)
+    assert not [name for name in chosen if any(part in name for part in ("lift", "head", "norm", "convs", "bias"))]
     assert not is_muon_matrix("x", torch.zeros(1, 9), [])
     assert not is_muon_matrix("x", torch.zeros(3, 3, dtype=torch.complex64), [])
     assert not is_muon_matrix("x", torch.zeros(3, 3, 3), [])
@@ -117,7 +116,7 @@ def test_combined_optimizer_round_trip_and_shared_learning_rate() -> None:
 
 def test_cosine_warms_up_and_ends_at_its_final_share() -> None:
     optimizer = torch.optim.SGD(net().parameters(), lr=1.0)
-    schedule = cosine(CosineConfig(warmup=0.1, final=0.1), optimizer, total_steps=100)
+    schedule = cosine(CosineConfig(warmup=0.1, final=0.1), optimizer, Progress(100))
     rates = []
     for _ in range(100):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -125,5 +124,5 @@ def test_cosine_warms_up_and_ends_at_its_final_share() -> None:
         schedule.step()
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0
-    assert rates[-1] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
     assert all(later <= earlier for earlier, later in pairwise(rates[10:]))

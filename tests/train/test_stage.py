@@ -30,7 +30,10 @@ from ups_train.config import OperatorConfig
 from ups_train.module import NonFiniteLoss, SimulatorModule
 from ups_train.operator_stage import OperatorStage, training_length
 
-MODEL = {"kind": "latent_operator", "width": 16, "depth": 1, "heads": 2, "modes": 4, "local_width": 8}
+MODEL = {
+    "kind": "latent_operator", "width": 16, "depth": 1, "middle_width": 12, "middle_blocks": 1,
+    "local_width": 8, "local_width_2d": 4, "kernel": 5, "kernel_2d": 3, "condition_width": 8,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def weights(directory: Path) -> bytes:
 
 
 def test_learns_and_leaves_everything(data_root: Path, tmp_path: Path) -> None:
-    metrics = run(data_root, tmp_path, epochs=8, optimizer={"kind": "muon_hybrid", "lr": 5e-3})
+    metrics = run(data_root, tmp_path, epochs=24, optimizer={"kind": "muon_hybrid", "lr": 5e-3})
     lines = read_metrics(tmp_path / "metrics.jsonl")
     assert lines[-1]["train/loss"] < 0.7 * lines[0]["train/loss"]
     assert {"val/nrmse", "val/advection1d/nrmse", "val/darcy2d/nrmse", "train/darcy2d/loss", "lr"} <= set(

@@ -12,6 +12,7 @@ from typing import Any
 from ups_core import Config, UsageError
 from ups_core.console import Console
 from ups_data.advection1d import ADVECTION
+from ups_data.burgers1d import BURGERS
 from ups_data.darcy2d import DARCY
 from ups_data.family import Family
 from ups_data.sources import GenerateConfig
@@ -23,6 +24,13 @@ EXAMPLES = """examples:
   ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
 """
 
+PARAMETERS = {
+    ADVECTION.name: ("beta", 0.4, "advection speed"),
+    BURGERS.name: ("nu", 0.01, "viscosity"),
+    DARCY.name: ("beta", 1.0, "constant source"),
+}
+"""Task -> its parameter's option, default and meaning."""
+
 GENERATE_EXAMPLES = {
     "advection1d": """the file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
 attribute beta. PDEBench published 201 frames 0.01 apart on 1024 points.
@@ -30,6 +38,13 @@ attribute beta. PDEBench published 201 frames 0.01 apart on 1024 points.
 examples:
   ups data generate advection1d --out data
   ups data generate advection1d --resolution 256 --frames 41 --time-stride 5 --out data
+""",
+    "burgers1d": """the file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
+attribute Nu. PDEBench published 201 frames 0.01 apart on 1024 points; these are exact at the points.
+
+examples:
+  ups data generate burgers1d --nu 0.01 --out data
+  ups data generate burgers1d --nu 0.001 --resolution 256 --frames 41 --time-stride 5 --out data
 """,
     "darcy2d": """the file has PDEBench's name and layout: nu (sample, x, y), tensor (sample, 1, x, y),
 coordinates, attribute beta. The solution is steady; the published files hold a transient state.
@@ -56,7 +71,7 @@ class DataCommand:
         generate = actions.add_parser("generate", help="make a data file in PDEBench's layout")
         _teach(generate, EXAMPLES)
         tasks = generate.add_subparsers(dest="task", required=True, metavar="TASK")
-        for family in (ADVECTION, DARCY):
+        for family in (ADVECTION, BURGERS, DARCY):
             task = tasks.add_parser(family.name, help=f"like {family.file_name(1.0)}")
             _teach(task, GENERATE_EXAMPLES[family.name])
             _add_options(task, family)
@@ -78,14 +93,15 @@ def _add_options(parser: argparse.ArgumentParser, family: Family) -> None:
     def number(flag: str, default: int, what: str) -> None:
         parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what}; default: {default}")
 
-    beta = 0.4 if family is ADVECTION else 1.0
-    what = "advection speed" if family is ADVECTION else "constant source"
+    name, default, what = PARAMETERS[family.name]
     native = family.native[0]
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to put the file")
-    parser.add_argument("--beta", type=float, default=beta, metavar="X", help=f"{what}; default: {beta}")
+    parser.add_argument(
+        f"--{name}", dest="value", type=float, default=default, metavar="X", help=f"{what}; default: {default}"
+    )
     number("--trajectories", 1000, "how many")
     number("--resolution", native, f"grid points along an axis, divides {native}")
-    if family is ADVECTION:
+    if family.dt:
         number("--frames", family.frames, "frames, the first at t = 0")
         number("--time-stride", 1, "raw frames of 0.01 between two frames")
     number("--seed", GenerateConfig().seed, "of the random initial conditions or media")
@@ -100,11 +116,11 @@ def _generate(args: argparse.Namespace, console: Console) -> None:
     from ups_data.generators.writing import write_file
 
     request = _task(args).request
-    path: Path = args.out / request.family.file_name(args.beta)
+    path: Path = args.out / request.family.file_name(args.value)
     if path.exists():
         raise UsageError(f"{path} exists already; choose another --out or remove it")
     begin = time.perf_counter()
-    write_file(request, args.beta, args.seed, path, console)
+    write_file(request, args.value, args.seed, path, console)
     seconds = time.perf_counter() - begin
     shape = (request.trajectories, request.frames, *request.shape)
     print(f"{path}: {shape} in {seconds:.2f} s, {request.trajectories / seconds:.0f} trajectories/s")
@@ -112,10 +128,11 @@ def _generate(args: argparse.Namespace, console: Console) -> None:
 
 def _task(args: argparse.Namespace) -> Task:
     options: dict[str, Any] = {"trajectories": args.trajectories, "resolution": args.resolution}
-    if args.task == ADVECTION.name:
-        options |= {"beta": [args.beta], "frames": args.frames, "time_stride": args.time_stride}
+    name = PARAMETERS[args.task][0]
+    if args.task == DARCY.name:
+        options |= {name: args.value}
     else:
-        options |= {"beta": args.beta}
+        options |= {name: [args.value], "frames": args.frames, "time_stride": args.time_stride}
     options["source"] = {"kind": "generate", "seed": args.seed}
     return create_task(args.task, options)
 

@@ -60,6 +60,7 @@ class Darcy2d(Task):
             frames=1,
             history=0,
             invariants=(),
+            symmetries=("reflection", "transpose"),
             equation="-div(a grad u) = beta",
         )
 

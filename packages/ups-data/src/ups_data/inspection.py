@@ -15,9 +15,11 @@ from rich.table import Table
 
 from ups_core import UPSError
 from ups_data.advection1d import ADVECTION
+from ups_data.burgers1d import BURGERS
 from ups_data.darcy2d import DARCY
 from ups_data.family import Family
 
+FAMILIES = (ADVECTION, BURGERS, DARCY)
 SAMPLE = 16
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
@@ -46,7 +48,7 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
             found[name] = item
 
     file.visititems(collect)
-    family = next((family for family in (ADVECTION, DARCY) if _matches(family, file)), None)
+    family = next((family for family in FAMILIES if _matches(family, file)), None)
     datasets = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in found.items()}
     numeric = {key: item for key, item in found.items() if item.dtype.kind == "f" and item.ndim and item.size}
     coordinates = {key: _coordinate(numeric.pop(key)[:]) for key in list(numeric) if "coordinate" in key}
@@ -107,7 +109,7 @@ def _plain(value: Any) -> Any:
 def render(findings: dict[str, Any], stream: TextIO) -> None:
     """Findings as text for people."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
-    layout = findings["layout"] or "not recognised (known: advection1d, darcy2d)"
+    layout = findings["layout"] or f"not recognised (known: {', '.join(family.name for family in FAMILIES)})"
     console.print(escape(f"{findings['path']}  {findings['bytes'] / 1e6:.1f} MB  layout: {layout}"))
     for key, value in findings["attributes"].items():
         console.print(escape(f"  {key} = {value}"))

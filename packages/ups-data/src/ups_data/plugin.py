@@ -12,6 +12,10 @@ def ups_register_tasks(register: Register) -> None:
         summary="linear advection u_t + beta u_x = 0, periodic (PDEBench 1D_Advection)",
     )  # fmt: skip
     register(
+        "burgers1d", "ups_data.burgers1d:Burgers1d", config="ups_data.burgers1d:Burgers1dConfig",
+        summary="viscous Burgers flow u_t + (u^2/2)_x = (nu/pi) u_xx, periodic (PDEBench 1D_Burgers)",
+    )  # fmt: skip
+    register(
         "darcy2d", "ups_data.darcy2d:Darcy2d", config="ups_data.darcy2d:Darcy2dConfig",
         summary="steady Darcy flow -div(a grad u) = beta in two-material media (PDEBench 2D_DarcyFlow)",
     )  # fmt: skip

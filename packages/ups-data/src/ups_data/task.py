@@ -39,12 +39,16 @@ class Channel:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number that a PDE depends on, with the range that the task covers."""
+    """One number that a PDE depends on, with the range that the task covers.
+
+    `scale` says how models see it: in proportion to the number or to its logarithm.
+    """
 
     name: str
     unit: str
     low: float
     high: float
+    scale: Literal["linear", "log"] = "linear"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class TaskInfo:
         frames: frames of a trajectory, including the given ones; 1 when steady.
         history: frames given to a model; 0 when steady.
         invariants: what the exact solution conserves (`mean`, `l2`).
+        symmetries: what maps solutions to solutions: names in :data:`ups_data.symmetry.SYMMETRIES`.
         equation: the problem in one line of text.
     """
 
@@ -78,6 +83,7 @@ class TaskInfo:
     history: int
     invariants: tuple[str, ...]
     equation: str
+    symmetries: tuple[str, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -118,6 +124,7 @@ class TaskInfo:
                 "domain": tuple((float(low), float(high)) for low, high in plain["domain"]),
                 "shape": tuple(plain["shape"]),
                 "invariants": tuple(plain["invariants"]),
+                "symmetries": tuple(plain.get("symmetries", ())),
             }
         )
 

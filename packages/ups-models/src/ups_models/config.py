@@ -65,29 +65,60 @@ class UNetConfig(ModelConfig):
 
 
 class LatentOperatorConfig(ModelConfig):
-    """One operator for all tasks: grid encoder, transformer trunk on latent tokens, local decoder."""
+    """One operator for all tasks: local codec, fitted linear propagator, multi-scale trunk."""
 
-    width: Positive = 96
-    """Latent width D of a token."""
-    depth: Positive = 4
-    """Number of transformer blocks."""
-    heads: Positive = 4
-    """Attention heads; divides `width`."""
-    patch: Positive = 4
-    """Cells per token and axis."""
-    modes: Positive = 16
-    """Fourier modes of the token grid that a block mixes, per axis (fewer on small grids)."""
-    local_width: Positive = 16
-    """Channels of the codec at full resolution."""
+    width: Positive = 128
+    """Channels on the coarsest grid of the multi-scale trunk, or of a token."""
+    depth: Positive = 3
+    """Blocks on the coarsest grid, or transformer blocks."""
+    middle_width: Positive = 96
+    """Channels on the middle grid."""
+    middle_blocks: Positive = 2
+    """Blocks on the middle grid, on the way down and again on the way up."""
+    local_width: Positive = 32
+    """Channels at the grid's own resolution, of codec and trunk, in 1-D."""
+    local_width_2d: Positive = 16
+    """The same in 2-D and 3-D, where cells are many."""
+    patch: Positive = 2
+    """Cells per axis of a block of the middle grid, or of a token, in 1-D."""
+    patch_2d: Positive = 4
+    """The same in 2-D and 3-D."""
+    kernel: Positive = 7
+    """Cells per axis of the trunk's convolutions in 1-D; odd."""
+    kernel_2d: Positive = 5
+    """The same in 2-D and 3-D."""
     mlp_ratio: Annotated[float, Field(gt=0.0)] = 2.0
-    """Width of a block's hidden layer over `width`."""
-    trunk: Literal["pdet_stack", "pdet_unet"] = "pdet_stack"
-    """`pdet_stack`: blocks at one resolution; `pdet_unet`: a coarser level between, with a skip."""
+    """Width of a block's hidden layer over its channels."""
+    condition_width: Positive = 64
+    """Length of the vector that parameters, time step and task become."""
+    trunk: Literal["multiscale", "pdet_stack", "pdet_unet"] = "multiscale"
+    """`multiscale`: convolutional blocks on three grids; `pdet_stack`: transformer blocks on tokens;
+    `pdet_unet`: transformer blocks with a coarser level between."""
+    heads: Positive = 4
+    """Attention heads of transformer blocks; divides `width`."""
+    modes: Positive = 16
+    """Fourier modes of the token grid that a transformer block mixes, per axis (fewer on small grids)."""
+
+    def patch_of(self, dim: int) -> int:
+        """Cells per axis of a block on a grid of this dimension."""
+        return self.patch if dim == 1 else self.patch_2d
+
+    def local_width_of(self, dim: int) -> int:
+        """Channels at full resolution on a grid of this dimension."""
+        return self.local_width if dim == 1 else self.local_width_2d
+
+    def kernel_of(self, dim: int) -> int:
+        """Cells per axis of a convolution on a grid of this dimension."""
+        return self.kernel if dim == 1 else self.kernel_2d
 
     def check(self, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
-        """Patches must tile the grid, heads the width."""
-        problems = list(_must_divide("patch", self.patch * (2 if self.trunk == "pdet_unet" else 1), tasks))
-        if self.width % self.heads:
+        """Kernels are odd; heads divide the width."""
+        problems = [
+            (name, f"{name} {getattr(self, name)} is even; a convolution that keeps the grid has an odd one")
+            for name in ("kernel", "kernel_2d")
+            if getattr(self, name) % 2 == 0
+        ]
+        if self.trunk != "multiscale" and self.width % self.heads:
             problems.append(("heads", f"heads {self.heads} does not divide width {self.width}"))
         return problems
 

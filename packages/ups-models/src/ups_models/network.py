@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ class NetworkInput:
         params_mask: `(B, P)` true where a parameter is known.
         dt: `(B,)` physical time to advance; 0 for a steady task.
         coords: `(*S, d)` coordinates of the grid points scaled to [0, 1].
+        grid: `(B, d)` how far the grid points lie off the middle of the domain, in quarters of a cell: 0 where
+            they are even, 1 or -1 for every second point of a finer grid.
+        increment: `(C, 1, ...)` typical change of the normalised state over a frame; 1 for a steady task.
     """
 
     task: str
@@ -36,10 +39,13 @@ class NetworkInput:
     params_mask: Tensor
     dt: Tensor
     coords: Tensor
+    grid: Tensor
+    increment: Tensor
 
     def condition(self) -> Tensor:
-        """`(B, 2P + 1)`: parameters, their mask, and dt."""
-        return torch.cat([self.params, self.params_mask.to(self.params.dtype), self.dt[:, None]], dim=1)
+        """`(B, 2P + 1 + d)`: parameters, their mask, dt, and where the grid lies."""
+        mask = self.params_mask.to(self.params.dtype)
+        return torch.cat([self.params, mask, self.dt[:, None], self.grid], dim=1)
 
 
 def in_channels(task: TaskInfo) -> int:
@@ -54,7 +60,7 @@ def out_channels(task: TaskInfo) -> int:
 
 def condition_size(task: TaskInfo) -> int:
     """Size of `NetworkInput.condition()` for a task."""
-    return 2 * len(task.parameters) + 1
+    return 2 * len(task.parameters) + 1 + task.dim
 
 
 class Network(nn.Module):
@@ -72,6 +78,32 @@ class Network(nn.Module):
         """Predict; see the class."""
         raise NotImplementedError
 
+    def initialise(self, x: NetworkInput, target: Tensor) -> None:
+        """Look at training pairs of one task before training; most networks need not.
+
+        Args:
+            target: the normalised next frame, or the solution of a steady task, `(B, Cout, *S)`.
+        """
+
+
+class LatentNetwork(Network):
+    """A network that can roll out in its latent space: encode once, advance, decode where a frame is wanted.
+
+    `forward` is one step of it. A latent is a tuple of tensors, or of None, with the batch first.
+    """
+
+    def encode(self, x: NetworkInput) -> Any:
+        """Fields to latent."""
+        raise NotImplementedError
+
+    def advance(self, latent: Any, x: NetworkInput) -> Any:
+        """The latent one frame later; `x` gives the conditions, its fields are not looked at."""
+        raise NotImplementedError
+
+    def decode(self, latent: Any, x: NetworkInput) -> Tensor:
+        """The normalised state `(B, C, *S)`."""
+        raise NotImplementedError
+
 
 def module_key(name: str) -> str:
     """A task's name as a key of `nn.ModuleDict`, which forbids dots."""
@@ -84,7 +116,7 @@ def lifted_channels(task: TaskInfo) -> int:
 
 
 def as_channels(x: NetworkInput) -> Tensor:
-    """Fields, conditions and coordinates side by side `(B, Cin + 2P + 1 + d, *S)`: the plain conditioning."""
+    """Fields, conditions and coordinates side by side `(B, Cin + 2P + 1 + 2d, *S)`: the plain conditioning."""
     batch, grid = len(x.fields), x.fields.shape[2:]
     condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
     coords = x.coords.movedim(-1, 0).expand(batch, -1, *grid)

@@ -12,7 +12,7 @@ from ups_core import Component, UPSError
 from ups_data.batch import FieldBatch
 from ups_data.statistics import Statistics
 from ups_data.task import TaskInfo
-from ups_models.network import Network, NetworkInput, module_key
+from ups_models.network import LatentNetwork, Network, NetworkInput, module_key
 
 
 class TaskNormaliser(nn.Module):
@@ -29,6 +29,7 @@ class TaskNormaliser(nn.Module):
     target_mean: Tensor
     target_std: Tensor
     delta_std: Tensor
+    params_log: Tensor
     params_mid: Tensor
     params_half: Tensor
 
@@ -40,8 +41,10 @@ class TaskNormaliser(nn.Module):
             self._constant(f"{name}_mean", channels.mean)
             self._constant(f"{name}_std", channels.std)
         self._constant("delta_std", statistics.delta)
-        low = torch.tensor([parameter.low for parameter in task.parameters])
-        high = torch.tensor([parameter.high for parameter in task.parameters])
+        log = torch.tensor([float(parameter.scale == "log") for parameter in task.parameters])
+        self.register_buffer("params_log", log, persistent=False)
+        low = self._on_scale(torch.tensor([parameter.low for parameter in task.parameters]))
+        high = self._on_scale(torch.tensor([parameter.high for parameter in task.parameters]))
         self.register_buffer("params_mid", (high + low) / 2, persistent=False)
         half = (high - low) / 2
         self.register_buffer("params_half", torch.where(half > 0, half, 1.0), persistent=False)
@@ -49,6 +52,10 @@ class TaskNormaliser(nn.Module):
     def _constant(self, name: str, values: tuple[float, ...]) -> None:
         shaped = torch.tensor(values, dtype=torch.float32).reshape(-1, *([1] * self.task.dim))
         self.register_buffer(name, shaped, persistent=False)
+
+    def _on_scale(self, params: Tensor) -> Tensor:
+        """Parameters, or their logarithms where the task says so."""
+        return torch.where(self.params_log > 0, params.clamp(min=1e-30).log(), params)
 
     def network_input(self, batch: FieldBatch) -> NetworkInput:
         """Scale a batch for a network: fields `(B, H*C + Cs, *S)`."""
@@ -58,10 +65,13 @@ class TaskNormaliser(nn.Module):
         static = batch.static
         if self.task.static_channels:
             static = (batch.static - self.static_mean) / self.static_std
-        params = torch.where(batch.params_mask, (batch.params - self.params_mid) / self.params_half, 0.0)
+        params = torch.where(batch.params_mask, (self._on_scale(batch.params) - self.params_mid) / self.params_half, 0.0)
         low = torch.tensor([axis[0] for axis in self.task.domain], device=batch.coords.device)
         high = torch.tensor([axis[1] for axis in self.task.domain], device=batch.coords.device)
         coords = ((batch.coords - low) / (high - low)).reshape(*batch.static.shape[2:], self.task.dim)
+        first, last = coords.flatten(0, -2)[0], coords.flatten(0, -2)[-1]
+        cells = torch.tensor(coords.shape[:-1], device=coords.device)
+        grid = (first + last - 1) * cells * 2
         return NetworkInput(
             task=self.task.name,
             fields=torch.cat([frames, static], dim=1),
@@ -69,6 +79,8 @@ class TaskNormaliser(nn.Module):
             params_mask=batch.params_mask,
             dt=batch.dt,
             coords=coords,
+            grid=grid.expand(len(batch), -1),
+            increment=self.delta_std / self.state_std if self.task.history else torch.ones_like(self.target_std),
         )
 
     def target_scaled(self, field: Tensor) -> Tensor:
@@ -118,12 +130,57 @@ class Simulator(nn.Module):
             prediction = self.step(batch)
             frames.append(prediction)
             if frame + 1 < steps:
-                batch = replace(batch, state=torch.cat([batch.state[:, 1:], prediction[:, None]], dim=1))
+                batch = feed_back(batch, prediction[:, None])
         return torch.stack(frames, dim=1)
+
+    def latent_rollout(self, batch: FieldBatch, steps: int) -> Tensor:
+        """As :meth:`rollout`, inside the latent space: fields are encoded once.
+
+        Raises:
+            UPSError: the network has no latent space.
+        """
+        network, normaliser = self.latent_network(), self.normaliser(batch.task)
+        x = normaliser.network_input(batch)
+        latent = network.encode(x)
+        frames = []
+        for _ in range(steps):
+            latent = network.advance(latent, x)
+            frames.append(normaliser.target_mean + normaliser.target_std * network.decode(latent, x).float())
+        return torch.stack(frames, dim=1)
+
+    def reconstruct(self, batch: FieldBatch) -> Tensor:
+        """Encode the newest given frame and decode it, `(B, C, *S)`: the codec's own error.
+
+        Raises:
+            UPSError: the network has no latent space.
+        """
+        network, normaliser = self.latent_network(), self.normaliser(batch.task)
+        x = normaliser.network_input(batch)
+        return normaliser.target_mean + normaliser.target_std * network.decode(network.encode(x), x).float()
+
+    def latent_network(self) -> LatentNetwork:
+        """The network, if it can roll out in a latent space; else raises :class:`UPSError`."""
+        if not isinstance(self.network, LatentNetwork):
+            raise UPSError(f"a {type(self.network).__name__} has no latent space to roll out in")
+        return self.network
+
+    def initialise(self, batch: FieldBatch) -> None:
+        """Let the network look at training pairs before training; a batch with one target frame or more."""
+        normaliser = self.normaliser(batch.task)
+        with torch.no_grad():
+            self.network.initialise(
+                normaliser.network_input(batch), normaliser.target_scaled(batch.target[:, 0])
+            )
 
     def parameter_count(self) -> int:
         """Number of trainable scalars."""
         return sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+
+
+def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:
+    """The batch whose newest given frames are predicted ones `(B, T, C, *S)`."""
+    history = batch.state.shape[1]
+    return replace(batch, state=torch.cat([batch.state, frames], dim=1)[:, -history:])
 
 
 def build_simulator(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ups_core import Component, Config, Registered, StepConfig, default_component
 
@@ -59,6 +59,15 @@ class ConstantConfig(Config):
     """The learning rate stays; there are no options."""
 
 
+class StepDecayConfig(Config):
+    """The learning rate falls by a factor at equal intervals."""
+
+    every: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """Share of the training between two falls; 0.2 is PDEBench's 100 of 500 epochs."""
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Factor of every fall."""
+
+
 class AutoStrategyConfig(Config):
     """One device needs no strategy; there are no options."""
 
@@ -88,16 +97,37 @@ class OperatorConfig(StepConfig):
 
     model: Annotated[Component, Registered("models")] | None = None
     """The network; default: the spec's `model`."""
-    epochs: Positive = 20
-    """Passes over the training windows."""
+    epochs: Positive | None = None
+    """Passes over the training windows; default: 20, where no `budget` says otherwise."""
     max_steps: Positive | None = None
     """Optimizer steps after which training ends even within an epoch; the schedule ends there too."""
+    budget: PositiveFloat | None = None
+    """Seconds of training steps after which training ends, validations not counted; schedule and curriculum
+    follow the clock, so the result depends on the machine. Default: no limit."""
     batch_size: Positive = 32
     """Windows per batch; a batch has one task."""
     accumulate: Positive = 1
     """Batches per optimizer step."""
     unroll: Positive = 1
-    """Steps that the model runs on its own output during training; the loss sees all of them."""
+    """Steps that the model runs on its own output with gradients; the loss sees all of them."""
+    pushforward: Annotated[int, Field(ge=0)] = 0
+    """Most steps that it runs on its own output before those, without gradients (Brandstetter et al. 2022)."""
+    curriculum: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Share of the training over which `unroll` and `pushforward` grow from 1 and 0 to their values."""
+    noise: NonNegativeFloat = 0.0
+    """Deviation of the noise added to given frames, over the deviation of the field."""
+    augment: bool = True
+    """Whether batches are moved, mirrored or negated where the task declares that as a symmetry."""
+    latent_unroll: Annotated[int, Field(ge=0)] = 0
+    """Steps of a rollout inside the latent space (encode once, advance, decode) that the loss also sees; for
+    models that have one."""
+    consistency: NonNegativeFloat = 0.0
+    """Weight of the codec's losses: decoding what was encoded gives the field back, and encoding the next
+    frame gives the advanced latent. For models that have a codec."""
+    task_weights: dict[str, PositiveFloat] = {}
+    """Factors of single tasks' losses; default: 1."""
+    measure_conflict: bool = False
+    """Whether the angle between the tasks' gradients is measured at every validation."""
     losses: Annotated[list[Annotated[Component, Registered("losses")]], Field(min_length=1)] = Field(
         default=["nrmse"], validate_default=True
     )
@@ -112,7 +142,7 @@ class OperatorConfig(StepConfig):
     """Decay of the weights' moving average, which is validated and saved; null for none."""
     validate_every: Positive | None = None
     """Batches between validations, about: they are spaced evenly and the last is at the end of training.
-    Default: once an epoch."""
+    Default: once an epoch; with a `budget` ten in all."""
     validate_on: Positive | None = None
     """Validation trajectories per task; default: all."""
     patience: Positive | None = None
@@ -122,14 +152,32 @@ class OperatorConfig(StepConfig):
     select: Literal["best", "last"] = "best"
     """Which validated weights are saved: those with the best rollout, or the last."""
 
+    @model_validator(mode="after")
+    def _one_length(self) -> OperatorConfig:
+        if self.budget is not None:
+            for name in ("epochs", "max_steps", "validate_every"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"budget and {name} exclude each other: set one of them")
+        return self
+
+    @property
+    def horizon(self) -> int:
+        """Frames after the given ones that a training window needs."""
+        return max(self.unroll + self.pushforward, self.latent_unroll)
+
     def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
         """Unrolled windows must fit into the trajectories; the model must have weights."""
         problems = [
-            ("unroll", f"{self.unroll} steps after {task['history']} given frames need "
-                       f"{self.unroll + task['history']} frames; task '{name}' has {task['frames']}")
+            ("unroll", f"{self.horizon} steps after {task['history']} given frames need "
+                       f"{self.horizon + task['history']} frames; task '{name}' has {task['frames']}")
             for name, task in tasks.items()
-            if task["kind"] == "evolution" and self.unroll + task["history"] > task["frames"]
+            if task["kind"] == "evolution" and self.horizon + task["history"] > task["frames"]
         ]  # fmt: skip
+        problems += [
+            ("task_weights", f"there is no task '{name}'; tasks: {', '.join(tasks)}")
+            for name in self.task_weights
+            if name not in tasks
+        ]
         if not getattr(model.config, "trainable", True):
             problems.append(("model", f"'{model.kind}' has nothing to train"))
         return problems

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,26 @@ from ups_data.loader import MultiTaskLoader
 from ups_data.sampler import MultiTaskBatchSampler
 from ups_eval.evaluate import choose_device
 from ups_models.bundle import save_bundle
-from ups_models.simulator import build_simulator
+from ups_models.simulator import Simulator, build_simulator
 from ups_train.callbacks import MetricsFile, MovingAverage, read_metrics
 from ups_train.config import OperatorConfig
 from ups_train.module import SimulatorModule, create_losses
+from ups_train.progress import Progress
 from ups_train.randomness import derive_seed
 
 MONITOR = "val/nrmse"
 
 
+DEFAULT_EPOCHS = 20
+VALIDATIONS_IN_BUDGET = 10
+
+
 @dataclass(frozen=True)
 class TrainingLength:
-    """Optimizer steps of the whole training, and batches between validations."""
+    """How long a training is: optimizer steps (-1: until its budget is used up), and validations."""
 
     steps: int
-    validate_every: int
+    validate_every: int | timedelta
 
 
 def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
@@ -45,8 +51,11 @@ def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
     Validations are spaced evenly, as near to `validate_every` as that allows, so that the last one sees the
     end of the training; a remainder of steps that would follow it is left out.
     """
-    steps = math.ceil(batches / config.accumulate) * config.epochs
-    total = batches * config.epochs
+    if config.budget is not None:
+        return TrainingLength(-1, timedelta(seconds=config.budget / VALIDATIONS_IN_BUDGET))
+    epochs = config.epochs or DEFAULT_EPOCHS
+    steps = math.ceil(batches / config.accumulate) * epochs
+    total = batches * epochs
     if config.max_steps is not None and config.max_steps < steps:
         steps, total = config.max_steps, config.max_steps * config.accumulate
     validations = max(1, round(total / (config.validate_every or batches)))
@@ -91,14 +100,17 @@ class OperatorStage:
             {name: opened.info for name, opened in data.items()},
             {name: opened.statistics for name, opened in data.items()},
         )
+        last = context.directory / "checkpoints" / "last.ckpt"
+        if not last.exists():
+            _initialise(simulator, data)
         loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
         length = training_length(config, len(loader))
         context.console.say(
-            f"  {component.kind}: {simulator.parameter_count():,} parameters, {length.steps:,} steps"
+            f"  {component.kind}: {simulator.parameter_count():,} parameters, "
+            + (f"{length.steps:,} steps" if config.budget is None else f"{config.budget:g} s of training")
         )
-        module = SimulatorModule(
-            simulator, config, create_losses(config.losses), total_steps=length.steps, seed=spec.seed
-        )
+        progress = Progress(math.inf if config.budget else length.steps, config.budget)
+        module = SimulatorModule(simulator, config, create_losses(config.losses), progress, spec.seed)
         if spec.trainer.compile:
             simulator.network.compile()
         checkpoints = context.directory / "checkpoints"
@@ -111,7 +123,6 @@ class OperatorStage:
             enable_version_counter=False,
         )
         trainer = self._trainer(context, best, length)
-        last = checkpoints / "last.ckpt"
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
             config.batch_size,
@@ -137,7 +148,7 @@ class OperatorStage:
         return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
 
     def _train_loader(self, data: Mapping[str, TaskData], temperature: float, seed: int) -> MultiTaskLoader:
-        windows = {name: opened.windows("train", horizon=self.config.unroll) for name, opened in data.items()}
+        windows = {name: opened.windows("train", horizon=self.config.horizon) for name, opened in data.items()}
         sampler = MultiTaskBatchSampler(
             {name: len(items) for name, items in windows.items()},
             self.config.batch_size,
@@ -165,13 +176,13 @@ class OperatorStage:
             devices=trainer.devices,
             strategy=trainer.strategy.create(devices=trainer.devices),
             precision=precision(trainer),
-            max_epochs=config.epochs,
+            max_epochs=-1 if config.budget else config.epochs or DEFAULT_EPOCHS,
             max_steps=length.steps,
             accumulate_grad_batches=config.accumulate,
             gradient_clip_val=config.clip,
             val_check_interval=length.validate_every,
             check_val_every_n_epoch=None,
-            log_every_n_steps=length.validate_every,
+            log_every_n_steps=50,
             num_sanity_val_steps=0,
             callbacks=callbacks,
             logger=trackers,
@@ -180,6 +191,18 @@ class OperatorStage:
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
+
+
+INITIAL_PAIRS = 512
+
+
+def _initialise(simulator: Simulator, data: Mapping[str, TaskData]) -> None:
+    """Show the network pairs of frames from all over the train split of every task."""
+    for opened in data.values():
+        windows = opened.windows("train", horizon=1)
+        count = min(INITIAL_PAIRS, len(windows))
+        order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))
+        simulator.initialise(windows.batch(order[:count].tolist()))
 
 
 def _score(line: Mapping[str, float | None], name: str = MONITOR) -> float:

@@ -44,6 +44,10 @@ def ups_register_schedulers(register: Register) -> None:
         summary="linear warm-up, then a cosine",
     )  # fmt: skip
     register(
+        "step", "ups_train.schedulers:step_decay", config="ups_train.config:StepDecayConfig",
+        summary="a fall by a factor at equal intervals",
+    )  # fmt: skip
+    register(
         "constant", "ups_train.schedulers:constant", config="ups_train.config:ConstantConfig",
         summary="one learning rate",
     )  # fmt: skip

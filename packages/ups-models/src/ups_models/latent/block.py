@@ -62,19 +62,19 @@ class GridMixer(nn.Module):
 class Block(nn.Module):
     """Attention, grid mixing and MLP in turn."""
 
-    def __init__(self, dims: Sequence[int], width: int, heads: int, modes: int, mlp_ratio: float):
+    def __init__(self, dims: Sequence[int], width: int, heads: int, modes: int, mlp_ratio: float, condition: int):
         super().__init__()
         hidden = round(width * mlp_ratio)
         self.attention = Attention(width, heads)
         self.mixer = GridMixer(dims, width, modes)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(width, 9 * width)
+        self.modulation = nn.Linear(condition, 9 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` and condition `(B, D)` to tokens."""
+        """Tokens `(B, *G, D)` and condition vector to tokens."""
         parts = self.modulation(condition).reshape(len(x), *([1] * (x.dim() - 2)), 9, -1).unbind(dim=-2)
         x = x + parts[2] * self.attention(self._modulate(x, parts[0], parts[1]))
         x = x + parts[5] * self.mixer(self._modulate(x, parts[3], parts[4]), periodic)

@@ -1,80 +1,82 @@
-"""Grid encoder and local decoder: between fields on a grid and latent tokens on a coarser grid.
+"""Between fields and latent features at the grid's own resolution: local, trained, a task's own.
 
-A token stands for a patch of cells and the decoder works patch by patch with features of the encoder at
-full resolution beside it, so that no detail has to squeeze through the tokens. All of it is trained
-end to end. Weights are shared by tasks of one dimension; only the first and last projections, whose shape
-depends on a task's channels, are a task's own.
+Both ends are the only parts whose shape depends on a task's channels. The state itself travels beside the
+features (see :class:`~ups_models.latent.operator.Latent`), so nothing has to be squeezed through them: what the
+decoder adds is the change, or a steady task's solution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ups_data.task import TaskInfo
-from ups_models.layers.convolution import grid_conv, zero_conv
+from ups_models.latent.conservation import divergence
+from ups_models.layers.convolution import grid_conv
 from ups_models.network import in_channels, module_key, out_channels, per_task
+
+KERNEL = 3
 
 
 class Codec(nn.Module):
-    """Encodes `(B, Cin, *S)` into tokens `(B, *G, D)` with `G = S / patch`, and decodes tokens.
+    """Lifts `(B, Cin, *S)` to features `(B, *S, F)` and reads the change or the solution from features.
+
+    Where the task conserves the mean and its domain is periodic, the decoder's output is a flux whose
+    divergence is the change. Where the domain has boundaries, the encoder sees coordinates too.
 
     Args:
-        width: token width D.
-        local: channels at full resolution.
-        patch: cells per token and axis.
+        width: F by grid dimension.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskInfo], width: int, local: int, patch: int):
+    def __init__(self, tasks: Mapping[str, TaskInfo], width: Callable[[int], int]):
         super().__init__()
-        self.patch = patch
-        self.local = local
-        self.lift = per_task(
-            tasks,
-            lambda task: grid_conv(
-                task.dim, in_channels(task), local, 3, periodic=task.boundary == "periodic"
-            ),
-        )
-        dims = sorted({task.dim for task in tasks.values()})
-        self.embed = nn.ModuleDict({str(dim): nn.Linear(local * patch**dim, width) for dim in dims})
-        self.unembed = nn.ModuleDict({str(dim): nn.Linear(width, local * patch**dim) for dim in dims})
-        self.refine = per_task(
-            tasks,
-            lambda task: grid_conv(task.dim, 2 * local, local, 3, periodic=task.boundary == "periodic"),
-        )
-        self.head = per_task(tasks, lambda task: zero_conv(task.dim, local, out_channels(task)))
+        self.tasks = dict(tasks)
+        self.lift = per_task(tasks, lambda task: _lift(task, width(task.dim)))
+        self.head = per_task(tasks, lambda task: _zero_linear(width(task.dim), _outputs(task)))
+        evolving = {name: task for name, task in tasks.items() if task.kind == "evolution"}
+        self.onward = per_task(evolving, lambda task: _zero_linear(width(task.dim), width(task.dim)))
 
-    def encode(self, task: str, fields: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, Cin, *S)` to tokens `(B, *G, D)` and local features `(B, F, *S)`."""
-        features = nn.functional.gelu(self.lift[module_key(task)](fields))
-        tokens = self.embed[str(fields.dim() - 2)](patchify(features, self.patch))
-        return tokens, features
+    def encode(self, task: str, fields: Tensor, coords: Tensor) -> Tensor:
+        """Fields `(B, Cin, *S)` and coordinates `(*S, d)` to features `(B, *S, F)`."""
+        if self.tasks[task].boundary != "periodic":
+            places = coords.movedim(-1, 0).expand(len(fields), -1, *fields.shape[2:])
+            fields = torch.cat([fields, places], dim=1)
+        features: Tensor = self.lift[module_key(task)](fields)
+        return features.movedim(1, -1)
 
-    def decode(self, task: str, tokens: Tensor, features: Tensor) -> Tensor:
-        """Tokens `(B, *G, D)` and local features `(B, F, *S)` to `(B, Cout, *S)`."""
-        fine = unpatchify(self.unembed[str(features.dim() - 2)](tokens), self.patch)
-        hidden = self.refine[module_key(task)](torch.cat([fine, features], dim=1))
-        out: Tensor = self.head[module_key(task)](nn.functional.gelu(hidden))
-        return out
+    def decode(self, task: str, features: Tensor) -> Tensor:
+        """Features `(B, *S, F)` to a change or a solution `(B, Cout, *S)`."""
+        out: Tensor = self.head[module_key(task)](features).movedim(-1, 1)
+        return divergence(out, self.tasks[task].dim) if _conservative(self.tasks[task]) else out
+
+    def carry(self, task: str, features: Tensor, hidden: Tensor) -> Tensor:
+        """The features of the next frame without encoding it, from these and the trunk's output.
+
+        Only a rollout inside the latent space uses it; `latent_unroll` and `consistency` of the stage train it.
+        """
+        change: Tensor = self.onward[module_key(task)](hidden)
+        return features + change
 
 
-def patchify(x: Tensor, patch: int) -> Tensor:
-    """`(B, F, *S)` to `(B, *G, F * patch^d)`; a view of the grid in blocks of `patch` cells per axis."""
-    batch, features, *grid = x.shape
-    dim = len(grid)
-    split = [size for cells in grid for size in (cells // patch, patch)]
-    blocks = x.reshape(batch, features, *split)
-    order = [0, *range(2, 2 + 2 * dim, 2), 1, *range(3, 3 + 2 * dim, 2)]
-    return blocks.permute(order).reshape(batch, *(cells // patch for cells in grid), features * patch**dim)
+def _conservative(task: TaskInfo) -> bool:
+    return task.kind == "evolution" and task.boundary == "periodic" and "mean" in task.invariants
 
 
-def unpatchify(x: Tensor, patch: int) -> Tensor:
-    """The inverse of :func:`patchify`."""
-    batch, *grid, size = x.shape
-    dim = len(grid)
-    features = size // patch**dim
-    blocks = x.reshape(batch, *grid, features, *([patch] * dim))
-    order = [0, 1 + dim, *(axis for pair in range(dim) for axis in (1 + pair, 2 + dim + pair))]
-    return blocks.permute(order).reshape(batch, features, *(cells * patch for cells in grid))
+def _outputs(task: TaskInfo) -> int:
+    return out_channels(task) * (task.dim if _conservative(task) else 1)
+
+
+def _lift(task: TaskInfo, width: int) -> nn.Module:
+    periodic = task.boundary == "periodic"
+    channels = in_channels(task) + (0 if periodic else task.dim)
+    return grid_conv(task.dim, channels, width, KERNEL, periodic=periodic)
+
+
+def _zero_linear(width: int, outputs: int) -> nn.Linear:
+    """The last projection; it starts at zero with nothing after it that rescales."""
+    head = nn.Linear(width, outputs)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head

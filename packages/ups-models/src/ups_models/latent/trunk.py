@@ -1,4 +1,4 @@
-"""The trunks: how transformer blocks are arranged over resolutions."""
+"""The trunks by name, and the two of the earlier system: transformer blocks on tokens."""
 
 from __future__ import annotations
 
@@ -8,39 +8,83 @@ from torch import Tensor, nn
 
 from ups_models.config import LatentOperatorConfig
 from ups_models.latent.block import Block
-from ups_models.latent.codec import patchify, unpatchify
+from ups_models.latent.convnext import ModulatedConvNeXt
+from ups_models.latent.multiscale import MultiscaleTrunk
+from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
 
 
 def build_trunk(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.Module:
-    """The trunk that the options name, for token grids of these dimensions."""
-    return {"pdet_stack": PdetStack, "pdet_unet": PdetUNet}[config.trunk](config, dims)
+    """The trunk that the options name, for grids of these dimensions.
+
+    It maps features `(B, *S, F)`, a condition `(B, D)` and whether the domain is periodic to features.
+    """
+    kinds = {"multiscale": MultiscaleTrunk, "pdet_stack": PdetStack, "pdet_unet": PdetUNet}
+    return kinds[config.trunk](config, dims)
+
+
+class _TokenTrunk(nn.Module):
+    """Features to tokens, transformer blocks, tokens to features, one convolutional block at full resolution."""
+
+    coarsest = 1
+    """Tokens along an axis are a multiple of this."""
+
+    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
+        super().__init__()
+        self.patches = {dim: config.patch_of(dim) for dim in dims}
+        cells = {dim: config.local_width_of(dim) * config.patch_of(dim) ** dim for dim in dims}
+        self.embed = nn.ModuleDict({str(dim): nn.Linear(cells[dim], config.width) for dim in dims})
+        self.unembed = nn.ModuleDict({str(dim): nn.Linear(config.width, cells[dim]) for dim in dims})
+        self.refine = nn.ModuleDict(
+            {
+                str(dim): ModulatedConvNeXt(
+                    {dim: config.kernel_of(dim)}, config.local_width_of(dim), config.condition_width, 4.0
+                )
+                for dim in dims
+            }
+        )
+
+    def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+        """See :func:`build_trunk`."""
+        shape, dim = features.shape[1:-1], features.dim() - 2
+        patch = self.patches[dim]
+        padded = pad_grid(features, patch * self.coarsest, periodic)
+        tokens = self.transform(self.embed[str(dim)](fold(padded, patch)), condition, periodic)
+        padded = padded + unfold(self.unembed[str(dim)](tokens), patch)
+        return crop_grid(self.refine[str(dim)](padded, condition, periodic), shape)
+
+    def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+        """Tokens `(B, *G, D)` to tokens."""
+        raise NotImplementedError
 
 
 def _blocks(config: LatentOperatorConfig, dims: Sequence[int], count: int) -> nn.ModuleList:
     return nn.ModuleList(
-        Block(dims, config.width, config.heads, config.modes, config.mlp_ratio) for _ in range(count)
+        Block(dims, config.width, config.heads, config.modes, config.mlp_ratio, config.condition_width)
+        for _ in range(count)
     )
 
 
-class PdetStack(nn.Module):
+class PdetStack(_TokenTrunk):
     """All blocks at one resolution."""
 
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
-        super().__init__()
+        super().__init__(config, dims)
         self.blocks = _blocks(config, dims, config.depth)
 
-    def forward(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` to tokens."""
+    def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+        """See the base class."""
         for block in self.blocks:
             tokens = block(tokens, condition, periodic)
         return tokens
 
 
-class PdetUNet(nn.Module):
+class PdetUNet(_TokenTrunk):
     """Blocks at the token grid, most of them on a grid half as fine, and blocks at the token grid again."""
 
+    coarsest = 2
+
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
-        super().__init__()
+        super().__init__(config, dims)
         outer = max(1, config.depth // 4)
         self.down_blocks = _blocks(config, dims, outer)
         self.inner_blocks = _blocks(config, dims, max(1, config.depth - 2 * outer))
@@ -49,15 +93,15 @@ class PdetUNet(nn.Module):
         self.merge = nn.ModuleDict({str(dim): nn.Linear(width * 2**dim, width) for dim in dims})
         self.split = nn.ModuleDict({str(dim): nn.Linear(width, width * 2**dim) for dim in dims})
 
-    def forward(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` to tokens; G is even."""
+    def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+        """See the base class."""
         for block in self.down_blocks:
             tokens = block(tokens, condition, periodic)
         dim = str(tokens.dim() - 2)
-        coarse = self.merge[dim](patchify(tokens.movedim(-1, 1), 2))
+        coarse = self.merge[dim](fold(tokens, 2))
         for block in self.inner_blocks:
             coarse = block(coarse, condition, periodic)
-        tokens = tokens + unpatchify(self.split[dim](coarse), 2).movedim(1, -1)
+        tokens = tokens + unfold(self.split[dim](coarse), 2)
         for block in self.up_blocks:
             tokens = block(tokens, condition, periodic)
         return tokens

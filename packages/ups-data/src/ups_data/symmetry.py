@@ -1,0 +1,103 @@
+"""Transformations that map solutions of a PDE to solutions, applied to batches: data for nothing.
+
+A task declares which it has (:attr:`ups_data.task.TaskInfo.symmetries`); a model needs to know none of them.
+The transformation is drawn once for a batch, shifts once for every sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from ups_data.batch import FieldBatch
+from ups_data.task import TaskInfo
+
+ARRAYS = ("state", "static", "target")
+"""Fields of a batch whose last axes are the grid."""
+
+
+def augment(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """A random combination of the task's symmetries, drawn from torch's current generator."""
+    for name in task.symmetries:
+        batch = SYMMETRIES[name](batch, task)
+    return batch
+
+
+def translate(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """Shift every sample by its own whole number of cells along every periodic axis."""
+    for axis, cells in enumerate(task.shape):
+        shift = torch.randint(cells, (len(batch),), device=batch.target.device)
+        index = (torch.arange(cells, device=shift.device) + shift[:, None]) % cells
+        batch = _on_arrays(batch, lambda x, index=index, axis=axis: _gather(x, index, axis, task.dim))
+    return batch
+
+
+def reflect(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """Mirror each axis with probability one half; states stay as they are.
+
+    The grid is mirrored too. So this is exact also where the grid points do not lie evenly about the middle, as
+    long as the model looks at the coordinates.
+    """
+    for axis, (low, high) in enumerate(task.domain):
+        if _coin():
+            batch = _on_arrays(batch, lambda x, axis=axis: x.flip(axis - task.dim))
+            coords = batch.coords.reshape(*task.shape, task.dim).flip(axis).clone()
+            coords[..., axis] = low + high - coords[..., axis]
+            batch = replace(batch, coords=coords.reshape(batch.coords.shape))
+    return batch
+
+
+def negate(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """Change the sign of states with probability one half."""
+    return replace(batch, state=-batch.state, target=-batch.target) if _coin() else batch
+
+
+def reflect_oddly(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """Mirror a one-dimensional domain and change the sign of states, with probability one half."""
+    if not _coin():
+        return batch
+    mirrored = _on_arrays(batch, lambda x: x.flip(-1))
+    return replace(mirrored, state=-mirrored.state, target=-mirrored.target)
+
+
+def transpose(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """Exchange the last two axes, which are alike, with probability one half."""
+    if not _coin():
+        return batch
+    axes = task.dim - 2, task.dim - 1
+    coords = batch.coords.reshape(*task.shape, task.dim).transpose(*axes).clone()
+    coords[..., list(axes)] = coords[..., list(reversed(axes))]
+    exchanged = _on_arrays(batch, lambda x: x.transpose(-1, -2))
+    return replace(exchanged, coords=coords.reshape(batch.coords.shape))
+
+
+SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo], FieldBatch]] = {
+    "translation": translate,
+    "reflection": reflect,
+    "sign": negate,
+    "odd_reflection": reflect_oddly,
+    "transpose": transpose,
+}
+"""Name in a task's declaration -> transformation."""
+
+
+def _coin() -> bool:
+    return bool(torch.rand(()) < 0.5)
+
+
+def _on_arrays(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:
+    changed = {
+        field.name: change(getattr(batch, field.name)) for field in fields(batch) if field.name in ARRAYS
+    }
+    return replace(batch, **changed)
+
+
+def _gather(x: Tensor, index: Tensor, axis: int, dim: int) -> Tensor:
+    """Rows of `x` `(B, ..., *S)` along spatial `axis` by per-sample indices `(B, cells)`."""
+    where = x.dim() - dim + axis
+    shape = [len(index), *([1] * (x.dim() - 1))]
+    shape[where] = index.shape[1]
+    return x.gather(where, index.reshape(shape).expand(x.shape))

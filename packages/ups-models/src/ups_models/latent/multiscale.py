@@ -1,0 +1,92 @@
+"""The multi-scale trunk: convolutional blocks on three grids, from the finest to the coarsest and back.
+
+Coarse grids carry what is global (elliptic problems), the fine one what is sharp (fronts, interfaces). There is
+no normalisation between the last block and the decoder: it would remove the amplitude of the features, and
+doubled the error of rollouts (docs/accuracy.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from ups_models.config import LatentOperatorConfig
+from ups_models.latent.convnext import ModulatedConvNeXt
+from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
+
+COARSER = 2
+"""Cells per block and axis between the middle and the coarsest grid."""
+FINE_RATIO = 4.0
+"""Hidden width of a block on the finest grid over its channels, which are few."""
+
+
+class MultiscaleTrunk(nn.Module):
+    """Features `(B, *S, F)` to features of the same shape.
+
+    Tasks of different grid dimension share the matrices of the middle and the coarsest grid.
+    """
+
+    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
+        super().__init__()
+        self.config = config
+        self.fine_down = _fine(config, [dim for dim in dims if dim == 1])
+        self.fine_up = _fine(config, dims)
+        block = {dim: config.local_width_of(dim) * config.patch_of(dim) ** dim for dim in dims}
+        self.enter = _linear({dim: (block[dim], config.middle_width) for dim in dims})
+        self.leave = _linear({dim: (config.middle_width, block[dim]) for dim in dims})
+        self.middle_down = _blocks(config, dims, config.middle_width, config.middle_blocks)
+        self.middle_up = _blocks(config, dims, config.middle_width, config.middle_blocks)
+        block = {dim: config.middle_width * COARSER**dim for dim in dims}
+        self.coarsen = _linear({dim: (block[dim], config.width) for dim in dims})
+        self.refine = _linear({dim: (config.width, block[dim]) for dim in dims})
+        self.coarse = _blocks(config, dims, config.width, config.depth)
+
+    def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+        """See :func:`~ups_models.latent.trunk.build_trunk`."""
+
+        def run(blocks: nn.ModuleList, x: Tensor) -> Tensor:
+            for block in blocks:
+                x = block(x, condition, periodic)
+            return x
+
+        shape, dim = features.shape[1:-1], str(features.dim() - 2)
+        patch = self.config.patch_of(len(shape))
+        fine = pad_grid(features, patch * COARSER, periodic)
+        if dim in self.fine_down:
+            fine = run(self.fine_down[dim], fine)
+        middle = run(self.middle_down, self.enter[dim](fold(fine, patch)))
+        coarse = run(self.coarse, self.coarsen[dim](fold(middle, COARSER)))
+        middle = run(self.middle_up, middle + unfold(self.refine[dim](coarse), COARSER))
+        fine = run(self.fine_up[dim], fine + unfold(self.leave[dim](middle), patch))
+        return crop_grid(fine, shape)
+
+
+def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:
+    """A block at full resolution for every dimension."""
+    return nn.ModuleDict(
+        {
+            str(dim): nn.ModuleList(
+                [
+                    ModulatedConvNeXt(
+                        {dim: config.kernel_of(dim)},
+                        config.local_width_of(dim),
+                        config.condition_width,
+                        FINE_RATIO,
+                    )
+                ]
+            )
+            for dim in dims
+        }
+    )
+
+
+def _blocks(config: LatentOperatorConfig, dims: Sequence[int], width: int, count: int) -> nn.ModuleList:
+    kernels = {dim: config.kernel_of(dim) for dim in dims}
+    return nn.ModuleList(
+        ModulatedConvNeXt(kernels, width, config.condition_width, config.mlp_ratio) for _ in range(count)
+    )
+
+
+def _linear(sizes: Mapping[int, tuple[int, int]]) -> nn.ModuleDict:
+    return nn.ModuleDict({str(dim): nn.Linear(*size) for dim, size in sizes.items()})
