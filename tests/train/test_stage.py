@@ -31,7 +31,7 @@ from ups_train.module import NonFiniteLoss, SimulatorModule
 from ups_train.operator_stage import OperatorStage, training_length
 
 MODEL = {
-    "kind": "latent_operator", "width": 16, "depth": 1, "middle_width": 12, "middle_blocks": 1,
+    "kind": "latent_operator", "width": 16, "depth_2d": 1, "middle_width": 12, "middle_blocks_2d": 1,
     "local_width": 8, "local_width_2d": 4, "kernel": 5, "kernel_2d": 3, "condition_width": 8,
 }  # fmt: skip
 

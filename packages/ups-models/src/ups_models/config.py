@@ -69,12 +69,16 @@ class LatentOperatorConfig(ModelConfig):
 
     width: Positive = 128
     """Channels on the coarsest grid of the multi-scale trunk, or of a token."""
-    depth: Positive = 3
-    """Blocks on the coarsest grid, or transformer blocks."""
+    depth: Positive = 1
+    """Blocks on the coarsest grid, or transformer blocks, in 1-D."""
+    depth_2d: Positive = 3
+    """The same in 2-D and 3-D."""
     middle_width: Positive = 96
     """Channels on the middle grid."""
-    middle_blocks: Positive = 2
-    """Blocks on the middle grid, on the way down and again on the way up."""
+    middle_blocks: Positive = 1
+    """Blocks on the middle grid in 1-D, on the way down and again on the way up."""
+    middle_blocks_2d: Positive = 2
+    """The same in 2-D and 3-D."""
     local_width: Positive = 32
     """Channels at the grid's own resolution, of codec and trunk, in 1-D."""
     local_width_2d: Positive = 16
@@ -98,6 +102,14 @@ class LatentOperatorConfig(ModelConfig):
     """Attention heads of transformer blocks; divides `width`."""
     modes: Positive = 16
     """Fourier modes of the token grid that a transformer block mixes, per axis (fewer on small grids)."""
+
+    def depth_of(self, dim: int) -> int:
+        """Blocks on the coarsest grid, or transformer blocks, for a grid of this dimension."""
+        return self.depth if dim == 1 else self.depth_2d
+
+    def middle_blocks_of(self, dim: int) -> int:
+        """Blocks on the middle grid for a grid of this dimension."""
+        return self.middle_blocks if dim == 1 else self.middle_blocks_2d
 
     def patch_of(self, dim: int) -> int:
         """Cells per axis of a block on a grid of this dimension."""

@@ -67,6 +67,7 @@ class MetricsFile(Callback):
         metrics |= self._train_losses()
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["seconds"] = round(time.monotonic() - self.begun, 3)
+        metrics["training_seconds"] = round(pl_module.progress.seconds, 3)  # type: ignore[operator, union-attr]
         self._track(trainer, metrics)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
@@ -91,7 +92,7 @@ class MetricsFile(Callback):
             for name, value in metrics.items() if name.startswith("val/") and name.count("/") == 2
         ]  # fmt: skip
         return (
-            f"  step {metrics['step']}/{trainer.estimated_stepping_batches}  "
+            f"  step {metrics['step']}{'' if trainer.max_steps < 0 else f'/{trainer.max_steps}'}  "
             f"val nrmse {_number(metrics['val/nrmse'])} ({', '.join(tasks)})  {metrics['seconds']:.0f} s"
         )
 

@@ -182,7 +182,7 @@ class OperatorStage:
             gradient_clip_val=config.clip,
             val_check_interval=length.validate_every,
             check_val_every_n_epoch=None,
-            log_every_n_steps=50,
+            log_every_n_steps=1,
             num_sanity_val_steps=0,
             callbacks=callbacks,
             logger=trackers,

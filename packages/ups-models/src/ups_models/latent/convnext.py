@@ -60,6 +60,10 @@ class ModulatedConvNeXt(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
+    def works_on(self, dim: int) -> bool:
+        """Whether the block has a convolution for grids of this dimension."""
+        return dim in self.spatial.kernels
+
     def forward(self, x: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """`(B, *S, C)` and `(B, condition)` to `(B, *S, C)`."""
         parts = self.modulation(condition).reshape(len(x), *([1] * (x.dim() - 2)), 3, -1)

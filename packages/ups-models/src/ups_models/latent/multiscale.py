@@ -35,19 +35,21 @@ class MultiscaleTrunk(nn.Module):
         block = {dim: config.local_width_of(dim) * config.patch_of(dim) ** dim for dim in dims}
         self.enter = _linear({dim: (block[dim], config.middle_width) for dim in dims})
         self.leave = _linear({dim: (config.middle_width, block[dim]) for dim in dims})
-        self.middle_down = _blocks(config, dims, config.middle_width, config.middle_blocks)
-        self.middle_up = _blocks(config, dims, config.middle_width, config.middle_blocks)
+        middle = {dim: config.middle_blocks_of(dim) for dim in dims}
+        self.middle_down = _blocks(config, config.middle_width, middle)
+        self.middle_up = _blocks(config, config.middle_width, middle)
         block = {dim: config.middle_width * COARSER**dim for dim in dims}
         self.coarsen = _linear({dim: (block[dim], config.width) for dim in dims})
         self.refine = _linear({dim: (config.width, block[dim]) for dim in dims})
-        self.coarse = _blocks(config, dims, config.width, config.depth)
+        self.coarse = _blocks(config, config.width, {dim: config.depth_of(dim) for dim in dims})
 
     def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """See :func:`~ups_models.latent.trunk.build_trunk`."""
 
         def run(blocks: nn.ModuleList, x: Tensor) -> Tensor:
             for block in blocks:
-                x = block(x, condition, periodic)
+                if block.works_on(len(shape)):
+                    x = block(x, condition, periodic)
             return x
 
         shape, dim = features.shape[1:-1], str(features.dim() - 2)
@@ -81,10 +83,14 @@ def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:
     )
 
 
-def _blocks(config: LatentOperatorConfig, dims: Sequence[int], width: int, count: int) -> nn.ModuleList:
-    kernels = {dim: config.kernel_of(dim) for dim in dims}
+def _blocks(config: LatentOperatorConfig, width: int, counts: Mapping[int, int]) -> nn.ModuleList:
+    """As many blocks as the dimension with the most needs; a block serves every dimension that gets that far."""
+    kernels = [
+        {dim: config.kernel_of(dim) for dim, count in counts.items() if number < count}
+        for number in range(max(counts.values()))
+    ]
     return nn.ModuleList(
-        ModulatedConvNeXt(kernels, width, config.condition_width, config.mlp_ratio) for _ in range(count)
+        ModulatedConvNeXt(served, width, config.condition_width, config.mlp_ratio) for served in kernels
     )
 
 

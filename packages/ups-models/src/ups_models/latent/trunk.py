@@ -64,12 +64,17 @@ def _blocks(config: LatentOperatorConfig, dims: Sequence[int], count: int) -> nn
     )
 
 
+def _token_depth(config: LatentOperatorConfig, dims: Sequence[int]) -> int:
+    """Transformer blocks: all tasks run through all of them."""
+    return max(config.depth_of(dim) for dim in dims)
+
+
 class PdetStack(_TokenTrunk):
     """All blocks at one resolution."""
 
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
         super().__init__(config, dims)
-        self.blocks = _blocks(config, dims, config.depth)
+        self.blocks = _blocks(config, dims, _token_depth(config, dims))
 
     def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """See the base class."""
@@ -85,9 +90,10 @@ class PdetUNet(_TokenTrunk):
 
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
         super().__init__(config, dims)
-        outer = max(1, config.depth // 4)
+        depth = _token_depth(config, dims)
+        outer = max(1, depth // 4)
         self.down_blocks = _blocks(config, dims, outer)
-        self.inner_blocks = _blocks(config, dims, max(1, config.depth - 2 * outer))
+        self.inner_blocks = _blocks(config, dims, max(1, depth - 2 * outer))
         self.up_blocks = _blocks(config, dims, outer)
         width = config.width
         self.merge = nn.ModuleDict({str(dim): nn.Linear(width * 2**dim, width) for dim in dims})

@@ -1,0 +1,176 @@
+"""Tables and figure of `benchmarks/accuracy.py`, from the JSON files that its runs leave."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+OURS = "latent_operator"
+PEERS = ("unet_muon", "unet_adamw", "neuraloperator_fno", "pdebench_fno")
+DRAWS = 2000
+NAMES = {
+    "latent_operator": "latent operator (ours)",
+    "latent_small": "latent operator, small",
+    "latent_rollout": "latent operator trained for latent rollouts",
+    "unet_muon": "ConvNeXt U-Net, Muon hybrid",
+    "unet_adamw": "ConvNeXt U-Net, AdamW",
+    "neuraloperator_fno": "neuraloperator FNO",
+    "pdebench_fno": "FNO, PDEBench's configuration",
+    "pdet_stack": "latent operator, trunk pdet_stack",
+    "pdet_unet": "latent operator, trunk pdet_unet",
+}
+
+Runs = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+def write_report(results: Path, budget: float, target: Path, rates: Sequence[float], sweep: float) -> None:
+    """Write `accuracy.md`, `accuracy.json` and `accuracy.png` from the final runs of this budget."""
+    runs = _load(results, budget)
+    if not runs:
+        print(f"no finished runs of {budget:g} s below {results}")
+        return
+    rows = [_row(task, name, group) for (task, name), group in runs.items()]
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "accuracy.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    text = _markdown(rows, runs, budget, rates, sweep)
+    (target / "accuracy.md").write_text(text, encoding="utf-8")
+    _figure(runs, target / "accuracy.png")
+    print(text)
+
+
+def _load(results: Path, budget: float) -> Runs:
+    """(task, contender) -> final runs; a joint run stands under each of its tasks as `joint`."""
+    runs: Runs = defaultdict(list)
+    for path in sorted(results.glob("*/*/*/seed*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        tasks = found["task"].split("+")
+        if found["budget"] != budget * len(tasks):
+            continue
+        for task in tasks:
+            name = found["contender"] if len(tasks) == 1 else "joint"
+            runs[task, name].append(found | found["test"][task])
+    return runs
+
+
+def _row(task: str, name: str, group: list[dict[str, Any]]) -> dict[str, Any]:
+    errors = [found["nrmse"] for found in group]
+    samples = np.array([found["per_sample"] for found in group])
+    low, high = _interval(samples.mean(axis=0))
+    by_value: dict[str, float] = {}
+    if len(set(group[0]["values"])) > 1:
+        values = np.array(group[0]["values"])
+        by_value = {f"{value:g}": float(samples[:, values == value].mean()) for value in np.unique(values)}
+    row = {
+        "task": task, "model": name, "seeds": len(group), "mean": statistics.fmean(errors),
+        "spread": statistics.stdev(errors) if len(errors) > 1 else None, "interval": [low, high],
+        "median": float(np.median(samples)), "by_value": by_value, "parameters": group[0]["parameters"],
+        "steps": statistics.fmean(found["steps"] for found in group), "rate": group[0]["rate"],
+        "inference": statistics.median(found["inference"] for found in group),
+    }  # fmt: skip
+    for extra in ("shuffled", "latent", "reconstruction", "latent_inference"):
+        if extra in group[0]:
+            row[extra] = statistics.fmean(found[extra] for found in group)
+    return row
+
+
+def _interval(samples: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over test trajectories."""
+    random = np.random.default_rng(0)
+    means = random.choice(samples, (DRAWS, len(samples))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _markdown(
+    rows: list[dict[str, Any]], runs: Runs, budget: float, rates: Sequence[float], sweep: float
+) -> str:
+    first = next(iter(runs.values()))[0]
+    lines = [
+        f"{budget:g} s of training steps a task on {first['threads']} threads, torch {first['torch']}. nRMSE of whole "
+        "rollouts on test trajectories (given frames not scored), mean over seeds ± deviation, 95 % bootstrap "
+        f"interval over trajectories. Learning rate: best of {', '.join(f'{rate:g}' for rate in rates)} on the "
+        f"validation rollout of {sweep:g} s runs, for every model; the test split is opened once a final run.",
+    ]  # fmt: skip
+    for task in dict.fromkeys(row["task"] for row in rows):
+        of_task = sorted((row for row in rows if row["task"] == task), key=lambda row: float(row["mean"]))
+        peers = [row["mean"] for row in of_task if row["model"] in PEERS]
+        lines += ["", f"### {task}", "", "| model | nRMSE | interval | / best peer | lr | steps | parameters | 16 rollouts |",
+                  "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        for row in of_task:
+            spread = f" ± {_short(row['spread'])}" if row["spread"] is not None else ""
+            ratio = f"{row['mean'] / min(peers):.3f}" if peers else ""
+            lines.append(
+                f"| {NAMES.get(row['model'], row['model'])} ({row['seeds']} seeds) | {_short(row['mean'])}{spread} | "
+                f"{_short(row['interval'][0])} – {_short(row['interval'][1])} | {ratio} | {row['rate']:g} | "
+                f"{row['steps']:.0f} | {row['parameters']:,} | {1000 * row['inference']:.0f} ms |"
+            )
+        split = [row for row in of_task if row["by_value"]]
+        if split:
+            values = list(split[0]["by_value"])
+            lines += ["", f"| by parameter value | {' | '.join(values)} |", "|---" * (len(values) + 1) + "|"]
+            lines += [
+                f"| {NAMES.get(row['model'], row['model'])} | "
+                + " | ".join(_short(row["by_value"][value]) for value in values)
+                + " |"
+                for row in split
+            ]
+        inner = [row for row in of_task if "shuffled" in row]
+        if inner:
+            lines += ["", "| inside | wrong parameters | latent rollout | its time / ordinary | reconstruction |",
+                      "|---|---|---|---|---|"]  # fmt: skip
+            lines += [
+                f"| {NAMES.get(row['model'], row['model'])} | {row['shuffled'] / row['mean']:.1f} × | "
+                f"{_short(row['latent'])} | {row['latent_inference'] / row['inference']:.2f} | {row['reconstruction']:.1e} |"
+                for row in inner
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: float) -> str:
+    if not math.isfinite(value):
+        return "diverged"
+    return f"{value:.2e}" if value < 1e-3 else f"{value:.4f}"
+
+
+def _figure(runs: Runs, path: Path) -> None:
+    """Error against training time (validation) and against the rollout step (test), a row a task."""
+    tasks = list(dict.fromkeys(task for task, _ in runs))
+    figure, axes = plt.subplots(len(tasks), 2, figsize=(11, 3.4 * len(tasks)), squeeze=False)
+    names = list(dict.fromkeys(name for _, name in runs))
+    colours = {name: f"C{index}" for index, name in enumerate(names)}
+    for row, task in zip(axes, tasks, strict=True):
+        for name in names:
+            group = runs.get((task, name))
+            if not group:
+                continue
+            style = {"color": colours[name], "linewidth": 2.4 if name == OURS else 1.3}
+            for number, found in enumerate(group):
+                curve = np.array(found["curve"], dtype=float)
+                label = NAMES.get(name, name) if number == 0 else None
+                if name != "joint":
+                    row[0].plot(curve[:, 0], curve[:, 1], label=label, **style)
+            steps = np.mean([found["per_step"] for found in group], axis=0)
+            if len(steps) > 1:
+                row[1].plot(np.arange(1, len(steps) + 1), steps, label=NAMES.get(name, name), **style)
+            else:
+                row[1].bar(NAMES.get(name, name), steps[0], color=colours[name])
+        row[0].set(title=f"{task}: validation rollout", xlabel="training seconds", ylabel="nRMSE", yscale="log")
+        row[1].set(title=f"{task}: test", xlabel="rollout step", yscale="log")
+        row[0].legend(fontsize=7)
+        if len(steps) == 1:
+            row[1].set_xlabel("")
+            row[1].tick_params(axis="x", labelrotation=25, labelsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
