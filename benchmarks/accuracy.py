@@ -193,7 +193,9 @@ def _test(job: Job, bundle: Path, args: argparse.Namespace) -> dict[str, Any]:
     simulator = load_bundle(bundle)
     tests = {}
     for name in job.task.split("+"):
-        data = prepare_task(name, {key: value for key, value in TASKS[name].items() if key != "kind"}, args.data)
+        data = prepare_task(
+            name, {key: value for key, value in TASKS[name].items() if key != "kind"}, args.data
+        )
         scored = score(simulator, data, "test")
         windows = data.trajectories("test")
         batch = windows.batch(range(BATCH))
@@ -291,10 +293,18 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--budget", type=float, default=300.0, metavar="SECONDS", help="training time a task; 300")
-    parser.add_argument("--sweep-budget", type=float, default=60.0, metavar="SECONDS", help="of every learning rate; 60")
-    parser.add_argument("--tasks", nargs="+", default=[*TASKS, JOINT], choices=[*TASKS, JOINT], metavar="TASK")
-    parser.add_argument("--models", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS), metavar="MODEL")
+    parser.add_argument(
+        "--budget", type=float, default=300.0, metavar="SECONDS", help="training time a task; 300"
+    )
+    parser.add_argument(
+        "--sweep-budget", type=float, default=60.0, metavar="SECONDS", help="of every learning rate; 60"
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", default=[*TASKS, JOINT], choices=[*TASKS, JOINT], metavar="TASK"
+    )
+    parser.add_argument(
+        "--models", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS), metavar="MODEL"
+    )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="3")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads; 2")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root; data")

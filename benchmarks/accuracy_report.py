@@ -165,7 +165,9 @@ def _figure(runs: Runs, path: Path) -> None:
                 row[1].plot(np.arange(1, len(steps) + 1), steps, label=NAMES.get(name, name), **style)
             else:
                 row[1].bar(NAMES.get(name, name), steps[0], color=colours[name])
-        row[0].set(title=f"{task}: validation rollout", xlabel="training seconds", ylabel="nRMSE", yscale="log")
+        row[0].set(
+            title=f"{task}: validation rollout", xlabel="training seconds", ylabel="nRMSE", yscale="log"
+        )
         row[1].set(title=f"{task}: test", xlabel="rollout step", yscale="log")
         row[0].legend(fontsize=7)
         if len(steps) == 1:

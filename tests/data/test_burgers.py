@@ -102,12 +102,25 @@ def test_trajectories_do_not_depend_on_how_many_are_made() -> None:
 
 
 def test_task_and_file_are_those_of_pdebench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = prepare_task("burgers1d", {"nu": [0.01, 0.1], "trajectories": 10, "resolution": 32, "frames": 3}, tmp_path)
+    data = prepare_task(
+        "burgers1d", {"nu": [0.01, 0.1], "trajectories": 10, "resolution": 32, "frames": 3}, tmp_path
+    )
     info = data.info
     assert (info.parameters[0].name, info.parameters[0].scale, info.dt) == ("nu", "log", 0.05)
     batch = data.trajectories("test").batch([0])
     assert batch.target.shape == (1, 2, 1, 32)
-    options = ["--nu", "0.1", "--trajectories", "10", "--frames", "3", "--resolution", "64", "--out", str(tmp_path)]
+    options = [
+        "--nu",
+        "0.1",
+        "--trajectories",
+        "10",
+        "--frames",
+        "3",
+        "--resolution",
+        "64",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["data", "generate", "burgers1d", *options]) == 0
     path = tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5"
     with h5py.File(path) as file:

@@ -106,11 +106,15 @@ def test_augmentation_keeps_inputs_and_targets_together(name: str) -> None:
 def test_translation_shifts_every_sample_by_its_own_distance() -> None:
     task = create_task("advection1d", {"resolution": 16}).info
     one = batch_of(task)
-    batch = replace(one, state=one.state[:1].expand_as(one.state), target=one.target[:1].expand_as(one.target))
+    batch = replace(
+        one, state=one.state[:1].expand_as(one.state), target=one.target[:1].expand_as(one.target)
+    )
     torch.manual_seed(1)
     found = SYMMETRIES["translation"](batch, task)
     assert len({tuple(row.tolist()) for row in found.target[:, 0, 0]}) > 1
     for row in range(4):
-        shifts = [k for k in range(16) if torch.equal(found.target[row, 0, 0], batch.target[row, 0, 0].roll(k))]
+        shifts = [
+            k for k in range(16) if torch.equal(found.target[row, 0, 0], batch.target[row, 0, 0].roll(k))
+        ]
         assert shifts
         assert torch.equal(found.state[row, 0, 0], batch.state[row, 0, 0].roll(shifts[0]))

@@ -13,8 +13,18 @@ from ups_models.simulator import Simulator, build_simulator
 
 SMALL = {
     "latent_operator": {
-        "width": 16, "depth": 2, "depth_2d": 2, "middle_width": 12, "middle_blocks_2d": 1, "local_width": 8, "local_width_2d": 4,
-        "kernel": 5, "kernel_2d": 3, "condition_width": 8, "heads": 2, "modes": 2,
+        "width": 16,
+        "depth": 2,
+        "depth_2d": 2,
+        "middle_width": 12,
+        "middle_blocks_2d": 1,
+        "local_width": 8,
+        "local_width_2d": 4,
+        "kernel": 5,
+        "kernel_2d": 3,
+        "condition_width": 8,
+        "heads": 2,
+        "modes": 2,
     },
     "fno": {"width": 8, "modes": 4, "modes_2d": 3, "layers": 2},
     "unet": {"width": 8, "levels": 2},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands import SPECS, TINY, command, overrides
+from commands import SPECS, TINY, TINY_OTHERS, command, overrides
 from documents import ROOT
 from ups_core import UPSError
 from ups_core.compose import read_spec
@@ -89,5 +89,5 @@ def test_resolved_spec_resolves_to_itself(
 
 @pytest.mark.parametrize("path", [path for path in SPECS if path.stem != "smoke"], ids=lambda path: path.stem)
 def test_runs_small(path: Path, tmp_path: Path) -> None:
-    command("ups-run", path, *overrides(TINY), cwd=tmp_path)
+    command("ups-run", path, *overrides(TINY_OTHERS.get(path.stem, TINY)), cwd=tmp_path)
     assert list((tmp_path / "runs").glob("*/report/index.html"))

@@ -16,7 +16,9 @@ from ups_models.layers.spectral import DepthwiseSpectral, SpectralConv
 
 @given(dim=st.integers(1, 3), blocks=st.integers(1, 3), factor=st.integers(1, 3), channels=st.integers(1, 3))
 def test_fold_has_an_exact_inverse(dim: int, blocks: int, factor: int, channels: int) -> None:
-    x = torch.arange(2.0 * channels * (blocks * factor) ** dim).reshape(2, *([blocks * factor] * dim), channels)
+    x = torch.arange(2.0 * channels * (blocks * factor) ** dim).reshape(
+        2, *([blocks * factor] * dim), channels
+    )
     folded = fold(x, factor)
     assert folded.shape == (2, *([blocks] * dim), channels * factor**dim)
     assert torch.equal(unfold(folded, factor), x)
@@ -24,8 +26,14 @@ def test_fold_has_an_exact_inverse(dim: int, blocks: int, factor: int, channels:
     assert torch.equal(folded[(slice(None), *([0] * dim))], corner), "a block holds neighbouring cells"
 
 
-@given(shape=st.lists(st.integers(4, 9), min_size=1, max_size=3), multiple=st.integers(1, 4), periodic=st.booleans())
-def test_padding_reaches_a_multiple_and_is_cropped_away(shape: list[int], multiple: int, periodic: bool) -> None:
+@given(
+    shape=st.lists(st.integers(4, 9), min_size=1, max_size=3),
+    multiple=st.integers(1, 4),
+    periodic=st.booleans(),
+)
+def test_padding_reaches_a_multiple_and_is_cropped_away(
+    shape: list[int], multiple: int, periodic: bool
+) -> None:
     x = torch.rand(1, *shape, 2)
     padded = pad_grid(x, multiple, periodic)
     assert all(cells % multiple == 0 for cells in padded.shape[1:-1])

@@ -49,7 +49,9 @@ def test_finds_transport_and_diffusion_that_depend_on_a_parameter(dim: int) -> N
     unseen = torch.full((64, 1), 0.33)
     expected = propagate(before, truth, unseen, 3 * dt, task_lengths(task))
     found = propagator(before, unseen, 3 * dt)
-    assert (found - expected).norm() < 1e-3 * (expected - before).norm(), "other parameters, three times the step"
+    assert (found - expected).norm() < 1e-3 * (expected - before).norm(), (
+        "other parameters, three times the step"
+    )
 
 
 def task_lengths(task: TaskInfo) -> list[float]:
@@ -60,7 +62,9 @@ def test_stays_away_from_what_is_not_linear_and_translation_invariant() -> None:
     task = evolution(size=32)
     before = waves(task, 64)
     propagator = LinearPropagator(task)
-    propagator.fit(before, before + before.square() - before.roll(5, 0), torch.zeros(64, 1), torch.full((64,), 0.1))
+    propagator.fit(
+        before, before + before.square() - before.roll(5, 0), torch.zeros(64, 1), torch.full((64,), 0.1)
+    )
     assert not propagator.active
     assert propagator.explained < 0.9
     assert torch.equal(propagator(before, torch.zeros(64, 1), torch.full((64,), 0.1)), before)

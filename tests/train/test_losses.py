@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from ups_train.config import LossConfig
-from ups_train.losses import MeanSquare, RelativeL2
+from ups_train.config import H1Config, LossConfig
+from ups_train.losses import MeanSquare, RelativeH1, RelativeL2
 
 
 def test_relative_l2_of_known_fields() -> None:
@@ -18,7 +20,7 @@ def test_relative_l2_of_known_fields() -> None:
     assert MeanSquare(LossConfig())(target + 2, target).item() == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize("loss", [RelativeL2(LossConfig()), MeanSquare(LossConfig())])
+@pytest.mark.parametrize("loss", [RelativeL2(LossConfig()), MeanSquare(LossConfig()), RelativeH1(H1Config())])
 def test_gradients_are_finite_even_where_prediction_and_target_are_zero(loss: object) -> None:
     prediction = torch.zeros(2, 1, 1, 8, requires_grad=True)
     loss(prediction, torch.zeros(2, 1, 1, 8)).backward()  # type: ignore[operator]
@@ -28,3 +30,21 @@ def test_gradients_are_finite_even_where_prediction_and_target_are_zero(loss: ob
     loss(prediction, torch.ones(2, 1, 1, 8)).backward()  # type: ignore[operator]
     assert prediction.grad is not None
     assert (prediction.grad < 0).all(), "the gradient points to the target"
+
+
+def test_h1_weighs_a_wave_by_its_wave_number() -> None:
+    x = torch.arange(512) / 512 * 2 * math.pi
+    target = torch.ones(1, 1, 1, 512)
+    slope = 0.5
+    for k in (1, 3):
+        wave = torch.sin(k * x).reshape(1, 1, 1, -1)
+        expected = math.sqrt(0.5 * (1 + slope * k**2))
+        assert RelativeH1(H1Config(slope=slope))(target + wave, target).item() == pytest.approx(
+            expected, rel=1e-2
+        )
+    shifted = torch.sin(3 * (x - 0.1)).reshape(1, 1, 1, -1)
+    assert RelativeH1(H1Config())(shifted, torch.sin(3 * x).reshape(1, 1, 1, -1)) > 0.2, "phase counts"
+    two = torch.rand(2, 1, 1, 8, 8)
+    assert RelativeH1(H1Config(slope=0.0))(two, two + 1) == pytest.approx(
+        RelativeL2(LossConfig())(two, two + 1)
+    )

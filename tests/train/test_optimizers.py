@@ -43,9 +43,17 @@ def test_muon_gets_hidden_matrices_only() -> None:
         for name, weight in network.named_parameters()
         if is_muon_matrix(name, weight, ["lift", "embed", "head"])
     }
-    for part in ("expand.weight", "contract.weight", "coarsen.1.weight", "modulation.weight", "onward.wave.weight"):
+    for part in (
+        "expand.weight",
+        "contract.weight",
+        "coarsen.1.weight",
+        "modulation.weight",
+        "onward.wave.weight",
+    ):
         assert any(name.endswith(part) for name in chosen)
-    assert not [name for name in chosen if any(part in name for part in ("lift", "head", "norm", "convs", "bias"))]
+    assert not [
+        name for name in chosen if any(part in name for part in ("lift", "head", "norm", "convs", "bias"))
+    ]
     assert not is_muon_matrix("x", torch.zeros(1, 9), [])
     assert not is_muon_matrix("x", torch.zeros(3, 3, dtype=torch.complex64), [])
     assert not is_muon_matrix("x", torch.zeros(3, 3, 3), [])

@@ -25,8 +25,10 @@ from ups_core.console import Console
 from ups_core.registry import Entry, Provider, registry_in_use
 from ups_core.spec import PipelineSpec
 from ups_models.bundle import load_bundle
+from ups_models.simulator import build_simulator
 from ups_train.callbacks import read_metrics
 from ups_train.config import OperatorConfig
+from ups_train.consistency import latent_consistency
 from ups_train.module import NonFiniteLoss, SimulatorModule
 from ups_train.operator_stage import OperatorStage, training_length
 
@@ -256,3 +258,51 @@ def test_metrics_file_ignores_a_torn_line(tmp_path: Path) -> None:
     assert read_metrics(path) == [{"step": 1}]
     with pytest.raises(UPSError):
         load_bundle(tmp_path)
+
+
+def test_a_budget_ends_the_training_after_a_validation(data_root: Path, tmp_path: Path) -> None:
+    run(data_root, tmp_path, epochs=None, budget=1.0)
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert len(lines) >= 2
+    assert 1.0 <= lines[-1]["training_seconds"] < 3.0
+    assert lines[-1]["lr"] < 0.2 * max(line["lr"] for line in lines), "the schedule followed the clock"
+    state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["progress"]["seconds"] >= 1.0
+
+
+def test_rollout_losses_conflict_and_weights(data_root: Path, tmp_path: Path) -> None:
+    run(
+        data_root, tmp_path, unroll=2, pushforward=1, latent_unroll=2, consistency=0.1, noise=0.01,
+        measure_conflict=True, losses=[{"kind": "h1"}], task_weights={"darcy2d": 0.5},
+    )  # fmt: skip
+    for line in read_metrics(tmp_path / "metrics.jsonl"):
+        assert -1 <= line["train/gradient_cosine"] <= 1
+
+
+def test_latent_training_moves_the_latent_parts(data_root: Path, tmp_path: Path) -> None:
+    run(data_root, tmp_path / "plain")
+    run(data_root, tmp_path / "latent", latent_unroll=2)
+    plain, latent = (load_bundle(tmp_path / name / "model") for name in ("plain", "latent"))
+    for simulator, moved in ((plain, False), (latent, True)):
+        onward = [weight for name, weight in simulator.named_parameters() if ".onward." in name]
+        assert onward
+        assert any(bool(weight.any()) for weight in onward) is moved
+
+
+def test_consistency_reaches_codec_and_trunk(data_root: Path, tmp_path: Path) -> None:
+    _, given = context(data_root, tmp_path)
+    data = given.tasks["advection1d"].open(data_root)  # type: ignore[attr-defined]
+    simulator = build_simulator(
+        given.spec.model, {"advection1d": data.info}, {"advection1d": data.statistics}
+    )
+    batch = data.windows("train", horizon=1).batch([0, 1])
+    simulator.latent_network().codec.head["advection1d"].weight.data.normal_()  # type: ignore[union-attr, index]
+    latent_consistency(simulator, batch).backward()
+    for part in ("codec.lift", "codec.onward", "codec.head", "trunk."):
+        grads = [weight.grad for name, weight in simulator.network.named_parameters() if part in name]
+        assert any(grad is not None and grad.any() for grad in grads), part
+
+
+def test_models_without_latents_say_so(data_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UPSError, match="has no latent space"):
+        run(data_root, tmp_path, latent_unroll=2, model={"kind": "unet", "width": 8, "levels": 2})

@@ -97,7 +97,12 @@ def _add_options(parser: argparse.ArgumentParser, family: Family) -> None:
     native = family.native[0]
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to put the file")
     parser.add_argument(
-        f"--{name}", dest="value", type=float, default=default, metavar="X", help=f"{what}; default: {default}"
+        f"--{name}",
+        dest="value",
+        type=float,
+        default=default,
+        metavar="X",
+        help=f"{what}; default: {default}",
     )
     number("--trajectories", 1000, "how many")
     number("--resolution", native, f"grid points along an axis, divides {native}")

@@ -89,5 +89,10 @@ class LineTask(Task):
     def request(self) -> Request:
         config = self.config
         return Request(
-            self.family, self.values, config.trajectories, config.resolution, config.frames, config.time_stride
+            self.family,
+            self.values,
+            config.trajectories,
+            config.resolution,
+            config.frames,
+            config.time_stride,
         )

@@ -65,7 +65,9 @@ class TaskNormaliser(nn.Module):
         static = batch.static
         if self.task.static_channels:
             static = (batch.static - self.static_mean) / self.static_std
-        params = torch.where(batch.params_mask, (self._on_scale(batch.params) - self.params_mid) / self.params_half, 0.0)
+        params = torch.where(
+            batch.params_mask, (self._on_scale(batch.params) - self.params_mid) / self.params_half, 0.0
+        )
         low = torch.tensor([axis[0] for axis in self.task.domain], device=batch.coords.device)
         high = torch.tensor([axis[1] for axis in self.task.domain], device=batch.coords.device)
         coords = ((batch.coords - low) / (high - low)).reshape(*batch.static.shape[2:], self.task.dim)
@@ -80,7 +82,9 @@ class TaskNormaliser(nn.Module):
             dt=batch.dt,
             coords=coords,
             grid=grid.expand(len(batch), -1),
-            increment=self.delta_std / self.state_std if self.task.history else torch.ones_like(self.target_std),
+            increment=self.delta_std / self.state_std
+            if self.task.history
+            else torch.ones_like(self.target_std),
         )
 
     def target_scaled(self, field: Tensor) -> Tensor:

@@ -21,6 +21,13 @@ class LossConfig(Config):
     """Factor in the sum of losses."""
 
 
+class H1Config(LossConfig):
+    """Options of the H1 loss."""
+
+    slope: NonNegativeFloat = 0.01
+    """Weight of the squared slopes beside the squared values; 1 is the H1 norm."""
+
+
 class AdamWConfig(Config):
     """AdamW (Loshchilov and Hutter 2019)."""
 
@@ -127,7 +134,8 @@ class OperatorConfig(StepConfig):
     task_weights: dict[str, PositiveFloat] = {}
     """Factors of single tasks' losses; default: 1."""
     measure_conflict: bool = False
-    """Whether the angle between the tasks' gradients is measured at every validation."""
+    """Whether `metrics.jsonl` tells how far the tasks' gradients agree: the mean cosine between gradients of
+    successive batches of two tasks, over the weights that both use."""
     losses: Annotated[list[Annotated[Component, Registered("losses")]], Field(min_length=1)] = Field(
         default=["nrmse"], validate_default=True
     )
@@ -158,6 +166,12 @@ class OperatorConfig(StepConfig):
             for name in ("epochs", "max_steps", "validate_every"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"budget and {name} exclude each other: set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _gradients_of_one_batch(self) -> OperatorConfig:
+        if self.measure_conflict and self.accumulate > 1:
+            raise ValueError("measure_conflict compares gradients of single batches; set accumulate to 1")
         return self
 
     @property

@@ -27,5 +27,8 @@ def latent_consistency(simulator: Simulator, batch: FieldBatch) -> Tensor:
     advanced = network.advance(network.encode(x), x)
     later = network.encode(normaliser.network_input(feed_back(batch, batch.target[:, :1])))
     return torch.stack(
-        [(ours - truth).norm() / truth.norm().clamp(min=1e-6) for ours, truth in zip(advanced, later, strict=True)]
+        [
+            (ours - truth).norm() / truth.norm().clamp(min=1e-6)
+            for ours, truth in zip(advanced, later, strict=True)
+        ]
     ).mean()

@@ -19,8 +19,8 @@ from ups_eval.metrics import NRMSE
 from ups_models.network import module_key
 from ups_models.simulator import Simulator, feed_back
 from ups_train.config import OperatorConfig
-from ups_train.curriculum import draw_depth
 from ups_train.consistency import latent_consistency
+from ups_train.curriculum import draw_depth
 from ups_train.progress import Progress
 from ups_train.randomness import derive_seed
 
@@ -95,7 +95,9 @@ class SimulatorModule(pl.LightningModule):
             with torch.no_grad():
                 start = feed_back(batch, self.simulator.rollout(batch, depth.free))
         end = depth.free + depth.graded
-        loss = self._compare(batch, self.simulator.rollout(start, depth.graded), batch.target[:, depth.free : end])
+        loss = self._compare(
+            batch, self.simulator.rollout(start, depth.graded), batch.target[:, depth.free : end]
+        )
         if config.latent_unroll:
             latent = self.simulator.latent_rollout(batch, config.latent_unroll)
             loss = loss + self._compare(batch, latent, batch.target[:, : config.latent_unroll])

@@ -26,6 +26,7 @@ from ups_models.bundle import save_bundle
 from ups_models.simulator import Simulator, build_simulator
 from ups_train.callbacks import MetricsFile, MovingAverage, read_metrics
 from ups_train.config import OperatorConfig
+from ups_train.conflict import GradientConflict
 from ups_train.module import SimulatorModule, create_losses
 from ups_train.progress import Progress
 from ups_train.randomness import derive_seed
@@ -100,7 +101,8 @@ class OperatorStage:
             {name: opened.info for name, opened in data.items()},
             {name: opened.statistics for name, opened in data.items()},
         )
-        last = context.directory / "checkpoints" / "last.ckpt"
+        checkpoints = context.directory / "checkpoints"
+        last = checkpoints / "last.ckpt"
         if not last.exists():
             _initialise(simulator, data)
         loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
@@ -113,16 +115,12 @@ class OperatorStage:
         module = SimulatorModule(simulator, config, create_losses(config.losses), progress, spec.seed)
         if spec.trainer.compile:
             simulator.network.compile()
-        checkpoints = context.directory / "checkpoints"
         best = ModelCheckpoint(
-            checkpoints,
-            filename="best",
-            monitor=MONITOR,
-            mode="min",
-            save_last=True,
-            enable_version_counter=False,
+            checkpoints, filename="best", monitor=MONITOR, mode="min", enable_version_counter=False
         )
-        trainer = self._trainer(context, best, length)
+        # Lightning's own save_last skips validations that are not the best so far.
+        newest = ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)
+        trainer = self._trainer(context, [best, newest], length)
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
             config.batch_size,
@@ -148,7 +146,9 @@ class OperatorStage:
         return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
 
     def _train_loader(self, data: Mapping[str, TaskData], temperature: float, seed: int) -> MultiTaskLoader:
-        windows = {name: opened.windows("train", horizon=self.config.horizon) for name, opened in data.items()}
+        windows = {
+            name: opened.windows("train", horizon=self.config.horizon) for name, opened in data.items()
+        }
         sampler = MultiTaskBatchSampler(
             {name: len(items) for name, items in windows.items()},
             self.config.batch_size,
@@ -157,11 +157,18 @@ class OperatorStage:
         )
         return MultiTaskLoader(windows, sampler)
 
-    def _trainer(self, context: StepContext, best: ModelCheckpoint, length: TrainingLength) -> pl.Trainer:
+    def _trainer(
+        self, context: StepContext, checkpoints: Sequence[Callback], length: TrainingLength
+    ) -> pl.Trainer:
         config, trainer = self.config, context.spec.trainer
-        callbacks: list[Callback] = [best, MetricsFile(context.directory / "metrics.jsonl", context.console)]
+        callbacks: list[Callback] = [
+            *checkpoints,
+            MetricsFile(context.directory / "metrics.jsonl", context.console),
+        ]
         if config.ema is not None:
             callbacks.insert(0, MovingAverage(config.ema))
+        if config.measure_conflict:
+            callbacks.append(GradientConflict())
         if config.patience is not None:
             callbacks.append(EarlyStopping(MONITOR, patience=config.patience, mode="min", check_finite=False))
         if context.console.interactive:

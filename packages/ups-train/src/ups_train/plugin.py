@@ -18,6 +18,10 @@ def ups_register_losses(register: Register) -> None:
         summary="relative L2 error per sample, frame and channel",
     )  # fmt: skip
     register(
+        "h1", "ups_train.losses:RelativeH1", config="ups_train.config:H1Config",
+        summary="relative error of values and slopes",
+    )  # fmt: skip
+    register(
         "mse",
         "ups_train.losses:MeanSquare",
         config="ups_train.config:LossConfig",

@@ -62,7 +62,9 @@ class GridMixer(nn.Module):
 class Block(nn.Module):
     """Attention, grid mixing and MLP in turn."""
 
-    def __init__(self, dims: Sequence[int], width: int, heads: int, modes: int, mlp_ratio: float, condition: int):
+    def __init__(
+        self, dims: Sequence[int], width: int, heads: int, modes: int, mlp_ratio: float, condition: int
+    ):
         super().__init__()
         hidden = round(width * mlp_ratio)
         self.attention = Attention(width, heads)

@@ -72,7 +72,9 @@ class LinearPropagator(nn.Module):
         """Least squares on pairs `(B, C, *S)`; half of them decide whether the fit is used."""
         half = len(before) // 2
         pairs = [part.double().cpu() for part in (before, after, params, dt)]
-        fitted = _least_squares(*(part[:half] for part in pairs), self.coefficients.double().cpu(), self.lengths)
+        fitted = _least_squares(
+            *(part[:half] for part in pairs), self.coefficients.double().cpu(), self.lengths
+        )
         was, now, params, dt = (part[half:] for part in pairs)
         error = (propagate(was, fitted, params, dt, self.lengths) - now).square().mean()
         explained = 1 - error / (was - now).square().mean().clamp(min=1e-30)
@@ -98,7 +100,9 @@ def propagate(
     wave = _wave_numbers(shape, lengths, x)
     square = sum((k.square() for k in wave[1:]), wave[0].square())
     phase = sum(-terms[axis] * k - terms[dim + axis] * HYPER_SCALE * k**3 for axis, k in enumerate(wave))
-    decay = -terms[2 * dim].abs() * DIFFUSION_SCALE * square - terms[2 * dim + 1].abs() * HYPER_SCALE * square**2
+    decay = (
+        -terms[2 * dim].abs() * DIFFUSION_SCALE * square - terms[2 * dim + 1].abs() * HYPER_SCALE * square**2
+    )
     axes = tuple(range(2, 2 + dim))
     spectrum = torch.fft.rfftn(x, dim=axes)
     moved: Tensor = torch.fft.irfftn(spectrum * torch.polar(decay.exp(), phase), s=shape, dim=axes)

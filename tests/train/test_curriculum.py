@@ -1,0 +1,78 @@
+"""Progress by steps and by the clock, and the depth of unrolling that follows it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ups_core.config import validate_options
+from ups_core.registry import registry_in_use
+from ups_train.config import OperatorConfig
+from ups_train.curriculum import draw_depth
+from ups_train.progress import Progress
+
+
+def config(**options: object) -> OperatorConfig:
+    return validate_options(OperatorConfig, options, registry_in_use())  # type: ignore[return-value]
+
+
+@given(
+    unroll=st.integers(1, 5), pushforward=st.integers(0, 5), share=st.floats(0, 1), progress=st.floats(0, 1)
+)
+def test_depth_stays_within_the_window(unroll: int, pushforward: int, share: float, progress: float) -> None:
+    options = config(unroll=unroll, pushforward=pushforward, curriculum=share)
+    depth = draw_depth(options, progress)
+    assert 0 <= depth.free <= pushforward
+    assert 1 <= depth.graded <= unroll
+    assert depth.free + depth.graded <= options.horizon
+
+
+def test_depth_grows_and_reaches_both_ends() -> None:
+    options = config(unroll=3, pushforward=2, curriculum=0.5)
+    torch.manual_seed(0)
+    assert {draw_depth(options, 0.0).free for _ in range(50)} == {0}
+    assert draw_depth(options, 0.0).graded == 1
+    assert {draw_depth(options, 0.6).free for _ in range(50)} == {0, 1, 2}
+    assert draw_depth(options, 0.6).graded == 3
+    graded = [draw_depth(options, number / 20).graded for number in range(21)]
+    assert graded == sorted(graded)
+
+
+def test_progress_by_steps_and_by_seconds() -> None:
+    assert [Progress(4).at(step) for step in (0, 1, 4, 9)] == [0.0, 0.25, 1.0, 1.0]
+    clock = Progress(float("inf"), budget=0.05)
+    for step in range(Progress.WARM_UP):
+        clock.start(step)
+        time.sleep(0.02)
+        clock.stop()
+    assert clock.seconds == 0.0, "the first steps are not counted"
+    time.sleep(0.02)
+    assert clock.at(100) == 0.0, "nor is time between steps"
+    clock.start(Progress.WARM_UP)
+    time.sleep(0.03)
+    clock.stop()
+    assert 0.5 < clock.at(100) <= 1.0
+    other = Progress(float("inf"), budget=0.05)
+    other.load_state_dict(clock.state_dict())
+    assert other.seconds == clock.seconds
+    other.start(50)
+    time.sleep(0.06)
+    other.stop()
+    assert other.over
+    assert other.at(0) == 1.0
+
+
+@pytest.mark.parametrize("other", [{"epochs": 3}, {"max_steps": 3}, {"validate_every": 3}])
+def test_a_training_has_one_length(other: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=f"budget and {next(iter(other))} exclude each other"):
+        config(budget=1.0, **other)
+
+
+def test_conflict_needs_single_batches() -> None:
+    with pytest.raises(ValidationError, match="set accumulate to 1"):
+        config(measure_conflict=True, accumulate=2)
