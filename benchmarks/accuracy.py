@@ -1,10 +1,11 @@
 """Accuracy of the latent operator and its peers for equal training time on one machine.
 
 Every model trains on the same arrays for the same seconds of training steps, through `ups-run`, with the same
-batches, symmetries, pushforward, moving average and number of learning rates tried. Learning rates are chosen on
-the validation rollout of short runs; the test split is opened once for every final run. Runs are interleaved:
-all models of a task and seed before the next seed, in rotating order. One JSON file a run is kept below
-`benchmarks/results/accuracy`, and what is there is not run again: an interrupted benchmark goes on.
+batches, symmetries, pushforward, moving average and number of learning rates tried. Learning rates are
+chosen on the validation rollout of short runs; the test split is opened once for every final run. Runs are
+interleaved: all models of a task and seed before the next seed, in rotating order. One JSON file a run is
+kept below `benchmarks/results/accuracy`, and what is there is not run again: an interrupted benchmark goes
+on.
 
     python benchmarks/accuracy.py                          # everything: hours
     python benchmarks/accuracy.py --tasks darcy2d --models latent_operator unet_muon --seeds 1 --budget 60
@@ -22,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ups_data.dataset import prepare_task
+from ups_eval.metrics import nrmse_per_frame
 from ups_eval.rollout import score
 from ups_models.bundle import load_bundle
 
@@ -43,7 +46,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "burgers1d": {"kind": "burgers1d", "nu": [0.01, 0.001]},
 }
 JOINT = "advection1d+darcy2d"
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 BATCH = 16
 STAGE = {"batch_size": BATCH, "pushforward": 2, "validate_on": 16}
 INFERENCE_REPEATS = 5
@@ -139,7 +142,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     finals = _final_jobs(args)
     sweeps = [job for final in finals if final.seed == 0 for job in _sweep_jobs(final, args)]
-    todo = [job for job in (*sweeps, *finals) if not (args.results / job.path).exists()]
+    todo = [job for job in (*sweeps, *finals) if not _done(job, args)]
     console = Console()
     if todo and not args.report_only:
         hours = sum(job.budget for job in todo) / 3600
@@ -148,6 +151,9 @@ def main() -> None:
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("", total=len(todo))
             for job in todo:
+                if _done(job, args):  # the sweep confirmed its learning rate
+                    progress.advance(bar)
+                    continue
                 rate = job.rate if not job.final else _chosen_rate(job, args)
                 job = Job(**{**job.__dict__, "rate": rate})
                 progress.update(bar, description=f"{job.task} {job.contender} {job.path.stem}")
@@ -203,7 +209,7 @@ def _test(job: Job, bundle: Path, args: argparse.Namespace) -> dict[str, Any]:
         tests[name] = {
             "nrmse": scored.nrmse, "per_sample": scored.per_sample, "per_step": scored.per_step,
             "values": windows.batch(range(len(windows))).params[:, 0].tolist(),
-            "inference": _seconds(lambda: simulator.rollout(batch, frames)),
+            "inference": _seconds(partial(simulator.rollout, batch, frames)),
         }  # fmt: skip
         if job.contender in OURS and data.info.kind == "evolution":
             tests[name] |= _inner(simulator, data, batch, frames)
@@ -222,7 +228,7 @@ def _inner(simulator: Any, data: Any, batch: Any, frames: int) -> dict[str, Any]
             latent += count * _nrmse(simulator.latent_rollout(part, frames), part.target)
             reconstruction += count * _nrmse(simulator.reconstruct(part)[:, None], part.state[:, -1:])
             total += count
-        seconds = _seconds(lambda: simulator.latent_rollout(batch, frames))
+        seconds = _seconds(partial(simulator.latent_rollout, batch, frames))
     return {
         "shuffled": shuffled / total, "latent": latent / total, "reconstruction": reconstruction / total,
         "latent_inference": seconds,
@@ -231,16 +237,12 @@ def _inner(simulator: Any, data: Any, batch: Any, frames: int) -> dict[str, Any]
 
 def _other_parameters(batch: Any, data: Any) -> Any:
     """The batch with every trajectory's parameter replaced by another value of the task."""
-    from dataclasses import replace
-
     values = torch.tensor(data.fields.request.values)
     index = (batch.params[:, 0, None] - values).abs().argmin(dim=1)
     return replace(batch, params=values[(index + 1) % len(values), None].to(batch.params))
 
 
 def _nrmse(prediction: torch.Tensor, target: torch.Tensor) -> float:
-    from ups_eval.metrics import nrmse_per_frame
-
     return float(nrmse_per_frame(prediction, target).mean())
 
 
@@ -279,6 +281,16 @@ def _chosen_rate(job: Job, args: argparse.Namespace) -> float:
         for sweep in _sweep_jobs(job, args)
     }
     return min(scores, key=lambda rate: scores[rate])
+
+
+def _done(job: Job, args: argparse.Namespace) -> bool:
+    """Whether its result is there; that of a final run with the learning rate that the sweep prefers now."""
+    path = args.results / job.path
+    if not job.final or not path.exists():
+        return path.exists()
+    if not all((args.results / sweep.path).exists() for sweep in _sweep_jobs(job, args)):
+        return False
+    return bool(json.loads(path.read_text())["rate"] == _chosen_rate(job, args))
 
 
 def _finite(value: float | None) -> float:

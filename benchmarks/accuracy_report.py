@@ -96,45 +96,70 @@ def _markdown(
     rows: list[dict[str, Any]], runs: Runs, budget: float, rates: Sequence[float], sweep: float
 ) -> str:
     first = next(iter(runs.values()))[0]
-    lines = [
-        f"{budget:g} s of training steps a task on {first['threads']} threads, torch {first['torch']}. nRMSE of whole "
-        "rollouts on test trajectories (given frames not scored), mean over seeds ± deviation, 95 % bootstrap "
-        f"interval over trajectories. Learning rate: best of {', '.join(f'{rate:g}' for rate in rates)} on the "
-        f"validation rollout of {sweep:g} s runs, for every model; the test split is opened once a final run.",
-    ]  # fmt: skip
+    text = (
+        f"{budget:g} s of training steps a task on {first['threads']} threads, torch {first['torch']}. nRMSE "
+        "of whole rollouts on test trajectories (given frames not scored), mean over seeds ± deviation, 95 % "
+        "bootstrap interval over trajectories. Learning rate: best of "
+        f"{', '.join(f'{rate:g}' for rate in rates)} on the validation rollout of {sweep:g} s runs, for "
+        "every model; the test split is opened once a final run.\n"
+    )
     for task in dict.fromkeys(row["task"] for row in rows):
         of_task = sorted((row for row in rows if row["task"] == task), key=lambda row: float(row["mean"]))
-        peers = [row["mean"] for row in of_task if row["model"] in PEERS]
-        lines += ["", f"### {task}", "", "| model | nRMSE | interval | / best peer | lr | steps | parameters | 16 rollouts |",
-                  "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-        for row in of_task:
-            spread = f" ± {_short(row['spread'])}" if row["spread"] is not None else ""
-            ratio = f"{row['mean'] / min(peers):.3f}" if peers else ""
-            lines.append(
-                f"| {NAMES.get(row['model'], row['model'])} ({row['seeds']} seeds) | {_short(row['mean'])}{spread} | "
-                f"{_short(row['interval'][0])} – {_short(row['interval'][1])} | {ratio} | {row['rate']:g} | "
-                f"{row['steps']:.0f} | {row['parameters']:,} | {1000 * row['inference']:.0f} ms |"
+        text += f"\n### {task}\n\n" + _errors(of_task) + _by_value(of_task) + _inside(of_task)
+    return text
+
+
+def _errors(rows: list[dict[str, Any]]) -> str:
+    peers = [row["mean"] for row in rows if row["model"] in PEERS]
+    head = "model", "seeds", "nRMSE", "interval", "/ best peer", "lr", "steps", "parameters", "16 rollouts"
+    return _table(
+        head,
+        [
+            (
+                _name(row), row["seeds"],
+                _short(row["mean"]) + (f" ± {_short(row['spread'])}" if row["spread"] is not None else ""),
+                f"{_short(row['interval'][0])} – {_short(row['interval'][1])}",
+                f"{row['mean'] / min(peers):.3f}" if peers else "", f"{row['rate']:g}",
+                f"{row['steps']:.0f}", f"{row['parameters']:,}", f"{1000 * row['inference']:.0f} ms",
             )
-        split = [row for row in of_task if row["by_value"]]
-        if split:
-            values = list(split[0]["by_value"])
-            lines += ["", f"| by parameter value | {' | '.join(values)} |", "|---" * (len(values) + 1) + "|"]
-            lines += [
-                f"| {NAMES.get(row['model'], row['model'])} | "
-                + " | ".join(_short(row["by_value"][value]) for value in values)
-                + " |"
-                for row in split
-            ]
-        inner = [row for row in of_task if "shuffled" in row]
-        if inner:
-            lines += ["", "| inside | wrong parameters | latent rollout | its time / ordinary | reconstruction |",
-                      "|---|---|---|---|---|"]  # fmt: skip
-            lines += [
-                f"| {NAMES.get(row['model'], row['model'])} | {row['shuffled'] / row['mean']:.1f} × | "
-                f"{_short(row['latent'])} | {row['latent_inference'] / row['inference']:.2f} | {row['reconstruction']:.1e} |"
-                for row in inner
-            ]
-    return "\n".join(lines) + "\n"
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _by_value(rows: list[dict[str, Any]]) -> str:
+    """Errors by the value of the PDE's parameter, where there are several."""
+    rows = [row for row in rows if row["by_value"]]
+    if not rows:
+        return ""
+    values = list(rows[0]["by_value"])
+    cells = [(_name(row), *(_short(row["by_value"][value]) for value in values)) for row in rows]
+    return "\n" + _table(("by parameter value", *values), cells)
+
+
+def _inside(rows: list[dict[str, Any]]) -> str:
+    """What only latent operators have."""
+    rows = [row for row in rows if "shuffled" in row]
+    if not rows:
+        return ""
+    head = "inside", "error with wrong parameters", "latent rollout", "its time / ordinary", "reconstruction"
+    cells = [
+        (
+            _name(row), f"{row['shuffled'] / row['mean']:.1f} ×", _short(row["latent"]),
+            f"{row['latent_inference'] / row['inference']:.2f}", f"{row['reconstruction']:.1e}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    return "\n" + _table(head, cells)
+
+
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _name(row: dict[str, Any]) -> str:
+    return NAMES.get(row["model"], row["model"])
 
 
 def _short(value: float) -> str:

@@ -6,8 +6,8 @@ from ups_core import ModelConfig, Register, hookimpl
 class FNOConfig(ModelConfig):
     """The FNO of the package neuraloperator, one per task.
 
-    Layers, skips and channel MLPs are the package's defaults; widths and modes are those of its Darcy examples,
-    with more modes for the larger grids here.
+    Layers, skips and channel MLPs are the package's defaults; widths and modes are those of its Darcy
+    examples, with more modes for the larger grids here.
     """
 
     hidden_channels: int = 64

@@ -31,7 +31,8 @@ class NeuralOperatorFNO(PerTaskNetwork):
 
 
 class _TensorsOnly(FNO):  # type: ignore[misc]
-    """Saves tensors only: the package adds its constructor's arguments, functions among them, to the state."""
+    """Saves tensors only: the package adds its constructor's arguments, functions among them, to the
+    state."""
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return nn.Module.state_dict(self, *args, **kwargs)
@@ -55,8 +56,8 @@ def _fno(config: FNOConfig, task: TaskInfo) -> nn.Module:
 class H1:
     """Mean over samples and frames of the relative H1 error of normalised fields `(B, T, C, *S)`.
 
-    The package takes one-sided differences at boundaries that are not periodic; a loss does not see the task, so
-    every boundary is treated as one.
+    The package takes one-sided differences at boundaries that are not periodic; a loss does not see the
+    task, so every boundary is treated as one.
     """
 
     def __init__(self, config: LossConfig):

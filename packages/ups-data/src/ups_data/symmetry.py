@@ -7,16 +7,14 @@ The transformation is drawn once for a batch, shifts once for every sample.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ups_data.batch import FieldBatch
 from ups_data.task import TaskInfo
-
-ARRAYS = ("state", "static", "target")
-"""Fields of a batch whose last axes are the grid."""
 
 
 def augment(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
@@ -31,19 +29,19 @@ def translate(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
     for axis, cells in enumerate(task.shape):
         shift = torch.randint(cells, (len(batch),), device=batch.target.device)
         index = (torch.arange(cells, device=shift.device) + shift[:, None]) % cells
-        batch = _on_arrays(batch, lambda x, index=index, axis=axis: _gather(x, index, axis, task.dim))
+        batch = _on_arrays(batch, partial(_gather, index=index, axis=axis, dim=task.dim))
     return batch
 
 
 def reflect(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
     """Mirror each axis with probability one half; states stay as they are.
 
-    The grid is mirrored too. So this is exact also where the grid points do not lie evenly about the middle, as
-    long as the model looks at the coordinates.
+    The grid is mirrored too. So this is exact also where the grid points do not lie evenly about the middle,
+    as long as the model looks at the coordinates.
     """
     for axis, (low, high) in enumerate(task.domain):
         if _coin():
-            batch = _on_arrays(batch, lambda x, axis=axis: x.flip(axis - task.dim))
+            batch = _on_arrays(batch, partial(torch.flip, dims=(axis - task.dim,)))
             coords = batch.coords.reshape(*task.shape, task.dim).flip(axis).clone()
             coords[..., axis] = low + high - coords[..., axis]
             batch = replace(batch, coords=coords.reshape(batch.coords.shape))
@@ -89,10 +87,8 @@ def _coin() -> bool:
 
 
 def _on_arrays(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:
-    changed = {
-        field.name: change(getattr(batch, field.name)) for field in fields(batch) if field.name in ARRAYS
-    }
-    return replace(batch, **changed)
+    """Change what has the grid as its last axes."""
+    return replace(batch, state=change(batch.state), static=change(batch.static), target=change(batch.target))
 
 
 def _gather(x: Tensor, index: Tensor, axis: int, dim: int) -> Tensor:

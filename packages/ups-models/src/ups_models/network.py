@@ -28,7 +28,8 @@ class NetworkInput:
         params_mask: `(B, P)` true where a parameter is known.
         dt: `(B,)` physical time to advance; 0 for a steady task.
         coords: `(*S, d)` coordinates of the grid points scaled to [0, 1].
-        grid: `(B, d)` how far the grid points lie off the middle of the domain, in quarters of a cell: 0 where
+        grid: `(B, d)` how far the grid points lie off the middle of the domain, in quarters of a cell: 0
+        where
             they are even, 1 or -1 for every second point of a finer grid.
         increment: `(C, 1, ...)` typical change of the normalised state over a frame; 1 for a steady task.
     """
@@ -116,7 +117,8 @@ def lifted_channels(task: TaskInfo) -> int:
 
 
 def as_channels(x: NetworkInput) -> Tensor:
-    """Fields, conditions and coordinates side by side `(B, Cin + 2P + 1 + 2d, *S)`: the plain conditioning."""
+    """Fields, conditions and coordinates side by side `(B, Cin + 2P + 1 + 2d, *S)`: the plain
+    conditioning."""
     batch, grid = len(x.fields), x.fields.shape[2:]
     condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
     coords = x.coords.movedim(-1, 0).expand(batch, -1, *grid)

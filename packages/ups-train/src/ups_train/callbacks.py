@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ups_core.console import Console
 from ups_core.files import write_text
+from ups_train.progress import Progress
 
 
 class MovingAverage(WeightAveraging):
@@ -38,9 +39,10 @@ class MetricsFile(Callback):
     lines of steps that are trained again are dropped.
     """
 
-    def __init__(self, path: Path, console: Console):
+    def __init__(self, path: Path, console: Console, progress: Progress):
         self.path = path
         self.console = console
+        self.progress = progress
         self.begun = time.monotonic()
         self.losses: dict[str, list[float]] = {}
 
@@ -67,7 +69,7 @@ class MetricsFile(Callback):
         metrics |= self._train_losses()
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["seconds"] = round(time.monotonic() - self.begun, 3)
-        metrics["training_seconds"] = round(pl_module.progress.seconds, 3)  # type: ignore[operator, union-attr]
+        metrics["training_seconds"] = round(self.progress.seconds, 3)
         self._track(trainer, metrics)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")

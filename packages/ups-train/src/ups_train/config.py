@@ -118,7 +118,7 @@ class OperatorConfig(StepConfig):
     unroll: Positive = 1
     """Steps that the model runs on its own output with gradients; the loss sees all of them."""
     pushforward: Annotated[int, Field(ge=0)] = 0
-    """Most steps that it runs on its own output before those, without gradients (Brandstetter et al. 2022)."""
+    """Most steps that it runs on its own output before those, without gradients (Brandstetter 2022)."""
     curriculum: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """Share of the training over which `unroll` and `pushforward` grow from 1 and 0 to their values."""
     noise: NonNegativeFloat = 0.0

@@ -1,4 +1,5 @@
-"""How far the gradients of several tasks agree: what a shared trunk gains or loses by learning them together."""
+"""How far the gradients of several tasks agree: what a shared trunk gains or loses by learning them
+together."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ METRIC = "train/gradient_cosine"
 
 
 class GradientConflict(Callback):
-    """Logs the mean cosine between gradients of successive batches of different tasks since the last validation.
+    """Logs the mean cosine between gradients of successive batches of different tasks since the last
+    validation.
 
-    Only weights that both batches used count. 1: the tasks pull the same way, 0: they do not touch each other,
-    below 0: what helps one harms the other.
+    Only weights that both batches used count. 1: the tasks pull the same way, 0: they do not touch each
+    other, below 0: what helps one harms the other.
     """
 
     def __init__(self) -> None:

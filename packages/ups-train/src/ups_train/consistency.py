@@ -12,9 +12,9 @@ from ups_models.simulator import Simulator, feed_back
 def latent_consistency(simulator: Simulator, batch: FieldBatch) -> Tensor:
     """Relative distance between the advanced latent and the encoded next frame, mean over their tensors.
 
-    The codec and the trunk both get its gradient: encode-decode consistency that a frozen or ignored codec could
-    not satisfy. The state part repeats the one-step error; the features part is what a rollout inside the latent
-    space needs.
+    The codec and the trunk both get its gradient: encode-decode consistency that a frozen or ignored codec
+    could not satisfy. The state part repeats the one-step error; the features part is what a rollout inside
+    the latent space needs.
 
     Args:
         batch: an evolution task's, with one target frame or more.

@@ -45,9 +45,9 @@ class RelativeH1:
     """Relative error that counts differences between neighbours too: a front in the wrong place costs more.
 
     Mean over samples, frames and channels of the root of `E(p - y) / E(y)` with
-    `E(f) = mean f² + slope · mean |∇f|²`, the relative H1 norm for slope 1. Differences are scaled so that on a
-    periodic grid a wave of k periods has `|∇f|² = k² f²` for small k: with amplitude and phase, unlike a loss on
-    spectra.
+    `E(f) = mean f² + slope · mean |∇f|²`, the relative H1 norm for slope 1. Differences are scaled so that
+    on a periodic grid a wave of k periods has `|∇f|² = k² f²` for small k: with amplitude and phase, unlike
+    a loss on spectra.
     """
 
     def __init__(self, config: H1Config):

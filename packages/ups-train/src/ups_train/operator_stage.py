@@ -120,7 +120,7 @@ class OperatorStage:
         )
         # Lightning's own save_last skips validations that are not the best so far.
         newest = ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)
-        trainer = self._trainer(context, [best, newest], length)
+        trainer = self._trainer(context, [best, newest], length, progress)
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
             config.batch_size,
@@ -158,12 +158,16 @@ class OperatorStage:
         return MultiTaskLoader(windows, sampler)
 
     def _trainer(
-        self, context: StepContext, checkpoints: Sequence[Callback], length: TrainingLength
+        self,
+        context: StepContext,
+        checkpoints: Sequence[Callback],
+        length: TrainingLength,
+        progress: Progress,
     ) -> pl.Trainer:
         config, trainer = self.config, context.spec.trainer
         callbacks: list[Callback] = [
             *checkpoints,
-            MetricsFile(context.directory / "metrics.jsonl", context.console),
+            MetricsFile(context.directory / "metrics.jsonl", context.console, progress),
         ]
         if config.ema is not None:
             callbacks.insert(0, MovingAverage(config.ema))

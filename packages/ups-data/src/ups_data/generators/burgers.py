@@ -4,11 +4,11 @@ By Hopf (1950) and Cole (1951) the potential U, with U_x = u, advances over any 
 
     exp(-U(x, t + D) / 2v) = ∫ exp(-[U(y, t) + (x - y)² / 2D] / 2v) dy / √(4πvD),        v = ν/π,
 
-and u(x, t + D) is the mean of (x - y) / D under the same weights. Here the integral is a trapezoid sum over the
-native grid, from one wanted frame to the next. The integrand is a sum of Gaussians no narrower than
-√(2v / (1/D + max u_x)), at least a cell for the viscosities that the task allows, where the sum converges faster
-than any power of the cell. Shocks may be thinner than a cell: U only has a kink there, and points in a shock
-carry exponentially little weight. So values at the grid points are exact to rounding of the weights.
+and u(x, t + D) is the mean of (x - y) / D under the same weights. Here the integral is a trapezoid sum over
+the native grid, from one wanted frame to the next. The integrand is a sum of Gaussians no narrower than
+√(2v / (1/D + max u_x)), at least a cell for the viscosities that the task allows, where the sum converges
+faster than any power of the cell. Shocks may be thinner than a cell: U only has a kink there, and points in
+a shock carry exponentially little weight. So values at the grid points are exact to rounding of the weights.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Between fields and latent features at the grid's own resolution: local, trained, a task's own.
 
 Both ends are the only parts whose shape depends on a task's channels. The state itself travels beside the
-features (see :class:`~ups_models.latent.operator.Latent`), so nothing has to be squeezed through them: what the
-decoder adds is the change, or a steady task's solution.
+features (see :class:`~ups_models.latent.operator.Latent`), so nothing has to be squeezed through them: what
+the decoder adds is the change, or a steady task's solution.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Codec(nn.Module):
     def carry(self, task: str, features: Tensor, hidden: Tensor) -> Tensor:
         """The features of the next frame without encoding it, from these and the trunk's output.
 
-        Only a rollout inside the latent space uses it; `latent_unroll` and `consistency` of the stage train it.
+        Only a rollout inside the latent space uses it; `latent_unroll` and `consistency` of the stage train
+        it.
         """
         change: Tensor = self.onward[module_key(task)](hidden)
         return features + change

@@ -1,7 +1,8 @@
 """Changes in conservation form: the divergence of a flux, whose sum over a periodic domain is zero.
 
-A conservation law u_t + div F = 0 keeps the mean of u. A network that predicts F instead of the change keeps it
-too, to round-off, and its errors are damped at long waves, where they would otherwise pile up over a rollout.
+A conservation law u_t + div F = 0 keeps the mean of u. A network that predicts F instead of the change keeps
+it too, to round-off, and its errors are damped at long waves, where they would otherwise pile up over a
+rollout.
 """
 
 from __future__ import annotations

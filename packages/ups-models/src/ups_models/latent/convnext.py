@@ -1,8 +1,9 @@
 """A ConvNeXt block (Liu et al. 2022) whose normalisation and gate follow a condition.
 
-The modulation is that of AdaLN-zero (Peebles and Xie 2023) around another neutral point: it starts at zero, so
-shift, scale and gate start as 0, 1 and 1 and a block is a plain ConvNeXt block. Gates that start at 0 made the
-latent operator 8 to 60 % worse in equal time; it starts as persistence because of its zero last projection.
+The modulation is that of AdaLN-zero (Peebles and Xie 2023) around another neutral point: it starts at zero,
+so shift, scale and gate start as 0, 1 and 1 and a block is a plain ConvNeXt block. Gates that start at 0
+made the latent operator 8 to 60 % worse in equal time; it starts as persistence because of its zero last
+projection.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The multi-scale trunk: convolutional blocks on three grids, from the finest to the coarsest and back.
 
-Coarse grids carry what is global (elliptic problems), the fine one what is sharp (fronts, interfaces). There is
-no normalisation between the last block and the decoder: it would remove the amplitude of the features, and
+Coarse grids carry what is global (elliptic problems), the fine one what is sharp (fronts, interfaces). There
+is no normalisation between the last block and the decoder: it would remove the amplitude of the features, and
 doubled the error of rollouts (docs/accuracy.md).
 """
 
@@ -46,8 +46,9 @@ class MultiscaleTrunk(nn.Module):
     def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """See :func:`~ups_models.latent.trunk.build_trunk`."""
 
-        def run(blocks: nn.ModuleList, x: Tensor) -> Tensor:
-            for block in blocks:
+        def run(blocks: nn.Module, x: Tensor) -> Tensor:
+            for block in blocks.children():
+                assert isinstance(block, ModulatedConvNeXt)
                 if block.works_on(len(shape)):
                     x = block(x, condition, periodic)
             return x
@@ -84,7 +85,7 @@ def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:
 
 
 def _blocks(config: LatentOperatorConfig, width: int, counts: Mapping[int, int]) -> nn.ModuleList:
-    """As many blocks as the dimension with the most needs; a block serves every dimension that gets that far."""
+    """As many blocks as the dimension with most of them has; a block serves all that get that far."""
     kernels = [
         {dim: config.kernel_of(dim) for dim, count in counts.items() if number < count}
         for number in range(max(counts.values()))

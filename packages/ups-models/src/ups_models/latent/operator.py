@@ -29,7 +29,8 @@ class Latent(NamedTuple):
 
 
 class LatentOperator(LatentNetwork):
-    """Encode; move by the fitted linear propagator; transform under the condition; decode the rest of the change.
+    """Encode; move by the fitted linear propagator; transform under the condition; decode the rest of the
+    change.
 
     The decoder starts at zero with nothing after it, so the operator starts as persistence, and after the fit
     of :meth:`initialise` as the best linear, translation-invariant model of the training data where that is a
@@ -63,11 +64,10 @@ class LatentOperator(LatentNetwork):
         """The latent one frame later, or a steady task's solution as its state; `x` gives the conditions."""
         periodic = self.tasks[x.task].boundary == "periodic"
         state, features = latent
-        key = module_key(x.task)
-        if state is not None and key in self.propagators and self.propagators[key].active:
-            state = self.propagators[key](state, x.params, x.dt)
-            moved = self.propagators[key].shared(features.movedim(-1, 1), x.params, x.dt)
-            features = moved.movedim(1, -1)
+        propagator = self._propagator(x.task)
+        if state is not None and propagator is not None and propagator.active:
+            state = propagator(state, x.params, x.dt)
+            features = propagator.shared(features.movedim(-1, 1), x.params, x.dt).movedim(1, -1)
         hidden = self.trunk(features, self.condition(x), periodic)
         out = self.codec.decode(x.task, hidden)
         if state is None:
@@ -87,8 +87,12 @@ class LatentOperator(LatentNetwork):
 
     def initialise(self, x: NetworkInput, target: Tensor) -> None:
         """Fit the linear propagator of a task; see :mod:`ups_models.latent.transport`."""
-        key = module_key(x.task)
-        if key in self.propagators:
-            state = self.encode(x).state
-            assert state is not None
-            self.propagators[key].fit(state, target, x.params, x.dt)
+        propagator, state = self._propagator(x.task), self.encode(x).state
+        if propagator is not None and state is not None:
+            propagator.fit(state, target, x.params, x.dt)
+
+    def _propagator(self, task: str) -> LinearPropagator | None:
+        """That of a periodic evolution; other tasks have none."""
+        found = dict(self.propagators.items()).get(module_key(task))
+        assert found is None or isinstance(found, LinearPropagator)
+        return found

@@ -4,8 +4,8 @@ A constant-coefficient linear evolution multiplies every Fourier mode by exp(dt 
 
     Λ(k) = Σ_axis -i v_axis k_axis  -  i w_axis k_axis^3  -  d |k|^2  -  h |k|^4
 
-transport, dispersion, diffusion and hyper-diffusion, with coefficients affine in the PDE's parameters. They are
-found by least squares on one-step pairs of the train split before training begins, in a second or two, as
+transport, dispersion, diffusion and hyper-diffusion, with coefficients affine in the PDE's parameters. They
+are found by least squares on one-step pairs of the train split before training begins, in a second or two, as
 dynamic mode decomposition does for general linear maps (Schmid 2010). Where the fit explains less than
 `WORTHWHILE` of the change from frame to frame on pairs that it has not seen, the problem is not of this kind
 and the propagator stays the identity: a transport that is only roughly right made networks worse (see
@@ -71,12 +71,11 @@ class LinearPropagator(nn.Module):
     def fit(self, before: Tensor, after: Tensor, params: Tensor, dt: Tensor) -> None:
         """Least squares on pairs `(B, C, *S)`; half of them decide whether the fit is used."""
         half = len(before) // 2
-        pairs = [part.double().cpu() for part in (before, after, params, dt)]
-        fitted = _least_squares(
-            *(part[:half] for part in pairs), self.coefficients.double().cpu(), self.lengths
-        )
-        was, now, params, dt = (part[half:] for part in pairs)
-        error = (propagate(was, fitted, params, dt, self.lengths) - now).square().mean()
+        before, after, params, dt = (part.double().cpu() for part in (before, after, params, dt))
+        start = self.coefficients.double().cpu()
+        fitted = _least_squares(before[:half], after[:half], params[:half], dt[:half], start, self.lengths)
+        was, now = before[half:], after[half:]
+        error = (propagate(was, fitted, params[half:], dt[half:], self.lengths) - now).square().mean()
         explained = 1 - error / (was - now).square().mean().clamp(min=1e-30)
         self.explained.copy_(explained)
         if explained >= WORTHWHILE:
@@ -95,11 +94,12 @@ def propagate(
     dim = x.dim() - 2
     shape = x.shape[2:]
     affine = torch.cat([torch.ones_like(params[:, :1]), params], dim=1).to(x.dtype)
-    terms = torch.einsum("ctp,bp->bct", coefficients.to(x.dtype), affine) * dt.to(x.dtype)[:, None, None]
-    terms = terms.reshape(*terms.shape, *([1] * dim)).unbind(dim=2)
-    wave = _wave_numbers(shape, lengths, x)
-    square = sum((k.square() for k in wave[1:]), wave[0].square())
-    phase = sum(-terms[axis] * k - terms[dim + axis] * HYPER_SCALE * k**3 for axis, k in enumerate(wave))
+    scaled = torch.einsum("ctp,bp->bct", coefficients.to(x.dtype), affine) * dt.to(x.dtype)[:, None, None]
+    terms = scaled.reshape(*scaled.shape, *([1] * dim)).unbind(dim=2)
+    square, phase = torch.zeros_like(terms[0]), torch.zeros_like(terms[0])
+    for axis, k in enumerate(_wave_numbers(shape, lengths, x)):
+        square = square + k.square()
+        phase = phase - terms[axis] * k - terms[dim + axis] * HYPER_SCALE * k**3
     decay = (
         -terms[2 * dim].abs() * DIFFUSION_SCALE * square - terms[2 * dim + 1].abs() * HYPER_SCALE * square**2
     )
@@ -148,7 +148,7 @@ def _least_squares(
         return error
 
     with torch.enable_grad():
-        search.step(closure)  # type: ignore[arg-type]
+        search.step(closure)  # type: ignore[no-untyped-call]
     return coefficients.detach()
 
 

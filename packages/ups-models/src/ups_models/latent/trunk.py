@@ -23,7 +23,8 @@ def build_trunk(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.Module:
 
 
 class _TokenTrunk(nn.Module):
-    """Features to tokens, transformer blocks, tokens to features, one convolutional block at full resolution."""
+    """Features to tokens, transformer blocks, tokens to features, one convolutional block at full
+    resolution."""
 
     coarsest = 1
     """Tokens along an axis are a multiple of this."""
