@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := core data models eval train
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check test-slow benchmark install clean help
+.PHONY: run test check test-slow peers accuracy benchmark install clean help
 
 help:           ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -27,7 +27,17 @@ check: install  ## lint, format, types, import layers, links and specs in docume
 test-slow: install  ## the tests that take minutes: wheels alone in empty environments, ...
 	$(BIN)/python -m pytest -m slow --timeout=1800
 
-benchmark: install  ## speed of the generators and of Muon
+peers:          ## .venv-peers: everything and the neuraloperator package, for the accuracy benchmark
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet 'pip>=25.1'
+	$(VENV)-peers/bin/python -m pip install --quiet -c constraints.txt \
+	  $(PACKAGES:%=-e packages/ups-%) -e examples/ups-neuraloperator
+
+accuracy: peers  ## the operator against its peers at equal time: many hours, goes on where it stopped
+	$(VENV)-peers/bin/python benchmarks/accuracy.py
+
+benchmark: install  ## speed of the generators and of Muon, error and speed of classical solvers
+	$(BIN)/python benchmarks/classical.py
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/muon.py
 
@@ -42,4 +52,4 @@ $(INSTALLED): constraints.txt pyproject.toml $(PACKAGES:%=packages/ups-%/pyproje
 	@touch $@
 
 clean:          ## remove the environment and caches; keeps runs/ and data/
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -204,7 +204,7 @@ def _test(job: Job, bundle: Path, args: argparse.Namespace) -> dict[str, Any]:
         )
         scored = score(simulator, data, "test")
         windows = data.trajectories("test")
-        batch = windows.batch(range(BATCH))
+        batch = windows.batch(range(min(BATCH, len(windows))))
         frames = batch.target.shape[1]
         tests[name] = {
             "nrmse": scored.nrmse, "per_sample": scored.per_sample, "per_step": scored.per_step,
@@ -323,8 +323,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=HERE / "results" / "accuracy", metavar="DIR")
     parser.add_argument("--report", type=Path, default=HERE / "results" / "accuracy", metavar="DIR",
                         help="where accuracy.md, accuracy.json and accuracy.png go")  # fmt: skip
+    parser.add_argument("--small", action="store_true", help="little data, to see that it runs")
     parser.add_argument("--report-only", action="store_true", help="train nothing")
     args = parser.parse_args()
+    if args.small:
+        TASKS.update(
+            {
+                name: task
+                | {"trajectories": 40, "resolution": 32}
+                | ({} if name == "darcy2d" else {"frames": 6})
+                for name, task in TASKS.items()
+            }
+        )
     if shutil.which(str(Path(sys.executable).with_name("ups-run"))) is None:
         parser.error("ups-run is not beside this Python; run it with .venv-peers/bin/python (make peers)")
     return args

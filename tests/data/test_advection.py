@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ups_data.generators.advection import Waves, evaluate, initial_waves
+from ups_data.generators.advection import evaluate
+from ups_data.generators.waves import Waves, initial_waves
 
 X = (np.arange(1024) + 0.5) / 1024
 

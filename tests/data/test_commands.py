@@ -62,7 +62,15 @@ def test_damaged_and_foreign_files(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["generate"], ["generate", "darcy2d"], ["generate", "advection1d"], ["inspect"]]
+    "words",
+    [
+        [],
+        ["generate"],
+        ["generate", "darcy2d"],
+        ["generate", "advection1d"],
+        ["generate", "burgers1d"],
+        ["inspect"],
+    ],
 )
 def test_help_teaches(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -51,12 +51,24 @@ def test_descriptions(task: Callable[..., Task]) -> None:
     assert (advection.dim, advection.shape, advection.dt, advection.frames) == (1, (128,), 0.04, 41)
     assert (advection.parameters[0].low, advection.parameters[0].high) == (0.1, 1.0)
     assert [c.name for c in advection.target_channels] == [c.name for c in advection.state_channels] == ["u"]
+    burgers = task("burgers1d", nu=[0.01, 0.001]).info
+    assert (burgers.parameters[0].low, burgers.parameters[0].high) == (0.001, 0.01)
+    assert (burgers.shape, burgers.dt, burgers.frames, burgers.history) == ((256,), 0.05, 41, 1)
     darcy = task("darcy2d").info
     assert [c.name for c in darcy.static_channels] == ["a"]
     assert [c.name for c in darcy.target_channels] == ["u"]
     assert (darcy.state_channels, darcy.history, darcy.frames, darcy.dt) == ((), 0, 1, 0.0)
-    for info in (advection, darcy):
+    for info in (advection, burgers, darcy):
         assert TaskInfo.from_dict(json.loads(json.dumps(info.to_dict()))) == info
+
+
+def test_descriptions_without_the_newer_fields_are_read(task: Callable[..., Task]) -> None:
+    plain = task("burgers1d").info.to_dict()
+    del plain["symmetries"]
+    for parameter in plain["parameters"]:
+        del parameter["scale"]
+    older = TaskInfo.from_dict(json.loads(json.dumps(plain)))
+    assert (older.symmetries, older.parameters[0].scale) == ((), "linear")
 
 
 def test_planning_is_light(tmp_path: Path) -> None:

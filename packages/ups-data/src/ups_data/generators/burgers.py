@@ -1,88 +1,189 @@
-"""Exact solutions of Burgers' equation u_t + (u²/2)_x = (ν/π) u_xx for PDEBench's random initial waves.
+"""Exact solutions of Burgers' equation u_t + (u²/2)_x = v u_xx, v = ν/π, for PDEBench's random initial waves.
 
 By Hopf (1950) and Cole (1951) the potential U, with U_x = u, advances over any time D by a Gaussian average,
 
-    exp(-U(x, t + D) / 2v) = ∫ exp(-[U(y, t) + (x - y)² / 2D] / 2v) dy / √(4πvD),        v = ν/π,
+    exp(-U(x, t + D) / 2v) = ∫ exp(-[U(y, t) + (x - y)² / 2D] / 2v) dy / √(4πvD),
 
-and u(x, t + D) is the mean of (x - y) / D under the same weights. Here the integral is a trapezoid sum over
-the native grid, from one wanted frame to the next. The integrand is a sum of Gaussians no narrower than
-√(2v / (1/D + max u_x)), at least a cell for the viscosities that the task allows, where the sum converges
-faster than any power of the cell. Shocks may be thinner than a cell: U only has a kink there, and points in
-a shock carry exponentially little weight. So values at the grid points are exact to rounding of the weights.
+and u(x, t + D) is the mean of (x - y) / D under the same weights. Steps go from one wanted frame to the next.
+
+The integral is a trapezoid sum. After the first step exp(-U / 2v) is an average of Gaussians of variance 2vD
+or more, so the integrand is one of Gaussians of variance vD or more: the sum's relative error is about
+2 exp(-2π² vD / h²), nothing once √(vD) is a little more than a cell h. The first step meets the initial
+field itself, with its kinks and steep window, so its sum runs over a finer grid. Shocks may be thinner than
+a cell: U only has a kink there, and points in a shock carry exponentially little weight. The values are exact
+at the points; their mean is that of u only where the points resolve the shocks.
+
+Where U varies little against 2v, exp(-U / 2v) is made to decay by its Fourier series instead, exact for any
+viscosity; there the Gaussian would be as wide as the circle.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_core import UPSError
+from ups_data.burgers1d import FINER, smallest_nu
 from ups_data.family import Request
-from ups_data.generators.advection import evaluate, initial_waves
+from ups_data.generators.waves import Waves, initial_waves, wave_table, window_at
 
-GAUSS = 5
-"""Gauss-Legendre points of a cell in the integral of the initial field."""
+Array = NDArray[np.float64]
+
+GAUSS = 3
+"""Gauss-Legendre points of a fine cell in the integral of the initial field."""
 WIDTHS = 8.0
-"""Standard deviations of the Gaussian kernel beyond the farthest characteristic."""
+"""Standard deviations of the Gaussian beyond the characteristics: what is left out weighs exp(-32)."""
+BLOCK, ROWS = 16, 8
+"""Points that share exponentials, and blocks in a product: so few that BLAS mostly keeps it on one core."""
+STEEPEST = 300.0
+"""Largest logarithm of the ratio of weights within a block; twice it must not underflow."""
+RANGE = 8.0
+"""Variation of U / 2v up to which the Fourier series keeps all but exp(8) roundings."""
 
 
 def generate(
     request: Request, value: float, seed: int, start: int, stop: int
 ) -> dict[str, NDArray[np.float32]]:
-    """The datasets of a Burgers file for trajectories start..stop-1; `value` is ν."""
-    points = request.family.native[0]
+    """The datasets of a Burgers file for trajectories start..stop-1; `value` is ν.
+
+    Raises:
+        UPSError: the viscosity is too small for the native grid and the time between frames.
+    """
+    points, step = request.family.native[0], request.family.dt * request.time_stride
+    check_viscosity(value, step)
     stride = points // request.resolution
-    step = request.family.dt * request.time_stride
-    fields, cells = _initial(seed, start, stop, points)
+    sampler = Sampler(points)
     solution = np.empty((stop - start, request.frames, request.resolution), dtype=np.float32)
-    for row in range(stop - start):
-        frames = evolve(fields[row], cells[row], value / math.pi, step, request.frames)
-        solution[row] = [frame[::stride] for frame in frames]
+    for row, number in enumerate(range(start, stop)):
+        state = sampler.initial_state(initial_waves(seed, number, number + 1))
+        solution[row] = evolve(state, value / math.pi, step, request.frames)[:, ::stride]
     return {"tensor": solution}
 
 
-def evolve(
-    field: NDArray[np.float64], integrals: NDArray[np.float64], viscosity: float, step: float, frames: int
-) -> list[NDArray[np.float64]]:
-    """The solution at `frames` times `step` apart, the first the given field.
+def check_viscosity(nu: float, step: float) -> None:
+    """Raise UPSError where the trapezoid sum would not be exact."""
+    least = smallest_nu(step)
+    if nu < least:
+        raise UPSError(
+            f"burgers1d: nu = {nu:g} is too small for frames {step:g} apart on the native grid; "
+            f"the smallest is {least:.2g}, smaller ones need a larger time_stride"
+        )
 
-    Args:
-        field: u at the N points of the unit circle.
-        integrals: of u from every point to the next, `(N,)`.
-        viscosity: v in u_t + (u²/2)_x = v u_xx.
 
-    Returns:
-        u at the same points, one array a frame.
+@dataclass(frozen=True)
+class State:
+    """A field on the unit circle with its potential.
+
+    Attributes:
+        field: u at N points, `(N,)`.
+        potential: U at M = N · finer evenly spaced points, the first u's first, `(M,)`.
+        mean: of u; U grows by it from one turn to the next.
     """
-    points, mean = len(field), float(integrals.sum())
-    potential = np.concatenate([[0.0], np.cumsum(integrals[:-1])])
-    found = [field]
-    for _ in range(frames - 1):
-        reach = float(np.abs(found[-1]).max()) * step + WIDTHS * math.sqrt(2 * viscosity * step)
-        window = math.ceil(reach * points) + 1
-        offsets = np.arange(-window, window + 1) / points
-        turns, places = np.divmod(np.arange(-window, points + window), points)
-        extended = (potential[places] + mean * turns) / (2 * viscosity)
-        nearby = np.lib.stride_tricks.sliding_window_view(extended, 2 * window + 1)
-        exponent = nearby + offsets**2 / (4 * viscosity * step)
-        least = exponent.min(axis=1)
-        weights = np.exp((least[:, None] - exponent).astype(np.float32))
-        total = weights.sum(axis=1, dtype=np.float64)
-        found.append(-(weights @ offsets.astype(np.float32)).astype(np.float64) / (total * step))
-        kernel = math.log(points * math.sqrt(4 * math.pi * viscosity * step))
-        potential = 2 * viscosity * (least - np.log(total) + kernel)
+
+    field: Array
+    potential: Array
+    mean: float
+
+
+def evolve(state: State, viscosity: float, step: float, frames: int) -> Array:
+    """u at `frames` times `step` apart, the first as given: `(frames, N)`. `viscosity` is v, not ν."""
+    if np.ptp(_periodic(state)) <= RANGE * 2 * viscosity:
+        return _diffuse(state, viscosity, step, frames)
+    found = np.empty((frames, len(state.field)))
+    found[0] = state.field
+    for frame in range(1, frames):
+        state = _advance(state, viscosity, step)
+        found[frame] = state.field
     return found
 
 
-def _initial(
-    seed: int, start: int, stop: int, points: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Initial fields at the cell centres and their integrals from each centre to the next, `(n, points)`."""
-    waves = initial_waves(seed, start, stop)
-    centres = (np.arange(points) + 0.5) / points
-    nodes, weights = np.polynomial.legendre.leggauss(GAUSS)
-    inner = (centres[:, None] + (nodes + 1) / (2 * points)).ravel() % 1.0
-    fields = evaluate(waves, 0.0, [0.0], centres)[:, 0].astype(np.float64)
-    samples = evaluate(waves, 0.0, [0.0], inner)[:, 0].reshape(stop - start, points, GAUSS)
-    return fields, samples.astype(np.float64) @ weights / (2 * points)
+def _advance(state: State, viscosity: float, step: float) -> State:
+    """One step of the Gaussian average.
+
+    A block of x shares the factor exp(-[U(y) + (x_m - y)² / 2D] / 2v) of its middle x_m. What is left of the
+    weights depends on x - x_m and x_m - y alone, so that all sums are one matrix product.
+    """
+    points, fine = len(state.field), len(state.potential)
+    finer = fine // points
+    # By the maximum principle (x - y) / D, up to a few deviations, lies in the range of u.
+    low, high = float(state.field.min()), float(state.field.max())
+    drift = step * (low + high) / 2
+    reach = step * (high - low) / 2 + WIDTHS * math.sqrt(2 * viscosity * step)
+    block = BLOCK
+    while block > 1 and block / (2 * points) * reach / (2 * viscosity * step) > STEEPEST:
+        block //= 2
+    middle = block // 2 / points
+    first, last = math.floor(-(drift + reach) * fine), math.ceil((reach - drift) * fine) + finer * (block - 1)
+    lag = middle - np.arange(first, last + 1) / fine  # x_m - y
+    ahead = np.arange(block) / points - middle  # x - x_m
+
+    turns, places = np.divmod(np.arange(first, fine - finer * block + last + 1), fine)
+    extended = (state.potential[places] + state.mean * turns) / (2 * viscosity)
+    nearby = np.lib.stride_tricks.sliding_window_view(extended, len(lag))[:: finer * block]
+    exponent = nearby + lag**2 / (4 * viscosity * step)
+    least = exponent.min(axis=1, keepdims=True)
+    shared = np.exp(least - exponent)
+
+    # (x - y)² = lag² + 2 ahead (lag - drift) + (2 ahead drift + ahead²); the bracket does not depend on y.
+    rest = np.exp(-np.outer(lag - drift, ahead) / (2 * viscosity * step))
+    sides = np.concatenate([rest, rest * (lag - drift)[:, None]], axis=1)
+    rows = math.gcd(ROWS, len(shared))
+    total, moment = np.split((shared.reshape(-1, rows, len(lag)) @ sides).reshape(-1, 2 * block), 2, axis=1)
+    level = least + (2 * ahead * drift + ahead**2) / (4 * viscosity * step) - np.log(total)
+    constant = math.log(fine * math.sqrt(4 * math.pi * viscosity * step))
+    field = (moment / total + ahead + drift) / step
+    return State(field.ravel(), 2 * viscosity * (level.ravel() + constant), state.mean)
+
+
+def _diffuse(state: State, viscosity: float, step: float, frames: int) -> Array:
+    """All frames from the Fourier series of exp(-U / 2v), in the frame that moves with the mean of u."""
+    points, fine = len(state.field), len(state.potential)
+    periodic = _periodic(state)
+    heat = np.exp((periodic.min() - periodic) / (2 * viscosity))
+    spectrum = np.fft.rfft(heat)[: points // 2] * (points / fine)
+    k = 2 * np.pi * np.arange(points // 2)
+    times = step * np.arange(1, frames)[:, None]
+    decayed = spectrum * np.exp(-(viscosity * k**2 + 1j * k * state.mean) * times)
+    later = np.fft.irfft(1j * k * decayed, points) / np.fft.irfft(decayed, points)
+    return np.concatenate([state.field[None], state.mean - 2 * viscosity * later])
+
+
+def _periodic(state: State) -> Array:
+    """U without its growth from turn to turn."""
+    fine = len(state.potential)
+    periodic: Array = state.potential - state.mean * np.arange(fine) / fine
+    return periodic
+
+
+class Sampler:
+    """Initial waves at the N cell centres of the native grid, their potential `finer` times as fine."""
+
+    def __init__(self, points: int, finer: int = FINER):
+        fine = points * finer
+        start = 0.5 / points + np.arange(fine) / fine
+        nodes, self._weights = np.polynomial.legendre.leggauss(GAUSS)
+        inner = start[:, None] + (nodes + 1) / (2 * fine)
+        self._finer, self._cell = finer, 1 / fine
+        self._points = np.concatenate([start, inner.ravel()]) % 1.0
+        self._table = wave_table(self._points)
+
+    def initial_state(self, waves: Waves) -> State:
+        """The state at t = 0 of the one trajectory in `waves`."""
+        values = np.concatenate([waves.cosine[0], waves.sine[0]]) @ self._table
+        if np.isfinite(waves.window[0, 0]):
+            values *= window_at(waves.window[0], self._points, np.float64)
+        ends, inner = np.split(values, [len(values) // (GAUSS + 1)])
+        cells = inner.reshape(-1, GAUSS) @ self._weights * (self._cell / 2)
+        if waves.absolute[0]:
+            # Where the wave changes sign within a cell it is a straight line to 1e-9 of the integral of |u0|.
+            following = np.roll(ends, -1)
+            size = np.maximum(np.abs(ends) + np.abs(following), np.finfo(float).tiny)
+            straight = self._cell * (ends**2 + following**2) / (2 * size)
+            cells = np.where(ends * following < 0, straight, np.abs(cells))
+            ends = np.abs(ends)
+        sign = waves.sign[0]
+        potential = np.concatenate([[0.0], np.cumsum(cells[:-1])])
+        return State(sign * ends[:: self._finer], sign * potential, float(sign * cells.sum()))

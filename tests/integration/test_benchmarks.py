@@ -1,0 +1,51 @@
+"""The benchmarks run, at a size that takes seconds; what they measure is not asserted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from documents import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def run(script: str, *arguments: str, cwd: Path) -> str:
+    result = subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *arguments], cwd=cwd, capture_output=True, text=True,
+        timeout=280, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_classical_solvers(tmp_path: Path) -> None:
+    run("classical.py", "--small", "--trajectories", "1", "--json", "rows.json", cwd=tmp_path)
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    error = {(row["task"], row["value"]): row["nrmse"] for row in rows}
+    assert len(error) == 6
+    assert error["advection1d", 0.10000000149011612] < 1e-3
+    assert all(value < 0.2 for value in error.values())
+
+
+def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
+    options = [
+        "--budget", "0.4", "--sweep-budget", "0.2", "--tasks", "darcy2d", "--seeds", "1", "--threads", "1",
+        "--models", "latent_small", "unet_muon", "--results", "results", "--report", "report", "--small",
+    ]  # fmt: skip
+    first = run("accuracy.py", *options, cwd=tmp_path)
+    assert "10 runs, 0.0 h of training steps; stop" in first
+    rows = json.loads((tmp_path / "report" / "accuracy.json").read_text())
+    assert {row["model"] for row in rows} == {"latent_small", "unet_muon"}
+    assert all(
+        0 < row["mean"] < 2 and row["interval"][0] <= row["mean"] <= row["interval"][1] for row in rows
+    )
+    assert "| latent operator, small | 1 |" in (tmp_path / "report" / "accuracy.md").read_text()
+    assert (tmp_path / "report" / "accuracy.png").stat().st_size > 10_000
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}
+    second = run("accuracy.py", *options, cwd=tmp_path)
+    assert "of training steps; stop" not in second
+    assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}
