@@ -23,6 +23,10 @@ TINY_OTHERS = {
         "tasks.burgers1d.trajectories=20", "tasks.burgers1d.resolution=64", "tasks.burgers1d.frames=6",
         "model.width=16", "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2",
     ],
+    "pdebench_advection": [
+        "tasks.advection1d.trajectories=20", "tasks.advection1d.resolution=64", "tasks.advection1d.frames=14",
+        "model.width=16", "pipeline.operator.budget=0.5",
+    ],
     "pdebench_2task_full": [
         *(f"tasks.{task}.{change}" for task in ("advection1d", "advection_family")
           for change in ("trajectories=20", "resolution=64", "frames=14")),

@@ -33,7 +33,7 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
     [
         ("tasks.advection1d.resolution=100", "100"),
         ("tasks.darcy2d.resolution=48", "48"),
-        ("model.patch=5", "is not divisible by 5"),
+        ("model.kernel=4", "kernel 4 is even; a convolution that keeps the grid has an odd one"),
         (
             "pipeline.operator.unroll=11",
             "11 steps after 1 given frames need 12 frames; task 'advection1d' has 11",

@@ -57,7 +57,7 @@ def ups_register_optimizers(register: Register) -> None:
 
 @hookspec
 def ups_register_schedulers(register: Register) -> None:
-    """Learning-rate schedules: `factory(config, optimizer=..., total_steps=...)`."""
+    """Learning-rate schedules: `factory(config, optimizer=..., progress=...)`."""
 
 
 @hookspec
