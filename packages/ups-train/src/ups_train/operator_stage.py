@@ -103,8 +103,6 @@ class OperatorStage:
         )
         checkpoints = context.directory / "checkpoints"
         last = checkpoints / "last.ckpt"
-        if not last.exists():
-            _initialise(simulator, data)
         loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
         length = training_length(config, len(loader))
         context.console.say(
@@ -112,6 +110,9 @@ class OperatorStage:
             + (f"{length.steps:,} steps" if config.budget is None else f"{config.budget:g} s of training")
         )
         progress = Progress(math.inf if config.budget else length.steps, config.budget)
+        if not last.exists():
+            with progress.counted():
+                _initialise(simulator, data)
         module = SimulatorModule(simulator, config, create_losses(config.losses), progress, spec.seed)
         if spec.trainer.compile:
             simulator.network.compile()

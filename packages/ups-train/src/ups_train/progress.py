@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 class Progress:
     """A number from 0 to 1: the share of the steps, or of a budget of seconds, that is used up.
 
-    Only time spent in training steps counts against the budget: validations, checkpoints and the first
-    `WARM_UP` steps, which compile and fill caches, do not.
+    Time spent in training steps, and in what the network fits before them, counts against the budget;
+    validations, checkpoints and the first `WARM_UP` steps, which compile and fill caches, do not.
 
     Args:
         steps: optimizer steps of the whole training; infinite where only the budget counts.
@@ -34,6 +36,13 @@ class Progress:
         if self._since is not None:
             self.seconds += time.monotonic() - self._since
             self._since = None
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time of what is done inside."""
+        since = time.monotonic()
+        yield
+        self.seconds += time.monotonic() - since
 
     def at(self, step: int) -> float:
         """Progress before optimizer step number `step`, counted from 0."""
