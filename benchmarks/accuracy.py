@@ -34,10 +34,13 @@ from accuracy_report import write_report
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ups_data.dataset import prepare_task
+from ups_data.dataset import TaskData, prepare_task
 from ups_eval.metrics import nrmse_per_frame
 from ups_eval.rollout import score
 from ups_models.bundle import load_bundle
+from ups_models.config import MeanConfig, PersistenceConfig
+from ups_models.simulator import Simulator
+from ups_models.trivial import Mean, Persistence
 
 HERE = Path(__file__).parent
 TASKS: dict[str, dict[str, Any]] = {
@@ -161,6 +164,10 @@ def main() -> None:
                 text = f"{job.path}: validation {found['validation']:.5f}"
                 console.print(text + (f", test {_mean(found)}" if job.final else ""), highlight=False)
                 progress.advance(bar)
+    if not args.report_only:
+        for task in args.tasks:
+            if task != JOINT:
+                _trivial(task, args)
     write_report(args.results, args.budget, args.report, RATES, args.sweep_budget)
 
 
@@ -185,23 +192,44 @@ def run(job: Job, args: argparse.Namespace) -> dict[str, Any]:
             "machine": platform.processor() or platform.machine(), "torch": torch.__version__,
         }  # fmt: skip
         if job.final:
-            found |= _test(job, step / "model", args)
-    target = args.results / job.path
+            found |= _test(job, load_bundle(step / "model"), args)
+    _keep(found, args.results / job.path)
+    return found
+
+
+def _trivial(task: str, args: argparse.Namespace) -> None:
+    """The row of what needs no training: persistence, or the mean of a steady task."""
+    data = _data(task, args)
+    tasks = {task: data.info}
+    steady = data.info.kind == "steady"
+    network = Mean(MeanConfig(), tasks) if steady else Persistence(PersistenceConfig(), tasks)
+    job = Job(task, "mean" if steady else "persistence", 0, 0.0, args.budget, True)
+    if (args.results / job.path).exists():
+        return
+    found = {
+        "task": task, "contender": job.contender, "seed": 0, "rate": None, "budget": args.budget,
+        "threads": args.threads, "steps": 0, "curve": [], "torch": torch.__version__,
+    }  # fmt: skip
+    found |= _test(job, Simulator(network, tasks, {task: data.statistics}), args)
+    _keep(found, args.results / job.path)
+
+
+def _keep(found: dict[str, Any], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".tmp")
     temporary.write_text(json.dumps(found) + "\n", encoding="utf-8")
     temporary.replace(target)
-    return found
 
 
-def _test(job: Job, bundle: Path, args: argparse.Namespace) -> dict[str, Any]:
+def _data(task: str, args: argparse.Namespace) -> TaskData:
+    return prepare_task(task, {key: value for key, value in TASKS[task].items() if key != "kind"}, args.data)
+
+
+def _test(job: Job, simulator: Simulator, args: argparse.Namespace) -> dict[str, Any]:
     """Open the test split: errors, and seconds of a 40-step rollout of 16 trajectories."""
-    simulator = load_bundle(bundle)
     tests = {}
     for name in job.task.split("+"):
-        data = prepare_task(
-            name, {key: value for key, value in TASKS[name].items() if key != "kind"}, args.data
-        )
+        data = _data(name, args)
         scored = score(simulator, data, "test")
         windows = data.trajectories("test")
         batch = windows.batch(range(min(BATCH, len(windows))))
@@ -216,7 +244,7 @@ def _test(job: Job, bundle: Path, args: argparse.Namespace) -> dict[str, Any]:
     return {"parameters": simulator.parameter_count(), "test": tests}
 
 
-def _inner(simulator: Any, data: Any, batch: Any, frames: int) -> dict[str, Any]:
+def _inner(simulator: Simulator, data: TaskData, batch: Any, frames: int) -> dict[str, Any]:
     """What only a latent operator has: codec, latent rollout, and whether it uses the parameters."""
     shuffled, latent, reconstruction, total = 0.0, 0.0, 0.0, 0
     windows = data.trajectories("test")

@@ -20,6 +20,9 @@ OURS = "latent_operator"
 PEERS = ("unet_muon", "unet_adamw", "neuraloperator_fno", "pdebench_fno")
 DRAWS = 2000
 NAMES = {
+    "joint": "latent operator, both tasks in one model",
+    "persistence": "persistence",
+    "mean": "mean of the training solutions",
     "latent_operator": "latent operator (ours)",
     "latent_small": "latent operator, small",
     "latent_rollout": "latent operator trained for latent rollouts",
@@ -43,7 +46,7 @@ def write_report(results: Path, budget: float, target: Path, rates: Sequence[flo
     rows = [_row(task, name, group) for (task, name), group in runs.items()]
     target.mkdir(parents=True, exist_ok=True)
     (target / "accuracy.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    text = _markdown(rows, runs, budget, rates, sweep)
+    text = _markdown(rows, runs, results, budget, rates, sweep)
     (target / "accuracy.md").write_text(text, encoding="utf-8")
     _figure(runs, target / "accuracy.png")
     print(text)
@@ -93,7 +96,7 @@ def _interval(samples: np.ndarray[Any, Any]) -> tuple[float, float]:
 
 
 def _markdown(
-    rows: list[dict[str, Any]], runs: Runs, budget: float, rates: Sequence[float], sweep: float
+    rows: list[dict[str, Any]], runs: Runs, results: Path, budget: float, rates: Sequence[float], sweep: float
 ) -> str:
     first = next(iter(runs.values()))[0]
     text = (
@@ -106,6 +109,7 @@ def _markdown(
     for task in dict.fromkeys(row["task"] for row in rows):
         of_task = sorted((row for row in rows if row["task"] == task), key=lambda row: float(row["mean"]))
         text += f"\n### {task}\n\n" + _errors(of_task) + _by_value(of_task) + _inside(of_task)
+        text += _sweeps(results, task, [row["model"] for row in of_task], rates, sweep)
     return text
 
 
@@ -119,7 +123,7 @@ def _errors(rows: list[dict[str, Any]]) -> str:
                 _name(row), row["seeds"],
                 _short(row["mean"]) + (f" ± {_short(row['spread'])}" if row["spread"] is not None else ""),
                 f"{_short(row['interval'][0])} – {_short(row['interval'][1])}",
-                f"{row['mean'] / min(peers):.3f}" if peers else "", f"{row['rate']:g}",
+                f"{row['mean'] / min(peers):.3f}" if peers else "", f"{row['rate']:g}" if row["rate"] else "",
                 f"{row['steps']:.0f}", f"{row['parameters']:,}", f"{1000 * row['inference']:.0f} ms",
             )
             for row in rows
@@ -153,6 +157,19 @@ def _inside(rows: list[dict[str, Any]]) -> str:
     return "\n" + _table(head, cells)
 
 
+def _sweeps(results: Path, task: str, models: Sequence[str], rates: Sequence[float], sweep: float) -> str:
+    """Validation errors of the short runs by which learning rates are chosen."""
+    cells = []
+    for model in models:
+        paths = [results / f"{sweep:g}s" / task / model / f"sweep-{rate:g}.json" for rate in rates]
+        if all(path.exists() for path in paths):
+            found = [json.loads(path.read_text(encoding="utf-8"))["validation"] for path in paths]
+            cells.append((NAMES[model], *map(_short, found)))
+    if not cells:
+        return ""
+    return "\n" + _table((f"validation after {sweep:g} s", *(f"lr {rate:g}" for rate in rates)), cells)
+
+
 def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
@@ -183,7 +200,7 @@ def _figure(runs: Runs, path: Path) -> None:
             for number, found in enumerate(group):
                 curve = np.array(found["curve"], dtype=float)
                 label = NAMES.get(name, name) if number == 0 else None
-                if name != "joint":
+                if len(curve) and name != "joint":
                     row[0].plot(curve[:, 0], curve[:, 1], label=label, **style)
             steps = np.mean([found["per_step"] for found in group], axis=0)
             if len(steps) > 1:
@@ -194,7 +211,8 @@ def _figure(runs: Runs, path: Path) -> None:
             title=f"{task}: validation rollout", xlabel="training seconds", ylabel="nRMSE", yscale="log"
         )
         row[1].set(title=f"{task}: test", xlabel="rollout step", yscale="log")
-        row[0].legend(fontsize=7)
+        if row[0].lines:
+            row[0].legend(fontsize=7)
         if len(steps) == 1:
             row[1].set_xlabel("")
             row[1].tick_params(axis="x", labelrotation=25, labelsize=7)

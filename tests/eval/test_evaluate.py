@@ -22,7 +22,10 @@ from ups_eval.results import Results
 from ups_models.bundle import save_bundle
 from ups_models.simulator import build_simulator
 
-FNO = {"width": 4, "modes": 3, "modes_2d": 3, "layers": 1}
+SMALL = {
+    "fno": {"width": 4, "modes": 3, "modes_2d": 3, "layers": 1},
+    "latent_operator": {"width": 8, "middle_width": 8, "local_width": 4, "local_width_2d": 4, "depth_2d": 1},
+}
 
 
 def rollout_config(**options: Any) -> RolloutConfig:
@@ -35,8 +38,7 @@ def save(directory: Path, kind: str, tasks: dict[str, Any]) -> Path:
     """A 'training step' that saved an untrained model."""
     registry = registry_in_use()
     entry = registry.get("models", kind)
-    options = FNO if kind == "fno" else {}
-    component = Component(entry, validate_options(entry.load_config(), options, registry))
+    component = Component(entry, validate_options(entry.load_config(), SMALL.get(kind, {}), registry))
     torch.manual_seed(0)
     simulator = build_simulator(
         component, {name: task.info for name, task in tasks.items()},
@@ -104,6 +106,16 @@ def test_an_earlier_step_serves_as_baseline_and_names_never_collide(context: Ste
     results = Results.read(context.directory)
     assert results is not None
     assert results.models == ["fno (model)", "fno"]
+
+
+def test_a_latent_rollout_is_a_row_of_its_own(context: StepContext, tmp_path: Path) -> None:
+    trained = save(tmp_path / "steps" / "latent", "latent_operator", dict(context.tasks))
+    context.inputs["simulator"] = trained  # type: ignore[index]
+    metrics = RolloutStep(rollout_config(latent_rollout=True, save_predictions=2)).run(context)
+    assert 0 <= metrics["advection1d/reconstruction"] < 1e-5, "the state itself is carried"
+    ordinary, latent = (metrics[f"advection1d/{name}nrmse"] for name in ("", "latent_rollout/"))
+    assert latent == pytest.approx(ordinary, rel=1e-3), "an untrained operator is persistence either way"
+    assert not any("darcy2d" in key and ("latent" in key or "reconstr" in key) for key in metrics)
 
 
 def test_an_untrained_network_is_no_baseline(context: StepContext) -> None:

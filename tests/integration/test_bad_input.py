@@ -52,6 +52,15 @@ def test_specs_that_cannot_work_are_refused_before_anything_runs(
     assert not (tmp_path / "runs").exists()
 
 
+def test_latent_options_need_a_model_with_a_latent_space(tmp_path: Path) -> None:
+    options = "--set", "pipeline.operator.latent_unroll=2", "--set", "pipeline.test.latent_rollout=true"
+    result = command("ups-run", SPEC, *options, "--set", "model={kind: unet}", cwd=tmp_path, code=2)
+    assert "pipeline[0].latent_unroll: 'unet' has no latent space; set it to 0" in result.stderr
+    assert "latent_rollout: 'unet' has no latent space; set it to false" in result.stderr
+    baseline = "--set", "pipeline.test.baselines=[unet]", "--plan"
+    command("ups-run", SPEC, *options, *baseline, cwd=tmp_path)  # which is trained without them
+
+
 def test_a_loss_that_is_not_finite_ends_with_code_1_and_is_named(tmp_path: Path) -> None:
     result = command(
         "ups-run", SPEC, *SMALL, "--set", "pipeline.operator.max_steps=20", "--set", "pipeline.operator.clip=null",

@@ -39,7 +39,7 @@ def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
     first = run("accuracy.py", *options, cwd=tmp_path)
     assert "10 runs, 0.0 h of training steps; stop" in first
     rows = json.loads((tmp_path / "report" / "accuracy.json").read_text())
-    assert {row["model"] for row in rows} == {"latent_small", "unet_muon"}
+    assert {row["model"] for row in rows} == {"latent_small", "unet_muon", "mean"}
     assert all(
         0 < row["mean"] < 2 and row["interval"][0] <= row["mean"] <= row["interval"][1] for row in rows
     )

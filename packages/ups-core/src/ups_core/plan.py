@@ -197,7 +197,8 @@ def _with_baselines(
                 issues.append(document.issue((*path, "baselines"), message))
                 continue
             component = Component(entry, validate_options(config_class, {}, registry))
-            config = stage.config.model_copy(update={"id": step_id, "needs": [], "model": component})
+            changes = {"id": step_id, "needs": [], **stage.config.for_baseline(component)}
+            config = stage.config.model_copy(update=changes)
             trained[step_id] = StepSpec("stage", stage.entry, config)
             yield trained[step_id], True, path
         if "simulator" in step.config.produces:
@@ -227,11 +228,15 @@ def _checks(
         message = f"the launcher '{spec.launcher.kind}' runs on {allowed} device, got {spec.trainer.devices}"
         issues.append(document.issue(("trainer", "devices"), message))
     ask(spec.model, ("model",))
-    for step, _, path in pipeline:
-        model = getattr(step.config, "model", None)
-        if model is not None:
-            ask(model, (*path, "model"))
-        for option, message in step.config.check(described, model or spec.model):
+    trained = spec.model
+    for step, baseline, path in pipeline:
+        own = getattr(step.config, "model", None)
+        if own is not None:
+            ask(own, (*path, "model"))
+        model = own or (trained if step.role == "evaluate" else spec.model)
+        if "simulator" in step.config.produces and not baseline:
+            trained = model
+        for option, message in step.config.check(described, model):
             issues.append(document.issue((*path, *option.split(".")), message))
     return issues
 

@@ -92,8 +92,15 @@ class StepConfig(Config):
         """Models that must have been trained before this step; the planner adds a stage for each."""
         return ()
 
+    def for_baseline(self, model: Component) -> dict[str, Any]:
+        """Options that differ where this stage trains a baseline in the model's place."""
+        return {"model": model}
+
     def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
-        """Problems that need knowledge of the data, as `(option path, message)`."""
+        """Problems that need knowledge of the data, as `(option path, message)`.
+
+        `model` is what the step trains, or what the newest stage before an evaluation trained.
+        """
         return ()
 
 
@@ -153,6 +160,8 @@ class ModelConfig(Config):
 
     trainable: ClassVar[bool] = True
     """False for a model without parameters, which needs no training stage to serve as a baseline."""
+    latent: ClassVar[bool] = False
+    """True for a model that can encode, advance and decode, and so roll out inside its latent space."""
 
     def check(self, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
         """Problems that need knowledge of the data (modes against grid…), as `(option path, message)`."""

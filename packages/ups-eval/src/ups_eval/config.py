@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -36,6 +36,8 @@ class RolloutConfig(StepConfig):
     """What to compute; `nrmse` must be among them, because tables and gates compare it."""
     baselines: tuple[str, ...] = ("persistence",)
     """Models to score in the same harness; one that has to be trained gets a training step in the plan."""
+    latent_rollout: bool = False
+    """Score the model's rollout inside its latent space too; train it with the stage's `latent_unroll`."""
     batch_size: int = Field(default=32, ge=1)
     """Trajectories rolled out at once; changes memory and speed, not numbers."""
     save_predictions: int = Field(default=16, ge=-1)
@@ -57,6 +59,12 @@ class RolloutConfig(StepConfig):
         if len(set(baselines)) < len(baselines):
             raise ValueError("a baseline is named twice")
         return baselines
+
+    def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
+        """Only a model with a latent space can roll out in it."""
+        if self.latent_rollout and not getattr(model.config, "latent", False):
+            return [("latent_rollout", f"'{model.kind}' has no latent space; set it to false")]
+        return ()
 
     def requirements(self) -> Sequence[Requirement]:
         return tuple(Requirement(model=name) for name in self.baselines)

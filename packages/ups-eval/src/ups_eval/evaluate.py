@@ -21,10 +21,10 @@ from ups_eval.config import RolloutConfig
 from ups_eval.metrics import nrmse_per_frame
 from ups_eval.predictions import PredictionsWriter, choose
 from ups_eval.results import Results
-from ups_eval.rollout import TaskScore, device_of, roll, score
+from ups_eval.rollout import TaskScore, device_of, reconstruction_error, roll, score
 from ups_eval.tables import rich_headline
 from ups_models.bundle import load_bundle, read_bundle_config
-from ups_models.simulator import build_simulator
+from ups_models.simulator import LatentSimulator, build_simulator
 
 if TYPE_CHECKING:
     from ups_data.dataset import TaskData
@@ -70,6 +70,8 @@ class RolloutStep:
         name = str(read_bundle_config(bundle)["kind"])
         name = f"{name} (model)" if name in self.config.baselines else name
         simulators = {name: load_bundle(bundle).to(device)}
+        if self.config.latent_rollout:
+            simulators["latent_rollout"] = LatentSimulator(simulators[name])
         for baseline in self.config.baselines:
             trained = context.models.get(baseline_id(baseline))
             simulator = load_bundle(trained / "model") if trained else untrained(baseline, data)
@@ -100,6 +102,10 @@ class RolloutStep:
         for name, scored in scores.items():
             for metric, value in (*scored.metrics.items(), ("diverged", float(scored.diverged))):
                 results.metrics[results.key(task, name, metric)] = value
+        model = simulators[results.model]
+        if model.has_latent and data.info.kind == "evolution":
+            error = reconstruction_error(model, data, split, batch_size=self.config.batch_size)
+            results.metrics[results.key(task, results.model, "reconstruction")] = error
         results.per_step[task] = {name: scored.per_step for name, scored in scores.items()}
         results.per_sample[task] = {name: scored.per_sample for name, scored in scores.items()}
         results.seconds[task] = {name: scored.seconds for name, scored in scores.items()}

@@ -114,6 +114,24 @@ def score(
     )
 
 
+def reconstruction_error(
+    simulator: Simulator, task_data: TaskData, split: str, *, batch_size: int = 32
+) -> float:
+    """nRMSE of encoding the newest given frame and decoding it again: a floor under every rollout.
+
+    Raises:
+        UPSError: the simulator has no latent space.
+    """
+    windows, device = task_data.trajectories(split), device_of(simulator)
+    errors = []
+    with torch.inference_mode():
+        for begin in range(0, len(windows), batch_size):
+            batch = windows.batch(range(begin, min(begin + batch_size, len(windows)))).to(device)
+            decoded, given = simulator.reconstruct(batch), batch.state[:, -1]
+            errors.append(nrmse_per_frame(decoded[:, None].cpu(), given[:, None].cpu()))
+    return float(torch.cat(errors).mean())
+
+
 def roll(simulator: Simulator, batch: FieldBatch) -> Tensor:
     """The simulator's prediction of `batch.target`, `(B, T, C, *S)`.
 

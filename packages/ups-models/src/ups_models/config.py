@@ -67,6 +67,8 @@ class UNetConfig(ModelConfig):
 class LatentOperatorConfig(ModelConfig):
     """One operator for all tasks: local codec, fitted linear propagator, multi-scale trunk."""
 
+    latent: ClassVar[bool] = True
+
     width: Positive = 128
     """Channels on the coarsest grid of the multi-scale trunk, or of a token."""
     depth: Positive = 1

@@ -168,6 +168,11 @@ class Simulator(nn.Module):
             raise UPSError(f"a {type(self.network).__name__} has no latent space to roll out in")
         return self.network
 
+    @property
+    def has_latent(self) -> bool:
+        """Whether the network has a latent space to encode to, roll out in and decode from."""
+        return isinstance(self.network, LatentNetwork)
+
     def initialise(self, batch: FieldBatch) -> None:
         """Let the network look at training pairs before training; a batch with one target frame or more."""
         normaliser = self.normaliser(batch.task)
@@ -179,6 +184,21 @@ class Simulator(nn.Module):
     def parameter_count(self) -> int:
         """Number of trainable scalars."""
         return sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+
+
+class LatentSimulator(Simulator):
+    """The same simulator, whose rollouts stay in the latent space."""
+
+    def __init__(self, simulator: Simulator):
+        super().__init__(simulator.latent_network(), simulator.tasks, simulator.statistics)
+
+    def supports(self, task: TaskInfo) -> bool:
+        """A steady task has no rollout to take a short cut in."""
+        return super().supports(task) and task.kind == "evolution"
+
+    def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
+        """See :meth:`Simulator.latent_rollout`."""
+        return self.latent_rollout(batch, steps)
 
 
 def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:

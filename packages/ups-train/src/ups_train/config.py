@@ -126,11 +126,10 @@ class OperatorConfig(StepConfig):
     augment: bool = True
     """Whether batches are moved, mirrored or negated where the task declares that as a symmetry."""
     latent_unroll: Annotated[int, Field(ge=0)] = 0
-    """Steps of a rollout inside the latent space (encode once, advance, decode) that the loss also sees; for
-    models that have one."""
+    """Steps of a rollout inside the latent space (encode once, advance, decode) that the loss also sees."""
     consistency: NonNegativeFloat = 0.0
     """Weight of the codec's losses: decoding what was encoded gives the field back, and encoding the next
-    frame gives the advanced latent. For models that have a codec."""
+    frame gives the advanced latent."""
     task_weights: dict[str, PositiveFloat] = {}
     """Factors of single tasks' losses; default: 1."""
     measure_conflict: bool = False
@@ -179,6 +178,12 @@ class OperatorConfig(StepConfig):
         """Frames after the given ones that a training window needs."""
         return max(self.unroll + self.pushforward, self.latent_unroll)
 
+    def for_baseline(self, model: Component) -> dict[str, Any]:
+        """A baseline without a latent space is trained without the losses of one."""
+        if getattr(model.config, "latent", False):
+            return super().for_baseline(model)
+        return super().for_baseline(model) | {"latent_unroll": 0, "consistency": 0.0}
+
     def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
         """Unrolled windows must fit into the trajectories; the model must have weights."""
         problems = [
@@ -194,4 +199,10 @@ class OperatorConfig(StepConfig):
         ]
         if not getattr(model.config, "trainable", True):
             problems.append(("model", f"'{model.kind}' has nothing to train"))
+        if not getattr(model.config, "latent", False):
+            problems += [
+                (option, f"'{model.kind}' has no latent space; set it to 0")
+                for option in ("latent_unroll", "consistency")
+                if getattr(self, option)
+            ]
         return problems
