@@ -20,6 +20,7 @@ from ups_core.files import read_json, write_json
 from ups_eval.command import EvalCommand
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log
+from ups_eval.report.curves import training_figure
 from ups_eval.report.fields import sample_figure
 from ups_eval.report.render import render, repeat_command, sentence, settle, write_report
 from ups_eval.report.style import LIGHT, model_colours
@@ -112,6 +113,23 @@ def test_a_torn_log_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
         '{"step": 5, "epoch": 0, "train/loss": 1.0, "val/a/nrmse": null}\n[1]\n{"step": 9, "train/loss": 0.5}\n{"st'
     )
     assert read_log("operator", tmp_path / "metrics.jsonl").series == {"train/loss": ([5.0, 9.0], [1.0, 0.5])}
+
+
+def test_training_curves_show_what_was_logged(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    lines = [
+        {
+            "step": step,
+            "train/a/loss": 1 / step,
+            "val/nrmse": 2 / step,
+            "train/gradient_cosine": 0.1 * step - 0.2,
+        }
+        for step in (1, 2, 3)
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    svg = training_figure(read_log("operator", log))
+    assert svg is not None
+    assert "operator: loss, validation nRMSE, gradient cosine of the tasks against optimizer steps" in svg
 
 
 def test_the_sentence_admits_a_worse_and_a_diverged_model(run_directory: Path) -> None:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def training_figure(log: TrainingLog) -> str | None:
-    """Losses, validation errors and learning rate of one stage, each on its own axes; None if empty."""
+    """What one stage logged, each kind of number on its own axes; None if empty."""
     groups = {
-        "loss": [name for name in log.series if name.startswith("train/")],
+        "loss": [name for name in log.series if name.startswith("train/") and name.endswith("loss")],
         "validation nRMSE": [
             name for name in log.series if name.startswith("val/") and name.endswith("nrmse")
         ],
+        "gradient cosine of the tasks": [name for name in log.series if name == "train/gradient_cosine"],
         "learning rate": [name for name in log.series if name == "lr" or name.startswith("lr/")],
     }
     panels = {title: names for title, names in groups.items() if names}
