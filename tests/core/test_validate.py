@@ -99,3 +99,5 @@ def test_show_teaches_options(spec_file: Path, capsys: pytest.CaptureFixture[str
     assert "width: integer = 4" in capsys.readouterr().out
     assert ups(["show", "model", "toy/nets"]) == 1
     assert "did you mean 'toy/net'?" in capsys.readouterr().err
+    assert ups(["show", "model", "toy/net", "--spec", str(spec_file)]) == 1
+    assert "model 'toy/net' has nothing to tell about a spec" in capsys.readouterr().err

@@ -41,6 +41,14 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
         ("pipeline.operator.model.kind=mean", "'mean' has nothing to train"),
         ("pipeline.test.baselines=[fnoo]", "did you mean 'fno'?"),
         ("tasks.advection1d.source.kind=official", "1D_Advection_Sols_beta0.4.hdf5"),
+        (
+            "pipeline.operator.optimizer={kind: muon_hybrid, groups: [{pattern: lyft, optimizer: adamw}]}",
+            "pipeline[0].optimizer.groups: parameter",
+        ),
+        (
+            "pipeline.operator.optimizer={kind: muon_hybrid, groups: [{pattern: '(', optimizer: adamw}]}",
+            "'(' is no regular expression",
+        ),
         ("trainer.devices=2", "the launcher 'local' runs on 1 device, got 2"),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from itertools import pairwise
+import re
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,12 @@ from torch import nn
 
 from toy_models import SMALL, simulator
 from toy_tasks import evolution, steady
-from ups_train.config import AdamWConfig, CosineConfig, MuonHybridConfig
+from ups_core import UPSError
+from ups_train.combined import CombinedOptimizer
+from ups_train.config import AdamConfig, AdamWConfig, MuonHybridConfig, ParameterGroup, SGDConfig
+from ups_train.groups import assign, is_muon_matrix
 from ups_train.muon import Float32Muon, orthogonalise
-from ups_train.optimizers import CombinedOptimizer, adamw, is_muon_matrix, muon_hybrid
-from ups_train.progress import Progress
-from ups_train.schedulers import cosine
+from ups_train.optimizers import adam, adamw, muon_hybrid, sgd
 
 
 def net() -> nn.Module:
@@ -26,12 +28,16 @@ def net() -> nn.Module:
     )
 
 
+OPTIMIZERS = {
+    adam: AdamConfig(), adamw: AdamWConfig(), sgd: SGDConfig(), muon_hybrid: MuonHybridConfig(),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", SMALL)
-@pytest.mark.parametrize("make", [adamw, muon_hybrid])
-def test_every_parameter_is_in_exactly_one_group(kind: str, make: object) -> None:
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_every_parameter_is_in_exactly_one_group(kind: str, make: Any) -> None:
     network = simulator(kind, evolution(), steady()).network
-    config = AdamWConfig() if make is adamw else MuonHybridConfig()
-    optimizer = make(config, network)  # type: ignore[operator]
+    optimizer = make(OPTIMIZERS[make], network)
     grouped = [id(weight) for group in optimizer.param_groups for weight in group["params"]]
     assert sorted(grouped) == sorted(id(weight) for weight in network.parameters())
 
@@ -40,8 +46,9 @@ def test_muon_gets_hidden_matrices_only() -> None:
     network = simulator("latent_operator", evolution(), steady()).network
     chosen = {
         name
-        for name, weight in network.named_parameters()
-        if is_muon_matrix(name, weight, ["lift", "embed", "head"])
+        for group, parameters in assign(MuonHybridConfig(), network)
+        for name, _ in parameters
+        if group.optimizer == "muon"
     }
     for part in (
         "expand.weight",
@@ -54,9 +61,51 @@ def test_muon_gets_hidden_matrices_only() -> None:
     assert not [
         name for name in chosen if any(part in name for part in ("lift", "head", "norm", "convs", "bias"))
     ]
-    assert not is_muon_matrix("x", torch.zeros(1, 9), [])
-    assert not is_muon_matrix("x", torch.zeros(3, 3, dtype=torch.complex64), [])
-    assert not is_muon_matrix("x", torch.zeros(3, 3, 3), [])
+    assert not is_muon_matrix(torch.zeros(1, 9))
+    assert not is_muon_matrix(torch.zeros(3, 3, dtype=torch.complex64))
+    assert not is_muon_matrix(torch.zeros(3, 3, 3))
+
+
+def groups(*parts: tuple[str, str] | tuple[str, str, float]) -> MuonHybridConfig:
+    listed = [
+        ParameterGroup(pattern=pattern, optimizer=optimizer, lr=rest[0] if rest else None)  # type: ignore[arg-type]
+        for pattern, optimizer, *rest in parts
+    ]
+    return MuonHybridConfig(lr=1e-2, groups=listed)
+
+
+def test_the_first_group_that_fits_gets_a_parameter() -> None:
+    found = assign(groups(("^2", "muon", 0.5), ("^0", "adamw"), ("", "muon"), ("", "adamw")), big_net())
+    names = [[name for name, _ in parameters] for _, parameters in found]
+    assert names[:3] == [["2.weight"], ["0.weight", "0.bias"], ["4.weight"]]
+    optimizer = muon_hybrid(groups(("^2", "muon", 0.5), ("", "muon"), ("", "adamw", 0.25)), big_net())
+    rates = {weight.shape: group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    assert rates[(8, 8)] == 0.5
+    assert rates[(6, 8)] == 1e-2
+    assert rates[(8,)] == 0.25
+
+
+def big_net() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 8), nn.Conv1d(1, 2, 3), nn.Linear(8, 6)
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            [("lift", "adamw"), ("", "muon"), ("", "adamw")],
+            "{pattern: 'lift', optimizer: adamw} gets no parameter",
+        ),
+        ([("", "adamw"), ("", "muon")], "{pattern: '', optimizer: muon} gets no parameter"),
+        ([("bias", "muon"), ("", "adamw")], "{pattern: 'bias', optimizer: muon} gets no parameter"),
+        ([("weight", "muon")], "'0.bias' (8,) is in no optimizer group"),
+    ],
+)
+def test_groups_that_do_not_fit_are_errors(parts: list[tuple[str, str]], message: str) -> None:
+    with pytest.raises(UPSError, match=re.escape(message)):
+        assign(groups(*parts), big_net())
 
 
 def test_norms_and_biases_do_not_decay() -> None:
@@ -66,12 +115,13 @@ def test_norms_and_biases_do_not_decay() -> None:
         assert group["weight_decay"] == (0.1 if dims == {True} else 0.0)
 
 
+@pytest.mark.parametrize("rule", ["match_rms_adamw", "original"])
 @pytest.mark.parametrize("shape", [(12, 12), (20, 6), (6, 20)])
-def test_float32_muon_equals_torch_within_bfloat16(shape: tuple[int, int]) -> None:
+def test_float32_muon_equals_torch_within_bfloat16(shape: tuple[int, int], rule: str) -> None:
     generator = torch.Generator().manual_seed(0)
     ours = [nn.Parameter(torch.randn(shape, generator=generator)) for _ in range(3)]
     theirs = copy.deepcopy(ours)
-    options = {"lr": 1e-2, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    options = {"lr": 1e-2, "weight_decay": 0.1, "adjust_lr_fn": rule}
     optimizers = Float32Muon(ours, **options), torch.optim.Muon(theirs, **options)
     start = [weight.detach().clone() for weight in ours]
     for _ in range(4):
@@ -106,12 +156,12 @@ def test_combined_optimizer_round_trip_and_shared_learning_rate() -> None:
             optimizer.step()
 
     module = net()
-    optimizer = muon_hybrid(MuonHybridConfig(exclude=[]), module)
+    optimizer = muon_hybrid(MuonHybridConfig(), module)
     assert isinstance(optimizer, CombinedOptimizer)
     assert len(optimizer.parts) == 2
     train(module, optimizer, 3)
     twin = copy.deepcopy(module)
-    restored = muon_hybrid(MuonHybridConfig(exclude=[]), twin)
+    restored = muon_hybrid(MuonHybridConfig(), twin)
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for group in (*optimizer.param_groups, *restored.param_groups):
         group["lr"] = 1e-2
@@ -120,17 +170,3 @@ def test_combined_optimizer_round_trip_and_shared_learning_rate() -> None:
     for one, two in zip(module.parameters(), twin.parameters(), strict=True):
         assert torch.equal(one, two)
     assert {group["lr"] for part in restored.parts for group in part.param_groups} == {1e-2}
-
-
-def test_cosine_warms_up_and_ends_at_its_final_share() -> None:
-    optimizer = torch.optim.SGD(net().parameters(), lr=1.0)
-    schedule = cosine(CosineConfig(warmup=0.1, final=0.1), optimizer, Progress(100))
-    rates = []
-    for _ in range(100):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == rates[10] == 1.0
-    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
-    assert all(later <= earlier for earlier, later in pairwise(rates[10:]))

@@ -120,11 +120,18 @@ def test_callbacks_of_plugins_work_by_name(data_root: Path, tmp_path: Path) -> N
         OperatorStage(config).run(given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("validate_every", [None, 3])
+PLATEAU = {"kind": "plateau", "patience": 0, "threshold": 0.5}
+
+
+@pytest.mark.parametrize(("validate_every", "scheduler"), [(None, "cosine"), (3, PLATEAU)])
 def test_interrupted_training_continues_to_the_same_bits(
-    validate_every: int | None, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    validate_every: int | None,
+    scheduler: Any,
+    data_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = {"epochs": 3, "validate_every": validate_every, "ema": 0.9}
+    options = {"epochs": 3, "validate_every": validate_every, "ema": 0.9, "scheduler": scheduler}
     run(data_root, tmp_path / "whole", **options)
     total = max(line["step"] for line in read_metrics(tmp_path / "whole" / "metrics.jsonl"))
     build = OperatorStage._trainer
@@ -144,7 +151,10 @@ def test_interrupted_training_continues_to_the_same_bits(
     rows = [(tmp_path / name / "metrics.csv").read_text().count("\n") for name in ("parts", "whole")]
     assert rows[0] == rows[1], "trackers know the whole history"
     steps = [line["step"] for line in read_metrics(tmp_path / "parts" / "metrics.jsonl")]
-    assert steps == [line["step"] for line in read_metrics(tmp_path / "whole" / "metrics.jsonl")]
+    lines = read_metrics(tmp_path / "whole" / "metrics.jsonl")
+    assert steps == [line["step"] for line in lines]
+    if scheduler is PLATEAU:
+        assert lines[-1]["lr"] < 0.6 * lines[0]["lr"], "the validation rollout did not halve each time"
 
 
 def test_non_finite_loss_stops_before_the_update(

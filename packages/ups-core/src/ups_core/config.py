@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -41,6 +41,10 @@ class Config(BaseModel):
         use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
+
+    explain: ClassVar[str | None] = None
+    """`"module:function"` that `ups show KIND NAME --spec SPEC` calls as `function(config, spec, step)`;
+    returns rows of text, headings first."""
 
 
 class Component:

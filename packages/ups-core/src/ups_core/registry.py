@@ -52,7 +52,7 @@ class Failure:
         return f"plugin {self.entry_point} ({self.provider}) failed: {self.error}"
 
 
-def _load(reference: object) -> Any:
+def load_object(reference: object) -> Any:
     """Resolve a lazy `"module:attribute"`; anything else is returned as it is."""
     if not isinstance(reference, str):
         return reference
@@ -92,7 +92,7 @@ class Entry:
 
     def _load(self, reference: object) -> Any:
         try:
-            return _load(reference)
+            return load_object(reference)
         except (ImportError, AttributeError, SyntaxError) as error:
             raise UPSError(
                 f"{self.kind} '{self.name}' of {self.provider} cannot be loaded: "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ups_core import Component, Config, Registered, StepConfig, default_component
+from ups_core import Component, Config, Registered, StepConfig, UPSError, default_component
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class LossConfig(Config):
@@ -28,35 +30,90 @@ class H1Config(LossConfig):
     """Weight of the squared slopes beside the squared values; 1 is the H1 norm."""
 
 
-class AdamWConfig(Config):
-    """AdamW (Loshchilov and Hutter 2019)."""
+class AdamConfig(Config):
+    """Adam (Kingma and Ba 2015), without weight decay; with it, use `adamw`."""
 
     lr: PositiveFloat = 1e-3
     """Peak learning rate."""
+    betas: tuple[Share, Share] = (0.9, 0.99)
+    """Decay rates of the moment estimates."""
+
+
+class AdamWConfig(AdamConfig):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
     weight_decay: NonNegativeFloat = 1e-4
     """Decay of matrices and kernels; norms and biases never decay."""
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.99)
-    """Decay rates of the moment estimates."""
+
+
+class SGDConfig(Config):
+    """Stochastic gradient descent with momentum."""
+
+    lr: PositiveFloat = 1e-2
+    """Peak learning rate."""
+    momentum: Share = 0.9
+    """Decay rate of the velocity."""
+    nesterov: bool = True
+    """Whether the gradient is taken one step ahead."""
+    weight_decay: NonNegativeFloat = 1e-4
+    """Decay of matrices and kernels; norms and biases never decay."""
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> SGDConfig:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0; set nesterov to false")
+        return self
+
+
+class ParameterGroup(Config):
+    """Parameters whose name `pattern` finds and that `optimizer` can update."""
+
+    pattern: str
+    """Regular expression, searched in a parameter's full name; `ups show optimizer muon_hybrid --spec SPEC`
+    prints the names."""
+    optimizer: Literal["muon", "adamw"]
+    """`muon` takes real matrices with more than one row and column and leaves the rest to later groups."""
+    lr: PositiveFloat | None = None
+    """Peak learning rate; default: the optimizer's."""
+    weight_decay: NonNegativeFloat | None = None
+    """Decay; default: the optimizer's. Norms and biases never decay."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
+        return pattern
 
 
 class MuonHybridConfig(AdamWConfig):
     """Muon (Jordan et al. 2024) for hidden matrices, AdamW for everything else, as one optimizer.
 
-    Muon's update is scaled to AdamW's root mean square, so both share one learning rate.
+    Embeddings, first and last projections, norms, biases, kernels of convolutions and complex spectral
+    weights are AdamW's.
     """
 
+    explain: ClassVar[str | None] = "ups_train.groups:explain"
+
     lr: PositiveFloat = 2e-3
-    """Peak learning rate of both parts."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """Peak learning rate of all groups that name no other."""
+    momentum: Share = 0.95
     """Muon's momentum (Nesterov)."""
-    exclude: list[str] = ["lift", "embed", "head"]
-    """Matrices whose name has one of these parts go to AdamW: first and last projections."""
+    adjust_lr: Literal["match_rms_adamw", "original"] = "match_rms_adamw"
+    """How Muon's step depends on a matrix's shape: its root mean square is AdamW's (Liu et al. 2025), so that
+    both share one learning rate, or it is Jordan's sqrt(max(1, rows / columns))."""
+    groups: Annotated[list[ParameterGroup], Field(min_length=1)] | None = None
+    """Which optimizer updates which parameters: the first group that fits. A group that gets nothing, and a
+    parameter in no group, are errors. Default: names with `lift`, `embed` or `head` to AdamW, other matrices
+    to Muon, the rest to AdamW."""
 
 
 class CosineConfig(Config):
     """Linear warm-up, then a cosine down to `final`; per optimizer step."""
 
-    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    warmup: Share = 0.05
     """Share of all steps spent warming up."""
     final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Last learning rate over the peak."""
@@ -73,6 +130,47 @@ class StepDecayConfig(Config):
     """Share of the training between two falls; 0.2 is PDEBench's 100 of 500 epochs."""
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Factor of every fall."""
+
+
+class WSDConfig(Config):
+    """Warm-up, stable, decay (Hu et al. 2024): a plateau that a longer training can go on from."""
+
+    warmup: Share = 0.05
+    """Share of the training spent warming up."""
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """Share of the training at its end over which the rate falls as 1 - sqrt (Hägele et al. 2024)."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Last learning rate over the peak."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> WSDConfig:
+        if self.warmup + self.decay > 1:
+            raise ValueError(f"warmup {self.warmup:g} and decay {self.decay:g} are more than the training")
+        return self
+
+
+class OneCycleConfig(Config):
+    """One cycle (Smith and Topin 2018) of the learning rate alone: a cosine up, a cosine down."""
+
+    rise: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    """Share of the training up to the peak."""
+    initial: Annotated[float, Field(gt=0.0, le=1.0)] = 0.04
+    """First learning rate over the peak."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 4e-6
+    """Last learning rate over the peak."""
+
+
+class PlateauConfig(Config):
+    """The learning rate falls when the validation rollout no longer improves."""
+
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """Factor of every fall."""
+    patience: Annotated[int, Field(ge=0)] = 3
+    """Validations without improvement before a fall."""
+    threshold: Share = 0.01
+    """What counts as an improvement, relative to the best so far."""
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Smallest learning rate over the peak."""
 
 
 class AutoStrategyConfig(Config):
@@ -179,10 +277,14 @@ class OperatorConfig(StepConfig):
         return max(self.unroll + self.pushforward, self.latent_unroll)
 
     def for_baseline(self, model: Component) -> dict[str, Any]:
-        """A baseline without a latent space is trained without the losses of one."""
-        if getattr(model.config, "latent", False):
-            return super().for_baseline(model)
-        return super().for_baseline(model) | {"latent_unroll": 0, "consistency": 0.0}
+        """Without what belongs to the other model: losses of a latent space, groups of parameters."""
+        changes = super().for_baseline(model)
+        if not getattr(model.config, "latent", False):
+            changes |= {"latent_unroll": 0, "consistency": 0.0}
+        if isinstance(self.optimizer.config, MuonHybridConfig):
+            by_role = self.optimizer.config.model_copy(update={"groups": None})
+            changes["optimizer"] = Component(self.optimizer.entry, by_role)
+        return changes
 
     def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
         """Unrolled windows must fit into the trajectories; the model must have weights."""
@@ -197,6 +299,7 @@ class OperatorConfig(StepConfig):
             for name in self.task_weights
             if name not in tasks
         ]
+        problems += self._check_groups(tasks, model)
         if not getattr(model.config, "trainable", True):
             problems.append(("model", f"'{model.kind}' has nothing to train"))
         if not getattr(model.config, "latent", False):
@@ -206,3 +309,18 @@ class OperatorConfig(StepConfig):
                 if getattr(self, option)
             ]
         return problems
+
+    def _check_groups(
+        self, tasks: Mapping[str, Mapping[str, Any]], model: Component
+    ) -> Sequence[tuple[str, str]]:
+        """Groups of parameters that a spec names must fit the model, which has to be made to know."""
+        config = self.optimizer.config
+        if not isinstance(config, MuonHybridConfig) or config.groups is None:
+            return ()
+        from ups_train.groups import assign_parameters_of
+
+        try:
+            assign_parameters_of(config, model, tasks)
+        except UPSError as error:
+            return [("optimizer.groups", str(error))]
+        return ()

@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from ups_core import Component, UPSError
@@ -133,13 +134,26 @@ class SimulatorModule(pl.LightningModule):
             scores[name] = torch.nan_to_num(score, nan=math.inf)
             metric.reset()
         self.log_dict({f"val/{name}/nrmse": score for name, score in scores.items()}, logger=False)
-        self.log("val/nrmse", torch.stack(list(scores.values())).mean(), prog_bar=True, logger=False)
+        mean = torch.stack(list(scores.values())).mean()
+        self.log("val/nrmse", mean, prog_bar=True, logger=False)
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau):  # now, so that this validation's checkpoint knows of it
+            schedule.step(float(mean))
 
     def configure_optimizers(self) -> Any:
         """The spec's optimizer and schedule, stepped per optimizer step."""
         optimizer = self.config.optimizer.create(module=self.simulator.network)
         schedule = self.config.scheduler.create(optimizer=optimizer, progress=self.progress)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        watched = {"monitor": "val/nrmse", "strict": False} if isinstance(schedule, ReduceLROnPlateau) else {}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step", **watched},
+        }
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Once per optimizer step, save a schedule that follows the validations."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
 
 def create_losses(components: Sequence[Component]) -> list[tuple[float, Loss]]:

@@ -7,6 +7,7 @@ runs in float32, on all matrices of one shape at once.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,7 @@ from torch import Tensor
 class Float32Muon(torch.optim.Muon):
     """`torch.optim.Muon` with the same options and state, orthogonalising in batches and in float32.
 
-    Only `adjust_lr_fn="match_rms_adamw"` (Liu et al. 2025: the update's root mean square is AdamW's) with
-    Nesterov momentum is provided.
+    Nesterov momentum only.
     """
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ class Float32Muon(torch.optim.Muon):
         directions = orthogonalise(
             torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"]
         )
-        scale = 0.2 * max(weights[0].shape) ** 0.5
+        scale = _shape_factor(group["adjust_lr_fn"], *weights[0].shape)
         torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
         torch._foreach_add_(weights, list(directions.unbind()), alpha=-lr * scale)
 
@@ -58,6 +58,15 @@ class Float32Muon(torch.optim.Muon):
             state["momentum_buffer"] = torch.zeros_like(weight)
         buffer: Tensor = state["momentum_buffer"]
         return buffer
+
+
+def _shape_factor(rule: str | None, rows: int, columns: int) -> float:
+    """Step size of an orthogonal update: to AdamW's root mean square (Liu et al. 2025), or Jordan's rule."""
+    return (
+        0.2 * math.sqrt(max(rows, columns))
+        if rule == "match_rms_adamw"
+        else math.sqrt(max(1, rows / columns))
+    )
 
 
 def orthogonalise(

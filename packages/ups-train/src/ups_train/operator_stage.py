@@ -244,4 +244,5 @@ _ADVICE: Sequence[str] = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
     ".*does not have many workers.*",
+    ".*ReduceLROnPlateau conditioned on metric.*",
 )

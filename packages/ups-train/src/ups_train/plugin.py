@@ -32,6 +32,14 @@ def ups_register_losses(register: Register) -> None:
 @hookimpl
 def ups_register_optimizers(register: Register) -> None:
     register(
+        "adam", "ups_train.optimizers:adam", config="ups_train.config:AdamConfig",
+        summary="Adam, no decay",
+    )  # fmt: skip
+    register(
+        "sgd", "ups_train.optimizers:sgd", config="ups_train.config:SGDConfig",
+        summary="stochastic gradient descent with momentum",
+    )  # fmt: skip
+    register(
         "adamw", "ups_train.optimizers:adamw", config="ups_train.config:AdamWConfig",
         summary="AdamW, no decay on norms and biases",
     )  # fmt: skip
@@ -46,6 +54,18 @@ def ups_register_schedulers(register: Register) -> None:
     register(
         "cosine", "ups_train.schedulers:cosine", config="ups_train.config:CosineConfig",
         summary="linear warm-up, then a cosine",
+    )  # fmt: skip
+    register(
+        "wsd", "ups_train.schedulers:warmup_stable_decay", config="ups_train.config:WSDConfig",
+        summary="warm-up, stable, decay",
+    )  # fmt: skip
+    register(
+        "one_cycle", "ups_train.schedulers:one_cycle", config="ups_train.config:OneCycleConfig",
+        summary="a cosine up, a cosine down",
+    )  # fmt: skip
+    register(
+        "plateau", "ups_train.schedulers:plateau", config="ups_train.config:PlateauConfig",
+        summary="falls when the validation rollout no longer improves",
     )  # fmt: skip
     register(
         "step", "ups_train.schedulers:step_decay", config="ups_train.config:StepDecayConfig",

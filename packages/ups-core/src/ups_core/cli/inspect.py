@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ups_core.cli.output import print_json, print_table
-from ups_core.config import component_schema
+from ups_core.config import Component, component_schema
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.plugins import plugins_in_use
-from ups_core.registry import KINDS, registry_in_use, singular
+from ups_core.registry import KINDS, Entry, load_object, registry_in_use, singular
 from ups_core.spec import PipelineSpec
 from ups_core.validate import load_spec
 
@@ -93,10 +94,14 @@ class ShowCommand:
         parser.add_argument("kind", type=_kind, metavar="KIND", help="model, stage, optimizer, ...")
         parser.add_argument("name", metavar="NAME", help="a name that 'ups list KIND' prints")
         parser.add_argument("--json", action="store_true", help="print the JSON Schema")
+        parser.add_argument("--spec", type=Path, metavar="SPEC",
+                            help="what the component does in this spec, where it can tell")  # fmt: skip
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
-        """Print the component's options."""
+        """Print the component's options, or what it makes of a spec."""
         entry = registry_in_use().get(args.kind, args.name)
+        if args.spec is not None:
+            return _explain(entry, args.spec)
         schema = component_schema(entry)
         if args.json:
             print_json(schema)
@@ -112,6 +117,27 @@ class ShowCommand:
                 meaning = " ".join(option.get("description", "").split())
                 print(textwrap.indent(textwrap.fill(meaning, width=96), "    "))
         return 0
+
+
+def _explain(entry: Entry, path: Path) -> int:
+    """Print what the component says of every step of the spec that uses it."""
+    function = entry.load_config().explain
+    if function is None:
+        raise UPSError(f"{singular(entry.kind)} '{entry.name}' has nothing to tell about a spec")
+    spec, _ = load_spec(path)
+    using = [
+        (step, option)
+        for step in spec.pipeline
+        for _, option in step.config
+        if isinstance(option, Component) and option.entry == entry
+    ]
+    if not using:
+        raise UPSError(f"no step of {path} has the {singular(entry.kind)} '{entry.name}'")
+    for step, component in using:
+        print(f"step {step.id}:")
+        columns, *rows = load_object(function)(component.config, spec, step)
+        print_table(columns, rows)
+    return 0
 
 
 def _brief(default: Any) -> str:
