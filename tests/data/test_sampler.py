@@ -35,7 +35,7 @@ def test_every_sample_once_per_epoch(
     sizes: dict[str, int], batch: int, world: int, epoch: int, seed: int
 ) -> None:
     drawn: dict[str, list[int]] = {task: [] for task in sizes}
-    for task, indices in chain(*ranks(sizes, batch, world, epoch, seed=seed)):
+    for task, indices, _ in chain(*ranks(sizes, batch, world, epoch, seed=seed)):
         drawn[task] += indices
     assert {task: sorted(indices) for task, indices in drawn.items()} == {
         task: list(range(n)) for task, n in sizes.items()
@@ -47,12 +47,13 @@ def test_ranks_share_each_step_fairly(
     sizes: dict[str, int], batch: int, world: int, epoch: int, temperature: float
 ) -> None:
     for step in zip(*ranks(sizes, batch, world, epoch, temperature=temperature), strict=True):
-        assert len({task for task, _ in step}) == 1
-        counts = [len(indices) for _, indices in step]
+        assert len({task for task, _, _ in step}) == 1
+        counts = [len(indices) for _, indices, _ in step]
+        assert {size for _, _, size in step} == {sum(counts)}
         assert min(counts) >= 1
         assert max(counts) - min(counts) <= 1
         assert max(counts) <= batch + 1
-        together = list(chain(*(indices for _, indices in step)))
+        together = list(chain(*(indices for _, indices, _ in step)))
         assert len(set(together)) == len(together)
 
 
@@ -97,7 +98,7 @@ def test_samples_of_a_task_come_equally_often(sizes: dict[str, int], batch: int,
     seen: dict[str, Counter[int]] = {task: Counter(range(n)) for task, n in sizes.items()}
     for epoch in range(6):
         sampler.set_epoch(epoch)
-        for task, indices in sampler:
+        for task, indices, _ in sampler:
             seen[task].update(indices)
     assert all(max(counts.values()) - min(counts.values()) <= 1 for counts in seen.values())
 
@@ -105,10 +106,10 @@ def test_samples_of_a_task_come_equally_often(sizes: dict[str, int], batch: int,
 def test_equal_shares_at_temperature_zero() -> None:
     sampler = MultiTaskBatchSampler({"small": 40, "large": 360}, 10, temperature=0)
     assert sampler.counts == {"small": 20, "large": 20}
-    large = [i for task, indices in sampler if task == "large" for i in indices]
+    large = [i for task, indices, _ in sampler if task == "large" for i in indices]
     following = MultiTaskBatchSampler({"small": 40, "large": 360}, 10, temperature=0)
     following.set_epoch(1)
-    large += [i for task, indices in following if task == "large" for i in indices][:160]
+    large += [i for task, indices, _ in following if task == "large" for i in indices][:160]
     assert sorted(large) == list(range(360))
 
 
@@ -128,7 +129,7 @@ def test_a_task_s_order_does_not_depend_on_the_other_tasks() -> None:
 
 def test_a_remainder_smaller_than_the_world_joins_the_batch_before() -> None:
     steps = list(zip(*ranks({"a": 4 * 3 * 2 + 2}, 4, 3), strict=True))
-    assert [[len(indices) for _, indices in step] for step in steps] == [[4, 4, 4], [5, 5, 4]]
+    assert [[len(indices) for _, indices, _ in step] for step in steps] == [[4, 4, 4], [5, 5, 4]]
 
 
 def test_breaking_off_starts_the_epoch_again() -> None:

@@ -62,7 +62,9 @@ def ups_register_schedulers(register: Register) -> None:
 
 @hookspec
 def ups_register_strategies(register: Register) -> None:
-    """Parallel strategies: `factory(config, devices=...)` returns what Lightning's Trainer takes."""
+    """Parallel strategies: `factory(config, devices=..., parameters=...)` returns what Lightning's Trainer
+    takes; `parameters` counts the model's trainable scalars. The options class may have `min_devices` and
+    `max_devices`."""
 
 
 @hookspec

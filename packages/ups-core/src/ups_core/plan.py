@@ -223,10 +223,9 @@ def _checks(
             for option, message in component.config.check(described):
                 issues.append(document.issue((*path, option), message))
 
-    allowed = getattr(spec.launcher.config, "max_devices", None)
-    if allowed is not None and spec.trainer.devices > allowed:
-        message = f"the launcher '{spec.launcher.kind}' runs on {allowed} device, got {spec.trainer.devices}"
-        issues.append(document.issue(("trainer", "devices"), message))
+    for what, component in (("launcher", spec.launcher), ("strategy", spec.trainer.strategy)):
+        for message in _device_problems(what, component, spec.trainer.devices):
+            issues.append(document.issue(("trainer", "devices"), message))
     ask(spec.model, ("model",))
     trained = spec.model
     for step, baseline, path in pipeline:
@@ -238,7 +237,20 @@ def _checks(
             trained = model
         for option, message in step.config.check(described, model):
             issues.append(document.issue((*path, *option.split(".")), message))
+        for option, message in step.config.check_trainer(spec.trainer):
+            issues.append(document.issue((*path, *option.split(".")), message))
     return issues
+
+
+def _device_problems(what: str, component: Component, devices: int) -> Iterator[str]:
+    """What a launcher or a strategy says about the number of devices."""
+    most = getattr(component.config, "max_devices", devices)
+    least = getattr(component.config, "min_devices", devices)
+    if devices > most:
+        way = "; set launcher to torchrun" if what == "launcher" else "; leave it at auto"
+        yield f"the {what} '{component.kind}' runs on {most} device, got {devices}{way}"
+    if devices < least:
+        yield f"the {what} '{component.kind}' needs {least} devices or more, got {devices}; leave it at auto"
 
 
 def _plan_step(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -37,7 +37,7 @@ class TrainerSpec(Config):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """`auto` takes a GPU when there is one."""
     devices: Annotated[int, Field(ge=1)] = 1
-    """Number of devices."""
+    """Number of devices, each with a process and batches of its own: twice as many see twice the samples."""
     strategy: Annotated[Component, Registered("strategies")] = default_component("auto")
     """How several devices share the work."""
     precision: Literal["auto", 32, "bf16-mixed", "16-mixed"] = "auto"
@@ -45,7 +45,13 @@ class TrainerSpec(Config):
     compile: bool = False
     """Compile the network with torch.compile."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads; default: what torch chooses."""
+    """CPU threads of every process; default: what torch chooses, or with several processes its share."""
+
+    @model_validator(mode="after")
+    def _half_needs_a_gpu(self) -> TrainerSpec:
+        if self.accelerator == "cpu" and self.precision == "16-mixed":
+            raise ValueError("precision 16-mixed needs a GPU; on a CPU use 32 or bf16-mixed")
+        return self
 
 
 @dataclass(frozen=True)

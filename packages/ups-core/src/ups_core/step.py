@@ -16,7 +16,7 @@ from ups_core.config import Component, Config
 
 if TYPE_CHECKING:
     from ups_core.console import Console
-    from ups_core.spec import PipelineSpec
+    from ups_core.spec import PipelineSpec, TrainerSpec
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class StepConfig(Config):
     """Top-level spec sections that the result depends on."""
     always: ClassVar[bool] = False
     """True for a step that depends on all earlier steps (a report)."""
+    distributed: ClassVar[bool] = False
+    """True for a step that uses all devices of the trainer; others run in the runner's own process."""
 
     def requirements(self) -> Sequence[Requirement]:
         """Models that must have been trained before this step; the planner adds a stage for each."""
@@ -101,6 +103,10 @@ class StepConfig(Config):
 
         `model` is what the step trains, or what the newest stage before an evaluation trained.
         """
+        return ()
+
+    def check_trainer(self, trainer: TrainerSpec) -> Sequence[tuple[str, str]]:
+        """Problems with devices, strategy or precision, as `(option path, message)`."""
         return ()
 
 

@@ -7,6 +7,7 @@ re-entered.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from ups_core.files import write_json
 from ups_core.plan import Plan, PlannedStep, make_plan, partial_directory, step_directory
 from ups_core.step import Step, StepContext
 from ups_core.validate import load_spec
+
+RESULT = "result.json"
+FAILURE = "failure.json"
 
 
 class LocalLauncherConfig(Config):
@@ -69,24 +73,30 @@ def execute(plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, flo
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Execute one step of an existing run directory; metrics go to `result.json` beside its other files."""
+    """Execute one step of an existing run directory as one rank of several.
+
+    Rank 0 speaks and leaves the metrics in `result.json` beside the step's other files; the first rank that
+    fails for a reason that people can mend leaves it in `failure.json`.
+    """
     parser = argparse.ArgumentParser(prog="python -m ups_core.worker", description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("step")
     parser.add_argument("--data-root", type=Path, required=True)
     given = parser.parse_args(arguments)
+    rank = int(os.environ.get("RANK", 0))
+    directory = partial_directory(given.run_dir, given.step)
     try:
         spec, document = load_spec(given.run_dir / "spec.yaml")
         plan = make_plan(
             spec, document,
             runs_dir=given.run_dir.parent, data_root=given.data_root, directory=given.run_dir,
         )  # fmt: skip
-        step = plan.step(given.step)
-        directory = partial_directory(plan.directory, step.id)
         directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / "result.json", execute(plan, step, Console()))
+        metrics = execute(plan, plan.step(given.step), Console(quiet=rank > 0))
+        if rank == 0:
+            write_json(directory / RESULT, metrics)
     except UPSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        write_json(directory / FAILURE, {"rank": rank, "message": str(error)})
         return error.exit_code
     return 0
 

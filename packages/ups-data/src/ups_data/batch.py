@@ -22,6 +22,8 @@ class FieldBatch:
         coords: coordinates of the grid points `(N, d)`, row-major over S.
         target: frames to predict `(B, T, C, *S)`; T is 1 when steady.
         index: trajectory numbers `(B,)`, int64.
+        share: factor of this batch's mean loss, so that the average over the parts of a global batch, on
+            several ranks or one after the other, is the mean over its samples.
     """
 
     task: str
@@ -33,6 +35,7 @@ class FieldBatch:
     coords: Tensor
     target: Tensor
     index: Tensor
+    share: float = 1.0
 
     def __len__(self) -> int:
         return len(self.index)
@@ -42,6 +45,6 @@ class FieldBatch:
         tensors = {
             field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
             for field in fields(self)
-            if field.name != "task"
+            if field.name not in ("task", "share")
         }
         return replace(self, **tensors)

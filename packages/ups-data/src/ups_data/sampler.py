@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,16 @@ from numpy.typing import NDArray
 from ups_core import UPSError
 
 
+class TaskBatch(NamedTuple):
+    """This rank's part of a global batch of `size` windows of one task."""
+
+    task: str
+    indices: list[int]
+    size: int
+
+
 class MultiTaskBatchSampler:
-    """Yields `(task, indices)`: this rank's part of each global batch, one task at a time.
+    """Yields this rank's part of each global batch, one task at a time.
 
     A task of n samples is cut into m = ⌈n / (batch_size · world)⌉ global batches; an epoch has Σ m of them,
     whatever the temperature. A task's share of the epoch is proportional to m^temperature:
@@ -78,7 +86,7 @@ class MultiTaskBatchSampler:
         """Batches of an epoch."""
         return sum(self._passes.values())
 
-    def __iter__(self) -> Iterator[tuple[str, list[int]]]:
+    def __iter__(self) -> Iterator[TaskBatch]:
         """The batches of this epoch; after :meth:`load_state_dict` those that are left of it."""
         start, self._resume_at = self._resume_at, 0
         drawn = dict.fromkeys(self.sizes, 0)
@@ -87,7 +95,7 @@ class MultiTaskBatchSampler:
             if position >= start:
                 # Counted when handed out: a state saved while the batch is trained on is the one after it.
                 self._position = position + 1
-                yield task, self._batch(task, self.epoch * self.counts[task] + number)
+                yield self._batch(task, self.epoch * self.counts[task] + number)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; a new one starts at its beginning."""
@@ -164,14 +172,14 @@ class MultiTaskBatchSampler:
             passes[task] = max(1, full + (rest >= self.world))
         return passes
 
-    def _batch(self, task: str, number: int) -> list[int]:
+    def _batch(self, task: str, number: int) -> TaskBatch:
         """This rank's part of batch `number` of a task's endless stream of passes."""
         lap, batch = divmod(number, self._passes[task])
         start = batch * self.batch_size * self.world
         last = batch == self._passes[task] - 1
         stop = self.sizes[task] if last else start + self.batch_size * self.world
-        part: list[int] = self._permutation(task, lap)[start:stop][self.rank :: self.world].tolist()
-        return part
+        part = self._permutation(task, lap)[start:stop][self.rank :: self.world]
+        return TaskBatch(task, part.tolist(), stop - start)
 
     def _permutation(self, task: str, lap: int) -> NDArray[np.int64]:
         """The order of a task's samples in one pass; does not depend on the other tasks."""

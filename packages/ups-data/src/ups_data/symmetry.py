@@ -1,7 +1,8 @@
 """Transformations that map solutions of a PDE to solutions, applied to batches: data for nothing.
 
 A task declares which it has (:attr:`ups_data.task.TaskInfo.symmetries`); a model needs to know none of them.
-The transformation is drawn once for a batch, shifts once for every sample.
+What is drawn is a function of a seed and the trajectory, so however a batch is shared out to processes or
+cut into parts, a sample is transformed alike: shifts for every trajectory, everything else for the batch.
 """
 
 from __future__ import annotations
@@ -14,33 +15,35 @@ import torch
 from torch import Tensor
 
 from ups_data.batch import FieldBatch
+from ups_data.randomness import coin, derive_seed
 from ups_data.task import TaskInfo
 
 
-def augment(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
-    """A random combination of the task's symmetries, drawn from torch's current generator."""
+def augment(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
+    """A combination of the task's symmetries that the seed chooses."""
     for name in task.symmetries:
-        batch = SYMMETRIES[name](batch, task)
+        batch = SYMMETRIES[name](batch, task, derive_seed(seed, name))
     return batch
 
 
-def translate(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
-    """Shift every sample by its own whole number of cells along every periodic axis."""
+def translate(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
+    """Shift every trajectory by its own whole number of cells along every periodic axis."""
     for axis, cells in enumerate(task.shape):
-        shift = torch.randint(cells, (len(batch),), device=batch.target.device)
+        shifts = [derive_seed(seed, axis, number) % cells for number in batch.index.tolist()]
+        shift = torch.tensor(shifts, device=batch.target.device)
         index = (torch.arange(cells, device=shift.device) + shift[:, None]) % cells
         batch = _on_arrays(batch, partial(_gather, index=index, axis=axis, dim=task.dim))
     return batch
 
 
-def reflect(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+def reflect(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     """Mirror each axis with probability one half; states stay as they are.
 
     The grid is mirrored too. So this is exact also where the grid points do not lie evenly about the middle,
     as long as the model looks at the coordinates.
     """
     for axis, (low, high) in enumerate(task.domain):
-        if _coin():
+        if coin(seed, axis):
             batch = _on_arrays(batch, partial(torch.flip, dims=(axis - task.dim,)))
             coords = batch.coords.reshape(*task.shape, task.dim).flip(axis).clone()
             coords[..., axis] = low + high - coords[..., axis]
@@ -48,22 +51,22 @@ def reflect(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
     return batch
 
 
-def negate(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+def negate(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     """Change the sign of states with probability one half."""
-    return replace(batch, state=-batch.state, target=-batch.target) if _coin() else batch
+    return replace(batch, state=-batch.state, target=-batch.target) if coin(seed) else batch
 
 
-def reflect_oddly(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+def reflect_oddly(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     """Mirror a one-dimensional domain and change the sign of states, with probability one half."""
-    if not _coin():
+    if not coin(seed):
         return batch
     mirrored = _on_arrays(batch, lambda x: x.flip(-1))
     return replace(mirrored, state=-mirrored.state, target=-mirrored.target)
 
 
-def transpose(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+def transpose(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     """Exchange the last two axes, which are alike, with probability one half."""
-    if not _coin():
+    if not coin(seed):
         return batch
     axes = task.dim - 2, task.dim - 1
     coords = batch.coords.reshape(*task.shape, task.dim).transpose(*axes).clone()
@@ -72,7 +75,7 @@ def transpose(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
     return replace(exchanged, coords=coords.reshape(batch.coords.shape))
 
 
-SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo], FieldBatch]] = {
+SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = {
     "translation": translate,
     "reflection": reflect,
     "sign": negate,
@@ -80,10 +83,6 @@ SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo], FieldBatch]] = {
     "transpose": transpose,
 }
 """Name in a task's declaration -> transformation."""
-
-
-def _coin() -> bool:
-    return bool(torch.rand(()) < 0.5)
 
 
 def _on_arrays(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:

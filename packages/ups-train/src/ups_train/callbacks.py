@@ -1,4 +1,4 @@
-"""Callbacks of every training stage: moving average, metrics file, plain progress."""
+"""Callbacks of every training stage: metrics file, plain progress."""
 
 from __future__ import annotations
 
@@ -9,27 +9,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
-from torch import Tensor
+from lightning.pytorch.callbacks import Callback
 
 from ups_core.console import Console
 from ups_core.files import write_text
 from ups_train.progress import Progress
-
-
-class MovingAverage(WeightAveraging):
-    """Exponential moving average of the weights, which validation and checkpoints use.
-
-    The decay grows from 0.1 to `decay` as min(decay, (1 + n) / (10 + n)) with the updates n, so that a short
-    training is not averaged with its random start.
-    """
-
-    def __init__(self, decay: float):
-        def average(mean: Tensor, value: Tensor, updates: Tensor | int) -> Tensor:
-            count = float(updates)
-            return torch.lerp(mean, value, 1 - min(decay, (1 + count) / (10 + count)))
-
-        super().__init__(avg_fn=average)
 
 
 class MetricsFile(Callback):
@@ -51,22 +35,27 @@ class MetricsFile(Callback):
         kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
         for line in kept:
             self._track(trainer, line)
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        if trainer.is_global_zero:
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Remember the loss."""
-        self.losses.setdefault(batch.task, []).append(float(outputs["loss"]))
+        """Remember the loss, which Lightning has divided by the batches of an optimizer step."""
+        loss = float(outputs["loss"]) * trainer.accumulate_grad_batches
+        self.losses.setdefault(batch.task, []).append(loss)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the line."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.sanity_checking:
+            return
+        losses = self._train_losses(trainer)
+        if not trainer.is_global_zero:
             return
         metrics: dict[str, Any] = {"step": trainer.global_step, "epoch": trainer.current_epoch}
         for name, value in trainer.callback_metrics.items():
             metrics[name] = value.item() if torch.isfinite(value) else None
-        metrics |= self._train_losses()
+        metrics |= losses
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["seconds"] = round(time.monotonic() - self.begun, 3)
         metrics["training_seconds"] = round(self.progress.seconds, 3)
@@ -81,12 +70,12 @@ class MetricsFile(Callback):
         for tracker in trainer.loggers:
             tracker.log_metrics(known, metrics["step"])
 
-    def _train_losses(self) -> dict[str, float]:
-        """Mean loss since the last line, of every task and of all batches."""
-        means = {f"train/{task}/loss": sum(values) / len(values) for task, values in self.losses.items()}
+    def _train_losses(self, trainer: pl.Trainer) -> dict[str, float]:
+        """Mean loss since the last line over all processes, of every task and of all batches."""
+        means = {f"train/{task}/loss": _mean(trainer, values) for task, values in sorted(self.losses.items())}
         every = [value for values in self.losses.values() for value in values]
         self.losses.clear()
-        return means | ({"train/loss": sum(every) / len(every)} if every else {})
+        return means | ({"train/loss": _mean(trainer, every)} if every else {})
 
     def _line(self, metrics: dict[str, Any], trainer: pl.Trainer) -> str:
         tasks = [
@@ -97,6 +86,12 @@ class MetricsFile(Callback):
             f"  step {metrics['step']}{'' if trainer.max_steps < 0 else f'/{trainer.max_steps}'}  "
             f"val nrmse {_number(metrics['val/nrmse'])} ({', '.join(tasks)})  {metrics['seconds']:.0f} s"
         )
+
+
+def _mean(trainer: pl.Trainer, values: list[float]) -> float:
+    """Over the values of all processes, which have equally many."""
+    mean = torch.tensor(sum(values) / len(values), dtype=torch.float64, device=trainer.strategy.root_device)
+    return float(trainer.strategy.reduce(mean, reduce_op="mean"))
 
 
 def _number(value: float | None) -> str:

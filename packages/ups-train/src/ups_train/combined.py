@@ -9,15 +9,23 @@ import torch
 
 
 class CombinedOptimizer(torch.optim.Optimizer):
-    """Several optimizers as one: a scheduler, a checkpoint and Lightning see a single object."""
+    """Several optimizers as one: a scheduler, a checkpoint and Lightning see a single object.
+
+    Groups and states are the parts' own objects, and the state dictionary has torch's usual form, so whatever
+    handles an optimizer (sharded checkpoints, schedules) handles this one.
+    """
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]):
         self.parts = list(parts)
-        super().__init__(self._groups(), {})
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+        self._share()
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """The parts' own group objects, so that a learning rate set here reaches them."""
-        return [group for part in self.parts for group in part.param_groups]
+    def _share(self) -> None:
+        """Let the parts work on this object's groups and states."""
+        groups = iter(self.param_groups)
+        for part in self.parts:
+            part.param_groups = [next(groups) for _ in part.param_groups]
+            part.state = self.state
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Evaluate the closure once, then let every part update."""
@@ -29,12 +37,7 @@ class CombinedOptimizer(torch.optim.Optimizer):
             part.step()
         return loss
 
-    def state_dict(self) -> dict[str, Any]:
-        """The parts' states in order."""
-        return {"parts": [part.state_dict() for part in self.parts]}
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of :meth:`state_dict`."""
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self.param_groups = self._groups()
+        """The inverse of `state_dict`."""
+        super().load_state_dict(state_dict)
+        self._share()

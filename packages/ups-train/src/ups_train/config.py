@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ups_core import Component, Config, Registered, StepConfig, UPSError, default_component
+from ups_core.spec import TrainerSpec
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
@@ -173,8 +174,43 @@ class PlateauConfig(Config):
     """Smallest learning rate over the peak."""
 
 
-class AutoStrategyConfig(Config):
-    """One device needs no strategy; there are no options."""
+class StrategyConfig(Config):
+    """A strategy without options."""
+
+
+class SeveralDevicesConfig(StrategyConfig):
+    """A strategy that makes no sense on one device."""
+
+    min_devices: ClassVar[int] = 2
+
+
+class SingleConfig(StrategyConfig):
+    """One device, one process."""
+
+    max_devices: ClassVar[int] = 1
+
+
+class DDPConfig(SeveralDevicesConfig):
+    """Distributed data parallel."""
+
+    bucket_mb: PositiveFloat = 25.0
+    """Megabytes of gradients that are averaged in one message."""
+
+
+class DeepSpeedConfig(SeveralDevicesConfig):
+    """DeepSpeed's ZeRO; needs `pip install 'ups-train[deepspeed]'`."""
+
+    whole_matrices: ClassVar[bool] = False
+
+    zero: Literal[1, 2, 3] = 2
+    """What is sharded: 1 optimizer state, 2 gradients too, 3 parameters too."""
+
+
+class TorchrunConfig(Config):
+    """Processes of this machine by torch elastic."""
+
+    restarts: Annotated[int, Field(ge=0)] = 0
+    """How often all processes are started again, from the last checkpoint, when one fails."""
 
 
 class CSVConfig(Config):
@@ -199,6 +235,7 @@ class OperatorConfig(StepConfig):
 
     consumes: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = ("simulator",)
+    distributed: ClassVar[bool] = True
 
     model: Annotated[Component, Registered("models")] | None = None
     """The network; default: the spec's `model`."""
@@ -210,7 +247,7 @@ class OperatorConfig(StepConfig):
     """Seconds of training steps after which training ends, validations not counted; schedule and curriculum
     follow the clock, so the result depends on the machine. Default: no limit."""
     batch_size: Positive = 32
-    """Windows per batch; a batch has one task."""
+    """Windows per batch and device; a batch has one task."""
     accumulate: Positive = 1
     """Batches per optimizer step."""
     unroll: Positive = 1
@@ -309,6 +346,17 @@ class OperatorConfig(StepConfig):
                 if getattr(self, option)
             ]
         return problems
+
+    def check_trainer(self, trainer: TrainerSpec) -> Sequence[tuple[str, str]]:
+        """Muon needs whole matrices."""
+        strategy = trainer.strategy
+        muon = isinstance(self.optimizer.config, MuonHybridConfig)
+        if muon and not getattr(strategy.config, "whole_matrices", True):
+            return [
+                ("optimizer", f"Muon orthogonalises whole matrices, which the strategy '{strategy.kind}' "
+                              "cuts into pieces; use the strategy fsdp2 or the optimizer adamw"),
+            ]  # fmt: skip
+        return ()
 
     def _check_groups(
         self, tasks: Mapping[str, Mapping[str, Any]], model: Component

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from ups_train.config import OperatorConfig
 
 
@@ -22,13 +20,14 @@ class Depth:
     graded: int
 
 
-def draw_depth(config: OperatorConfig, progress: float) -> Depth:
+def draw_depth(config: OperatorConfig, progress: float, seed: int) -> Depth:
     """The depth of one batch; the free steps are drawn evenly from 0 to their current maximum.
 
     Args:
         progress: of the training, from 0 to 1. Both depths grow evenly over the first `curriculum` of it.
+        seed: of the step, the same on all ranks: their networks must run equally often.
     """
     grown = 1.0 if config.curriculum == 0 else min(1.0, progress / config.curriculum)
     most = min(config.pushforward, int(grown * (config.pushforward + 1)))
     graded = 1 + min(config.unroll - 1, int(grown * config.unroll))
-    return Depth(int(torch.randint(most + 1, ())), graded)
+    return Depth(seed % (most + 1), graded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,15 +16,17 @@ from torchmetrics import Metric
 
 from ups_core import Component, UPSError
 from ups_data.batch import FieldBatch
+from ups_data.randomness import derive_seed
 from ups_data.symmetry import augment
 from ups_eval.metrics import NRMSE
 from ups_models.network import module_key
 from ups_models.simulator import Simulator, feed_back
+from ups_train.average import averaged_copy, update_average
 from ups_train.config import OperatorConfig
 from ups_train.consistency import latent_consistency
 from ups_train.curriculum import draw_depth
 from ups_train.progress import Progress
-from ups_train.randomness import derive_seed
+from ups_train.sharding import shard
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,7 +41,8 @@ class SimulatorModule(pl.LightningModule):
     Args:
         losses: weight and loss; each loss takes normalised `(B, T, C, *S)` twice.
         progress: how far the training is, for schedule and curriculum.
-        seed: the spec's; randomness inside a step is a function of it, the rank and the step.
+        seed: the spec's; randomness inside a step is a function of it and of the global batch.
+        parts: how many batches in a row are parts of one, see :class:`ups_data.loader.MultiTaskLoader`.
     """
 
     def __init__(
@@ -48,9 +52,12 @@ class SimulatorModule(pl.LightningModule):
         losses: Sequence[tuple[float, Loss]],
         progress: Progress,
         seed: int,
+        parts: int = 1,
     ):
         super().__init__()
         self.simulator = simulator
+        self.average = None if config.ema is None else averaged_copy(simulator)
+        self.parts = parts
         self.config = config
         self.losses = losses
         self.progress = progress
@@ -58,39 +65,67 @@ class SimulatorModule(pl.LightningModule):
         self.scores: dict[str, Metric] = {name: NRMSE() for name in simulator.tasks}
         self.validation = nn.ModuleDict({module_key(name): score for name, score in self.scores.items()})
 
+    @property
+    def scored(self) -> Simulator:
+        """What is validated, chosen and saved: the moving average where there is one."""
+        return self.simulator if self.average is None else self.average
+
+    def configure_model(self) -> None:
+        """Shard the networks where the strategy shards."""
+        mesh = self.device_mesh
+        if mesh is not None:
+            for simulator in filter(None, (self.simulator, self.average)):
+                shard(simulator.network, mesh["data_parallel"])
+
+    def on_train_start(self) -> None:
+        """Know how many updates the average has seen."""
+        self._updates = self.global_step
+
     def on_train_batch_start(self, batch: FieldBatch, batch_idx: int) -> None:
-        """Seed this step's randomness from where it stands in the training."""
+        """Seed what a network may draw, say for dropout, from where the step stands in the training."""
         torch.manual_seed(derive_seed(self.seed, "step", self.global_rank, self.current_epoch, batch_idx))
         self.progress.start(self.global_step)
 
     def on_train_batch_end(self, outputs: Any, batch: FieldBatch, batch_idx: int) -> None:
-        """Count the time; end the training when its budget is used up."""
+        """Count the time, which all ranks must agree on; end the training when its budget is used up."""
         self.progress.stop()
+        if self.progress.budget is not None and self.trainer.world_size > 1:
+            seconds = torch.tensor(self.progress.seconds, device=self.device)
+            self.progress.seconds = float(self.trainer.strategy.reduce(seconds, reduce_op="mean"))
         if self.progress.over:
             self.trainer.should_stop = True
+        if self.average is not None and self.global_step > self._updates:
+            assert self.config.ema is not None
+            update_average(self.average, self.simulator, self.config.ema, self.global_step)
+        self._updates = self.global_step
 
     def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
         """The weighted loss of the model's own rollout over the window."""
-        loss = self.loss(batch) * self.config.task_weights.get(batch.task, 1.0)
+        step = derive_seed(self.seed, "batch", self.current_epoch, batch_idx // self.parts)
+        loss = self.loss(batch, step) * self.config.task_weights.get(batch.task, 1.0)
         if not math.isfinite(loss.item()):
             raise NonFiniteLoss(
                 f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {batch_idx} (task "
                 f"'{batch.task}', trajectories {sorted(set(batch.index.tolist()))[:8]}); the weights are "
                 "those before this batch; lower optimizer.lr, or check the data with 'ups data inspect'"
             )
-        return loss
+        return loss * batch.share
 
-    def loss(self, batch: FieldBatch) -> Tensor:
-        """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says."""
+    def loss(self, batch: FieldBatch, seed: int) -> Tensor:
+        """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says.
+
+        Args:
+            seed: of all that is drawn; the same for all parts of a global batch.
+        """
         config, task = self.config, self.simulator.tasks[batch.task]
         if config.augment:
-            batch = augment(batch, task)
-        depth = draw_depth(config, self.progress.at(self.global_step))
+            batch = augment(batch, task, derive_seed(seed, "augment"))
+        depth = draw_depth(config, self.progress.at(self.global_step), derive_seed(seed, "depth"))
         if task.kind == "steady":
             return self._compare(batch, self.simulator.rollout(batch, 1), batch.target)
         if config.noise:
             scale = config.noise * self.simulator.normaliser(batch.task).state_std
-            batch = replace(batch, state=batch.state + scale * torch.randn_like(batch.state))
+            batch = replace(batch, state=batch.state + scale * noise_like(batch, derive_seed(seed, "noise")))
         start = batch
         if depth.free:
             with torch.no_grad():
@@ -122,8 +157,9 @@ class SimulatorModule(pl.LightningModule):
 
     def validation_step(self, batch: FieldBatch, batch_idx: int) -> None:
         """Roll out a whole trajectory in physical units; given frames are not scored."""
-        prediction = self.simulator.rollout(batch, batch.target.shape[1])
-        self.scores[batch.task].update(prediction, batch.target)
+        prediction = self.scored.rollout(batch, batch.target.shape[1])
+        if batch.share:
+            self.scores[batch.task].update(prediction, batch.target)
 
     def on_validation_epoch_end(self) -> None:
         """Log every task's nRMSE and their mean, which model selection watches."""
@@ -154,6 +190,25 @@ class SimulatorModule(pl.LightningModule):
         """Once per optimizer step, save a schedule that follows the validations."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
+
+
+def load_scored(checkpoint: Path, simulator: Simulator) -> Simulator:
+    """Give a simulator the weights that the checkpoint's validation scored."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "average." if any(name.startswith("average.") for name in state) else "simulator."
+    simulator.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    )
+    return simulator
+
+
+def noise_like(batch: FieldBatch, seed: int) -> Tensor:
+    """Standard normal numbers of the state's shape, a function of the seed and each sample's trajectory."""
+    noise = [
+        torch.randn(batch.state.shape[1:], generator=torch.Generator().manual_seed(derive_seed(seed, number)))
+        for number in batch.index.tolist()
+    ]
+    return torch.stack(noise).to(batch.state)
 
 
 def create_losses(components: Sequence[Component]) -> list[tuple[float, Loss]]:

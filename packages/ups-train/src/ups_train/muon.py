@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 
 class Float32Muon(torch.optim.Muon):
@@ -45,12 +46,13 @@ class Float32Muon(torch.optim.Muon):
         buffers = [self._buffer(weight) for weight in weights]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         updates = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov: look one step ahead
-        directions = orthogonalise(
-            torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"]
-        )
+        whole = torch.stack([_whole(update) for update in updates])
+        directions = orthogonalise(whole, group["ns_coefficients"], group["ns_steps"], group["eps"]).unbind()
         scale = _shape_factor(group["adjust_lr_fn"], *weights[0].shape)
         torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
-        torch._foreach_add_(weights, list(directions.unbind()), alpha=-lr * scale)
+        torch._foreach_add_(
+            weights, [_shard_like(*pair) for pair in zip(directions, weights, strict=True)], alpha=-lr * scale
+        )
 
     def _buffer(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
@@ -58,6 +60,19 @@ class Float32Muon(torch.optim.Muon):
             state["momentum_buffer"] = torch.zeros_like(weight)
         buffer: Tensor = state["momentum_buffer"]
         return buffer
+
+
+def _whole(matrix: Tensor) -> Tensor:
+    """The whole of a sharded matrix: orthogonalising shards would be another method."""
+    return matrix.full_tensor() if isinstance(matrix, DTensor) else matrix
+
+
+def _shard_like(matrix: Tensor, weight: Tensor) -> Tensor:
+    """What a weight's shard gets of a matrix that every process has."""
+    if not isinstance(weight, DTensor):
+        return matrix
+    whole = DTensor.from_local(matrix, weight.device_mesh, run_check=False)
+    return whole.redistribute(weight.device_mesh, weight.placements)
 
 
 def _shape_factor(rule: str | None, rows: int, columns: int) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,69 +13,25 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
-from ups_core import StepContext, UPSError
-from ups_core.spec import TrainerSpec
-from ups_data.batch import FieldBatch
-from ups_data.dataset import TaskData, Windows
+from ups_core import Component, StepContext, UPSError
+from ups_core.spec import PipelineSpec, TrainerSpec
+from ups_data.dataset import TaskData
 from ups_data.loader import MultiTaskLoader
+from ups_data.randomness import derive_seed
 from ups_data.sampler import MultiTaskBatchSampler
 from ups_eval.evaluate import choose_device
 from ups_models.bundle import save_bundle
 from ups_models.simulator import Simulator, build_simulator
-from ups_train.callbacks import MetricsFile, MovingAverage, read_metrics
+from ups_train.callbacks import MetricsFile, read_metrics
 from ups_train.config import OperatorConfig
 from ups_train.conflict import GradientConflict
-from ups_train.module import SimulatorModule, create_losses
+from ups_train.length import DEFAULT_EPOCHS, TrainingLength, training_length
+from ups_train.module import SimulatorModule, create_losses, load_scored
 from ups_train.progress import Progress
-from ups_train.randomness import derive_seed
+from ups_train.ranks import Ranks, leave_group
+from ups_train.trajectories import TrajectoryLoader
 
 MONITOR = "val/nrmse"
-
-
-DEFAULT_EPOCHS = 20
-VALIDATIONS_IN_BUDGET = 10
-
-
-@dataclass(frozen=True)
-class TrainingLength:
-    """How long a training is: optimizer steps (-1: until its budget is used up), and validations."""
-
-    steps: int
-    validate_every: int | timedelta
-
-
-def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
-    """How long to train on a loader of `batches` an epoch.
-
-    Validations are spaced evenly, as near to `validate_every` as that allows, so that the last one sees the
-    end of the training; a remainder of steps that would follow it is left out.
-    """
-    if config.budget is not None:
-        return TrainingLength(-1, timedelta(seconds=config.budget / VALIDATIONS_IN_BUDGET))
-    epochs = config.epochs or DEFAULT_EPOCHS
-    steps = math.ceil(batches / config.accumulate) * epochs
-    total = batches * epochs
-    if config.max_steps is not None and config.max_steps < steps:
-        steps, total = config.max_steps, config.max_steps * config.accumulate
-    validations = max(1, round(total / (config.validate_every or batches)))
-    every = total // validations
-    return TrainingLength(every * validations if config.accumulate == 1 else steps, every)
-
-
-class TrajectoryLoader:
-    """Validation batches: every task's trajectories in turn, a batch holding one task."""
-
-    def __init__(self, windows: Mapping[str, Windows], batch_size: int):
-        self.windows = windows
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return sum(math.ceil(len(windows) / self.batch_size) for windows in self.windows.values())
-
-    def __iter__(self) -> Iterator[FieldBatch]:
-        for windows in self.windows.values():
-            for start in range(0, len(windows), self.batch_size):
-                yield windows.batch(range(start, min(start + self.batch_size, len(windows))))
 
 
 class OperatorStage:
@@ -88,7 +42,7 @@ class OperatorStage:
 
     def run(self, context: StepContext) -> Mapping[str, float]:
         """Train or continue training; returns the validation metrics of the exported weights."""
-        spec, config = context.spec, self.config
+        spec, config, ranks = context.spec, self.config, Ranks.of(context.spec.trainer.devices)
         _quiet_lightning()
         choose_device(spec.trainer.accelerator)  # says in one line what is not there
         if spec.trainer.threads is not None:
@@ -96,17 +50,14 @@ class OperatorStage:
         component = config.model or spec.model
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
         torch.manual_seed(derive_seed(spec.seed, "weights", component.kind))
-        simulator = build_simulator(
-            component,
-            {name: opened.info for name, opened in data.items()},
-            {name: opened.statistics for name, opened in data.items()},
-        )
+        simulator = _simulator(component, data)
+        parameters = simulator.parameter_count()
         checkpoints = context.directory / "checkpoints"
         last = checkpoints / "last.ckpt"
-        loader = self._train_loader(data, spec.sampling.temperature, spec.seed)
+        loader = self._train_loader(data, spec, ranks)
         length = training_length(config, len(loader))
         context.console.say(
-            f"  {component.kind}: {simulator.parameter_count():,} parameters, "
+            f"  {component.kind}: {parameters:,} parameters, "
             + (f"{length.steps:,} steps" if config.budget is None else f"{config.budget:g} s of training")
         )
         progress = Progress(math.inf if config.budget else length.steps, config.budget)
@@ -121,11 +72,12 @@ class OperatorStage:
         )
         # Lightning's own save_last skips validations that are not the best so far.
         newest = ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)
-        trainer = self._trainer(context, [best, newest], length, progress)
+        strategy = spec.trainer.strategy.create(devices=spec.trainer.devices, parameters=parameters)
+        trainer = self._trainer(context, strategy, [best, newest], length, progress)
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
-            config.batch_size,
-        )
+            config.batch_size, ranks,
+        )  # fmt: skip
         try:
             trainer.fit(
                 module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=True
@@ -134,33 +86,39 @@ class OperatorStage:
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
+        leave_group()
         chosen = Path(best.best_model_path) if config.select == "best" else last
         if not chosen.is_file():
             raise UPSError("training ended before the first validation; lower validate_every or accumulate")
-        state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(state)
-        save_bundle(context.directory / "model", simulator, component, context.fingerprint)
+        if ranks.rank == 0:
+            exported = load_scored(chosen, _simulator(component, data))
+            save_bundle(context.directory / "model", exported, component, context.fingerprint)
         lines = read_metrics(context.directory / "metrics.jsonl")
         line = min(lines, key=_score) if config.select == "best" else lines[-1]
         context.console.say(f"  saved step {line['step']}: val nrmse {_score(line):.4f}")
         scores = {name: _score(line, name) for name in line if name.startswith("val/")}
-        return scores | {"parameters": simulator.parameter_count(), "best_step": line["step"]}
+        return scores | {"parameters": parameters, "best_step": line["step"]}
 
-    def _train_loader(self, data: Mapping[str, TaskData], temperature: float, seed: int) -> MultiTaskLoader:
+    def _train_loader(
+        self, data: Mapping[str, TaskData], spec: PipelineSpec, ranks: Ranks
+    ) -> MultiTaskLoader:
         windows = {
             name: opened.windows("train", horizon=self.config.horizon) for name, opened in data.items()
         }
         sampler = MultiTaskBatchSampler(
             {name: len(items) for name, items in windows.items()},
             self.config.batch_size,
-            temperature=temperature,
-            seed=seed,
+            temperature=spec.sampling.temperature,
+            seed=spec.seed,
+            rank=ranks.rank,
+            world=ranks.world,
         )
         return MultiTaskLoader(windows, sampler)
 
     def _trainer(
         self,
         context: StepContext,
+        strategy: Any,
         checkpoints: Sequence[Callback],
         length: TrainingLength,
         progress: Progress,
@@ -170,8 +128,6 @@ class OperatorStage:
             *checkpoints,
             MetricsFile(context.directory / "metrics.jsonl", context.console, progress),
         ]
-        if config.ema is not None:
-            callbacks.insert(0, MovingAverage(config.ema))
         if config.measure_conflict:
             callbacks.append(GradientConflict())
         if config.patience is not None:
@@ -186,7 +142,7 @@ class OperatorStage:
         return pl.Trainer(
             accelerator=trainer.accelerator,
             devices=trainer.devices,
-            strategy=trainer.strategy.create(devices=trainer.devices),
+            strategy=strategy,
             precision=precision(trainer),
             max_epochs=-1 if config.budget else config.epochs or DEFAULT_EPOCHS,
             max_steps=length.steps,
@@ -203,6 +159,15 @@ class OperatorStage:
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
+
+
+def _simulator(component: Component, data: Mapping[str, TaskData]) -> Simulator:
+    """A new one with weights from torch's generator."""
+    return build_simulator(
+        component,
+        {name: opened.info for name, opened in data.items()},
+        {name: opened.statistics for name, opened in data.items()},
+    )
 
 
 INITIAL_PAIRS = 512

@@ -80,8 +80,32 @@ def ups_register_schedulers(register: Register) -> None:
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
     register(
-        "auto", "ups_train.strategies:auto", config="ups_train.config:AutoStrategyConfig",
-        summary="what one device needs: nothing",
+        "auto", "ups_train.strategies:auto", config="ups_train.config:StrategyConfig",
+        summary="by the number of devices and the size of the model",
+    )  # fmt: skip
+    register(
+        "single", "ups_train.strategies:single", config="ups_train.config:SingleConfig",
+        summary="one device",
+    )  # fmt: skip
+    register(
+        "ddp", "ups_train.strategies:ddp", config="ups_train.config:DDPConfig",
+        summary="the whole model on every device, gradients averaged",
+    )  # fmt: skip
+    register(
+        "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.config:SeveralDevicesConfig",
+        summary="parameters, gradients and optimizer state sharded",
+    )  # fmt: skip
+    register(
+        "deepspeed", "ups_train.strategies:deepspeed", config="ups_train.config:DeepSpeedConfig",
+        summary="DeepSpeed's ZeRO, an extra",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_launchers(register: Register) -> None:
+    register(
+        "torchrun", "ups_train.launchers:Torchrun", config="ups_train.config:TorchrunConfig",
+        summary="a process for every device of this machine, restarted when one fails",
     )  # fmt: skip
 
 

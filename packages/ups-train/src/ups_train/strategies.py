@@ -2,9 +2,90 @@
 
 from __future__ import annotations
 
-from ups_train.config import AutoStrategyConfig
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+
+from ups_core import UPSError
+from ups_train.config import DDPConfig, DeepSpeedConfig, StrategyConfig
+
+STATE_BYTES = 16
+"""Of a parameter in float32: itself, its gradient, Adam's two moments."""
+SHARE = 0.5
+"""Of a device's memory that parameters and their state may take before they are sharded."""
 
 
-def auto(config: AutoStrategyConfig, devices: int) -> str:
-    """One device: none needed."""
+class Choice(NamedTuple):
+    """What `auto` takes, and why."""
+
+    kind: str
+    reason: str
+
+
+def choose(devices: int, parameters: int) -> Choice:
+    """The strategy for so many devices and trainable parameters."""
+    if devices == 1:
+        return Choice("single", "one device")
+    size = STATE_BYTES * parameters
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory
+        if size > SHARE * memory:
+            return Choice(
+                "fsdp2", f"parameters and their state take {size / 2**30:.1f} of {memory / 2**30:.1f} GiB"
+            )
+    return Choice("ddp", f"parameters and their state take {size / 2**30:.2f} GiB, which every device holds")
+
+
+def auto(config: StrategyConfig, devices: int, parameters: int) -> Any:
+    """What :func:`choose` says."""
+    makers: dict[str, Callable[..., Any]] = {
+        "single": single,
+        "ddp": lambda *given: ddp(DDPConfig(), *given[1:]),
+        "fsdp2": fsdp2,
+    }
+    return makers[choose(devices, parameters).kind](config, devices, parameters)
+
+
+def single(config: StrategyConfig, devices: int, parameters: int) -> str:
+    """One device needs none."""
     return "auto"
+
+
+def ddp(config: DDPConfig, devices: int, parameters: int) -> Strategy:
+    """Every process has the whole model; gradients are averaged.
+
+    A batch has one task, so the parameters of the other tasks get no gradient: DDP has to look for them.
+    """
+    return DDPStrategy(
+        process_group_backend=_backend(), find_unused_parameters=True, bucket_cap_mb=config.bucket_mb
+    )
+
+
+def fsdp2(config: StrategyConfig, devices: int, parameters: int) -> Strategy:
+    """Parameters, gradients and optimizer state are sharded; checkpoints hold whole tensors in one file."""
+    return ModelParallelStrategy(
+        data_parallel_size=devices, tensor_parallel_size=1, save_distributed_checkpoint=False,
+        process_group_backend=_backend(),
+    )  # fmt: skip
+
+
+def deepspeed(config: DeepSpeedConfig, devices: int, parameters: int) -> Strategy:
+    """ZeRO by DeepSpeed.
+
+    Raises:
+        UPSError: DeepSpeed is not installed.
+    """
+    from lightning.pytorch.strategies import DeepSpeedStrategy
+
+    try:
+        return DeepSpeedStrategy(stage=config.zero)
+    except ImportError as error:
+        raise UPSError(
+            "the strategy 'deepspeed' needs DeepSpeed: pip install 'ups-train[deepspeed]'"
+        ) from error
+
+
+def _backend() -> str:
+    return "nccl" if torch.cuda.is_available() else "gloo"

@@ -12,3 +12,8 @@ def derive_seed(seed: int, *coordinates: int | str) -> int:
     """A 63-bit seed that is a pure function of its arguments."""
     text = "/".join(map(str, (seed, *coordinates)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def coin(seed: int, *coordinates: int | str) -> bool:
+    """True for half of all coordinates."""
+    return bool(derive_seed(seed, *coordinates) & 1)

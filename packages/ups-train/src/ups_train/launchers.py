@@ -1,0 +1,62 @@
+"""Launchers: how a step's processes are started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from ups_core import UPSError
+from ups_core.console import Console
+from ups_core.files import read_json
+from ups_core.plan import Plan, PlannedStep, partial_directory
+from ups_core.worker import FAILURE, RESULT, execute
+from ups_train.config import TorchrunConfig
+
+
+class Torchrun:
+    """A process for every device of this machine, under torch elastic.
+
+    When a process fails, all are started again, at most `restarts` times; a training continues from its last
+    checkpoint.
+    """
+
+    def __init__(self, config: TorchrunConfig):
+        self.config = config
+
+    def run(self, plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:
+        """Execute the step; returns its metrics.
+
+        Raises:
+            UPSError: a process failed more often than it may.
+        """
+        devices = plan.spec.trainer.devices
+        if devices == 1 or not step.spec.config.distributed:
+            return execute(plan, step, console)
+        directory = partial_directory(plan.directory, step.id)
+        (directory / FAILURE).unlink(missing_ok=True)
+        os.environ.setdefault("OMP_NUM_THREADS", str(plan.spec.trainer.threads or _cores() // devices or 1))
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0", local_addr="127.0.0.1", max_restarts=self.config.restarts,
+            logs_specs=DefaultLogsSpecs(log_dir=str(directory / "launcher")), monitor_interval=0.2,
+        )  # fmt: skip
+        command = "-m", "ups_core.worker", str(plan.directory), step.id, "--data-root", str(plan.data_root)
+        try:
+            elastic_launch(config, sys.executable)(*command)
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            told = read_json(directory / FAILURE) or {}
+            message = told.get("message") or f"ended with code {failure.exitcode}; its own lines are above"
+            raise UPSError(f"rank {told.get('rank', rank)} of {devices}: {message}") from None
+        return {key: float(value) for key, value in read_json(directory / RESULT).items()}
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,43 @@
+"""How long a training is, and when it validates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ups_train.config import OperatorConfig
+
+DEFAULT_EPOCHS = 20
+VALIDATIONS_IN_BUDGET = 10
+
+
+@dataclass(frozen=True)
+class TrainingLength:
+    """How long a training is: optimizer steps (-1: until its budget is used up), and validations."""
+
+    steps: int
+    validate_every: int | timedelta
+
+    def in_parts(self, parts: int) -> TrainingLength:
+        """The same where every batch is cut into parts."""
+        every = self.validate_every
+        return TrainingLength(self.steps, every if isinstance(every, timedelta) else every * parts)
+
+
+def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
+    """How long to train on a loader of `batches` an epoch.
+
+    Validations are spaced evenly, as near to `validate_every` as that allows, so that the last one sees the
+    end of the training; a remainder of steps that would follow it is left out.
+    """
+    if config.budget is not None:
+        return TrainingLength(-1, timedelta(seconds=config.budget / VALIDATIONS_IN_BUDGET))
+    epochs = config.epochs or DEFAULT_EPOCHS
+    steps = math.ceil(batches / config.accumulate) * epochs
+    total = batches * epochs
+    if config.max_steps is not None and config.max_steps < steps:
+        steps, total = config.max_steps, config.max_steps * config.accumulate
+    validations = max(1, round(total / (config.validate_every or batches)))
+    every = total // validations
+    return TrainingLength(every * validations if config.accumulate == 1 else steps, every)

@@ -1,0 +1,29 @@
+"""Which of several processes this one is."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from torch import distributed
+
+
+class Ranks(NamedTuple):
+    """This process's number and how many there are."""
+
+    rank: int
+    world: int
+
+    @classmethod
+    def of(cls, devices: int) -> Ranks:
+        """What the launcher told this process; one process where a step has one device."""
+        if devices == 1:
+            return cls(0, 1)
+        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", devices)))
+
+
+def leave_group() -> None:
+    """Wait for the other processes, then close the connections to them."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
