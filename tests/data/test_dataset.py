@@ -31,7 +31,11 @@ def test_shapes_of_an_evolution(advection: TaskData) -> None:
     assert isinstance(batch, FieldBatch)
     assert len(batch) == 3
     assert batch.task == "advection1d"
-    assert {name: tuple(value.shape) for name, value in vars(batch).items() if name != "task"} == {
+    assert batch.share == 1.0
+    shapes = {
+        name: tuple(value.shape) for name, value in vars(batch).items() if name not in ("task", "share")
+    }
+    assert shapes == {
         "state": (3, 2, 1, 32),
         "static": (3, 0, 32),
         "params": (3, 1),
