@@ -237,8 +237,6 @@ def _checks(
             trained = model
         for option, message in step.config.check(described, model):
             issues.append(document.issue((*path, *option.split(".")), message))
-        for option, message in step.config.check_trainer(spec.trainer):
-            issues.append(document.issue((*path, *option.split(".")), message))
     return issues
 
 

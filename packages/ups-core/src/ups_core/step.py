@@ -16,7 +16,7 @@ from ups_core.config import Component, Config
 
 if TYPE_CHECKING:
     from ups_core.console import Console
-    from ups_core.spec import PipelineSpec, TrainerSpec
+    from ups_core.spec import PipelineSpec
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,6 @@ class StepConfig(Config):
 
         `model` is what the step trains, or what the newest stage before an evaluation trained.
         """
-        return ()
-
-    def check_trainer(self, trainer: TrainerSpec) -> Sequence[tuple[str, str]]:
-        """Problems with devices, strategy or precision, as `(option path, message)`."""
         return ()
 
 

@@ -18,32 +18,25 @@ class MultiTaskLoader:
     Lightning saves and restores its position through `state_dict` and `load_state_dict`, and announces
     epochs to `sampler`.
 
-    Args:
-        parts: batches that each of the sampler's is cut into, one after the other: less memory, more steps.
-            `FieldBatch.share` weights their losses so that the mean over the parts is that of the whole.
-
     Raises:
         UPSError: the sampler was made for other tasks or sizes.
     """
 
-    def __init__(self, windows: Mapping[str, Windows], sampler: MultiTaskBatchSampler, parts: int = 1):
+    def __init__(self, windows: Mapping[str, Windows], sampler: MultiTaskBatchSampler):
         sizes = {task: len(part) for task, part in windows.items()}
         if sizes != sampler.sizes:
             raise UPSError(f"the sampler draws from {sampler.sizes}, the windows are {sizes}")
         self.windows = dict(windows)
         self.sampler = sampler
-        self.parts = parts
 
     def __len__(self) -> int:
         """Batches of an epoch on this rank."""
-        return len(self.sampler) * self.parts
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[FieldBatch]:
         for task, indices, size in self.sampler:
-            for number in range(self.parts):
-                part = indices[number :: self.parts]
-                batch = self.windows[task].batch(part or indices[:1])  # an empty part counts for nothing
-                yield replace(batch, share=len(part) * self.parts * self.sampler.world / size)
+            batch = self.windows[task].batch(indices)
+            yield replace(batch, share=len(indices) * self.sampler.world / size)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch."""

@@ -1,8 +1,8 @@
 """Transformations that map solutions of a PDE to solutions, applied to batches: data for nothing.
 
 A task declares which it has (:attr:`ups_data.task.TaskInfo.symmetries`); a model needs to know none of them.
-What is drawn is a function of a seed and the trajectory, so however a batch is shared out to processes or
-cut into parts, a sample is transformed alike: shifts for every trajectory, everything else for the batch.
+What is drawn is a function of a seed and the trajectory, so however a batch is shared out to processes, a
+sample is transformed alike: shifts for every trajectory, everything else for the batch.
 """
 
 from __future__ import annotations

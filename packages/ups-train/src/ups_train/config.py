@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ups_core import Component, Config, Registered, StepConfig, UPSError, default_component
-from ups_core.spec import TrainerSpec
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
@@ -197,15 +196,6 @@ class DDPConfig(SeveralDevicesConfig):
     """Megabytes of gradients that are averaged in one message."""
 
 
-class DeepSpeedConfig(SeveralDevicesConfig):
-    """DeepSpeed's ZeRO; needs `pip install 'ups-train[deepspeed]'`."""
-
-    whole_matrices: ClassVar[bool] = False
-
-    zero: Literal[1, 2, 3] = 2
-    """What is sharded: 1 optimizer state, 2 gradients too, 3 parameters too."""
-
-
 class TorchrunConfig(Config):
     """Processes of this machine by torch elastic."""
 
@@ -346,17 +336,6 @@ class OperatorConfig(StepConfig):
                 if getattr(self, option)
             ]
         return problems
-
-    def check_trainer(self, trainer: TrainerSpec) -> Sequence[tuple[str, str]]:
-        """Muon needs whole matrices."""
-        strategy = trainer.strategy
-        muon = isinstance(self.optimizer.config, MuonHybridConfig)
-        if muon and not getattr(strategy.config, "whole_matrices", True):
-            return [
-                ("optimizer", f"Muon orthogonalises whole matrices, which the strategy '{strategy.kind}' "
-                              "cuts into pieces; use the strategy fsdp2 or the optimizer adamw"),
-            ]  # fmt: skip
-        return ()
 
     def _check_groups(
         self, tasks: Mapping[str, Mapping[str, Any]], model: Component

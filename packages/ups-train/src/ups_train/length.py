@@ -19,11 +19,6 @@ class TrainingLength:
     steps: int
     validate_every: int | timedelta
 
-    def in_parts(self, parts: int) -> TrainingLength:
-        """The same where every batch is cut into parts."""
-        every = self.validate_every
-        return TrainingLength(self.steps, every if isinstance(every, timedelta) else every * parts)
-
 
 def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
     """How long to train on a loader of `batches` an epoch.

@@ -42,7 +42,6 @@ class SimulatorModule(pl.LightningModule):
         losses: weight and loss; each loss takes normalised `(B, T, C, *S)` twice.
         progress: how far the training is, for schedule and curriculum.
         seed: the spec's; randomness inside a step is a function of it and of the global batch.
-        parts: how many batches in a row are parts of one, see :class:`ups_data.loader.MultiTaskLoader`.
     """
 
     def __init__(
@@ -52,12 +51,10 @@ class SimulatorModule(pl.LightningModule):
         losses: Sequence[tuple[float, Loss]],
         progress: Progress,
         seed: int,
-        parts: int = 1,
     ):
         super().__init__()
         self.simulator = simulator
         self.average = None if config.ema is None else averaged_copy(simulator)
-        self.parts = parts
         self.config = config
         self.losses = losses
         self.progress = progress
@@ -101,7 +98,7 @@ class SimulatorModule(pl.LightningModule):
 
     def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
         """The weighted loss of the model's own rollout over the window."""
-        step = derive_seed(self.seed, "batch", self.current_epoch, batch_idx // self.parts)
+        step = derive_seed(self.seed, "batch", self.current_epoch, batch_idx)
         loss = self.loss(batch, step) * self.config.task_weights.get(batch.task, 1.0)
         if not math.isfinite(loss.item()):
             raise NonFiniteLoss(
@@ -115,7 +112,7 @@ class SimulatorModule(pl.LightningModule):
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says.
 
         Args:
-            seed: of all that is drawn; the same for all parts of a global batch.
+            seed: of all that is drawn; the same on all ranks.
         """
         config, task = self.config, self.simulator.tasks[batch.task]
         if config.augment:

@@ -95,10 +95,6 @@ def ups_register_strategies(register: Register) -> None:
         "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.config:SeveralDevicesConfig",
         summary="parameters, gradients and optimizer state sharded",
     )  # fmt: skip
-    register(
-        "deepspeed", "ups_train.strategies:deepspeed", config="ups_train.config:DeepSpeedConfig",
-        summary="DeepSpeed's ZeRO, an extra",
-    )  # fmt: skip
 
 
 @hookimpl

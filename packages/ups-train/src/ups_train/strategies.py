@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from ups_core import UPSError
-from ups_train.config import DDPConfig, DeepSpeedConfig, StrategyConfig
+from ups_train.config import DDPConfig, StrategyConfig
 
 STATE_BYTES = 16
 """Of a parameter in float32: itself, its gradient, Adam's two moments."""
@@ -40,12 +38,10 @@ def choose(devices: int, parameters: int) -> Choice:
 
 def auto(config: StrategyConfig, devices: int, parameters: int) -> Any:
     """What :func:`choose` says."""
-    makers: dict[str, Callable[..., Any]] = {
-        "single": single,
-        "ddp": lambda *given: ddp(DDPConfig(), *given[1:]),
-        "fsdp2": fsdp2,
-    }
-    return makers[choose(devices, parameters).kind](config, devices, parameters)
+    kind = choose(devices, parameters).kind
+    if kind == "ddp":
+        return ddp(DDPConfig(), devices, parameters)
+    return (fsdp2 if kind == "fsdp2" else single)(config, devices, parameters)
 
 
 def single(config: StrategyConfig, devices: int, parameters: int) -> str:
@@ -69,22 +65,6 @@ def fsdp2(config: StrategyConfig, devices: int, parameters: int) -> Strategy:
         data_parallel_size=devices, tensor_parallel_size=1, save_distributed_checkpoint=False,
         process_group_backend=_backend(),
     )  # fmt: skip
-
-
-def deepspeed(config: DeepSpeedConfig, devices: int, parameters: int) -> Strategy:
-    """ZeRO by DeepSpeed.
-
-    Raises:
-        UPSError: DeepSpeed is not installed.
-    """
-    from lightning.pytorch.strategies import DeepSpeedStrategy
-
-    try:
-        return DeepSpeedStrategy(stage=config.zero)
-    except ImportError as error:
-        raise UPSError(
-            "the strategy 'deepspeed' needs DeepSpeed: pip install 'ups-train[deepspeed]'"
-        ) from error
 
 
 def _backend() -> str:
