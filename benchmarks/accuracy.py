@@ -34,12 +34,13 @@ from accuracy_report import write_report
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ups_data.batch import FieldBatch
 from ups_data.dataset import TaskData, prepare_task
 from ups_eval.metrics import nrmse_per_frame
-from ups_eval.rollout import score
+from ups_eval.rollout import reconstruction_error, score
 from ups_models.bundle import load_bundle
 from ups_models.config import MeanConfig, PersistenceConfig
-from ups_models.simulator import Simulator
+from ups_models.simulator import LatentSimulator, Simulator
 from ups_models.trivial import Mean, Persistence
 
 HERE = Path(__file__).parent
@@ -244,34 +245,28 @@ def _test(job: Job, simulator: Simulator, args: argparse.Namespace) -> dict[str,
     return {"parameters": simulator.parameter_count(), "test": tests}
 
 
-def _inner(simulator: Simulator, data: TaskData, batch: Any, frames: int) -> dict[str, Any]:
+def _inner(simulator: Simulator, data: TaskData, batch: FieldBatch, frames: int) -> dict[str, Any]:
     """What only a latent operator has: codec, latent rollout, and whether it uses the parameters."""
-    shuffled, latent, reconstruction, total = 0.0, 0.0, 0.0, 0
+    shuffled: list[float] = []
     windows = data.trajectories("test")
     with torch.inference_mode():
         for start in range(0, len(windows), 32):
             part = windows.batch(range(start, min(start + 32, len(windows))))
-            count, wrong = len(part), _other_parameters(part, data)
-            shuffled += count * _nrmse(simulator.rollout(wrong, frames), part.target)
-            latent += count * _nrmse(simulator.latent_rollout(part, frames), part.target)
-            reconstruction += count * _nrmse(simulator.reconstruct(part)[:, None], part.state[:, -1:])
-            total += count
-        seconds = _seconds(partial(simulator.latent_rollout, batch, frames))
+            prediction = simulator.rollout(_other_parameters(part, data), frames)
+            shuffled += nrmse_per_frame(prediction, part.target).mean(dim=1).tolist()
     return {
-        "shuffled": shuffled / total, "latent": latent / total, "reconstruction": reconstruction / total,
-        "latent_inference": seconds,
-    }  # fmt: skip
+        "shuffled": statistics.fmean(shuffled),
+        "latent": score(LatentSimulator(simulator), data, "test").nrmse,
+        "reconstruction": reconstruction_error(simulator, data, "test"),
+        "latent_inference": _seconds(partial(simulator.latent_rollout, batch, frames)),
+    }
 
 
-def _other_parameters(batch: Any, data: Any) -> Any:
+def _other_parameters(batch: FieldBatch, data: TaskData) -> FieldBatch:
     """The batch with every trajectory's parameter replaced by another value of the task."""
     values = torch.tensor(data.fields.request.values)
     index = (batch.params[:, 0, None] - values).abs().argmin(dim=1)
     return replace(batch, params=values[(index + 1) % len(values), None].to(batch.params))
-
-
-def _nrmse(prediction: torch.Tensor, target: torch.Tensor) -> float:
-    return float(nrmse_per_frame(prediction, target).mean())
 
 
 def _seconds(call: Any) -> float:

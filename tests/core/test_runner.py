@@ -219,6 +219,12 @@ def test_worker_runs_one_step_in_its_own_process(spec_file: Path) -> None:
     subprocess.run(command, check=True, timeout=60)
     result = json.loads((directory / "steps" / ".score.partial" / "result.json").read_text())
     assert result["a/width"] == 5.0
+    failed = subprocess.run(
+        [*command[:4], "nobody", *command[5:]], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert failed.returncode != 0
+    assert failed.stderr.startswith("error: ")
+    assert not (directory / "steps" / ".nobody.partial").exists()
 
 
 def test_plan_in_json_and_words(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

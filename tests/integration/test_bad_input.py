@@ -49,7 +49,13 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
             "pipeline.operator.optimizer={kind: muon_hybrid, groups: [{pattern: '(', optimizer: adamw}]}",
             "'(' is no regular expression",
         ),
-        ("trainer.devices=2", "the launcher 'local' runs on 1 device, got 2"),
+        ("trainer.devices=2", "the launcher 'local' runs on 1 device, got 2; set launcher to torchrun"),
+        ("trainer.strategy=fsdp2", "the strategy 'fsdp2' needs 2 devices or more, got 1; leave it at auto"),
+        ("trainer.strategy=fsdp", "no strategy is called 'fsdp'; did you mean 'fsdp2'?"),
+        (
+            "trainer={accelerator: cpu, precision: 16-mixed}",
+            "trainer: precision 16-mixed needs a GPU; on a CPU use 32 or bf16-mixed\n",
+        ),
     ],
 )
 def test_specs_that_cannot_work_are_refused_before_anything_runs(

@@ -80,6 +80,8 @@ def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issu
     if kind in ("unknown_component", "component_type", "component_kind", "pipeline_entry"):
         return document.issue(path, message)
     given = detail["input"]
+    if kind == "value_error" and isinstance(given, dict):  # a rule about several keys names them itself
+        return document.issue(path, message)
     shown = repr(given) if not isinstance(given, (dict, list)) else f"a {type(given).__name__}"
     expected = f"expected {message}" if detail["msg"].startswith("Input should") else message
     return document.issue(path, f"{expected}, got {shown}")

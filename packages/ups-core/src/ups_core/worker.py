@@ -96,7 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rank == 0:
             write_json(directory / RESULT, metrics)
     except UPSError as error:
-        write_json(directory / FAILURE, {"rank": rank, "message": str(error)})
+        if directory.is_dir():
+            write_json(directory / FAILURE, {"rank": rank, "message": str(error)})
+        if "RANK" not in os.environ:  # nobody else will say it
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -13,6 +13,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.cores import available_cores
 from ups_core.files import read_json
 from ups_core.plan import Plan, PlannedStep, partial_directory
 from ups_core.worker import FAILURE, RESULT, execute
@@ -40,7 +41,9 @@ class Torchrun:
             return execute(plan, step, console)
         directory = partial_directory(plan.directory, step.id)
         (directory / FAILURE).unlink(missing_ok=True)
-        os.environ.setdefault("OMP_NUM_THREADS", str(plan.spec.trainer.threads or _cores() // devices or 1))
+        os.environ.setdefault(
+            "OMP_NUM_THREADS", str(plan.spec.trainer.threads or available_cores() // devices or 1)
+        )
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
             rdzv_endpoint="localhost:0", local_addr="127.0.0.1", max_restarts=self.config.restarts,
@@ -55,8 +58,3 @@ class Torchrun:
             message = told.get("message") or f"ended with code {failure.exitcode}; its own lines are above"
             raise UPSError(f"rank {told.get('rank', rank)} of {devices}: {message}") from None
         return {key: float(value) for key, value in read_json(directory / RESULT).items()}
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -29,6 +29,7 @@ from ups_train.length import DEFAULT_EPOCHS, TrainingLength, training_length
 from ups_train.module import SimulatorModule, create_losses, load_scored
 from ups_train.progress import Progress
 from ups_train.ranks import Ranks, leave_group
+from ups_train.strategies import choose
 from ups_train.trajectories import TrajectoryLoader
 
 MONITOR = "val/nrmse"
@@ -60,6 +61,8 @@ class OperatorStage:
             f"  {component.kind}: {parameters:,} parameters, "
             + (f"{length.steps:,} steps" if config.budget is None else f"{config.budget:g} s of training")
         )
+        if spec.trainer.strategy.kind == "auto" and ranks.world > 1:
+            context.console.say("  {}: {}".format(*choose(spec.trainer.devices, parameters)))
         progress = Progress(math.inf if config.budget else length.steps, config.budget)
         if not last.exists():
             with progress.counted():

@@ -7,7 +7,6 @@ a transient state, u is the steady solution to machine precision.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from ups_core.cores import available_cores
 from ups_data.family import Request
 
 GAUSSIANS = 5
@@ -120,8 +120,3 @@ def generate(
     with ThreadPoolExecutor(available_cores()) as pool:
         solutions = np.stack(list(pool.map(solve, fields)))
     return {"nu": fields[:, ::stride, ::stride], "tensor": solutions[:, None]}
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
