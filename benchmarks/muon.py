@@ -18,9 +18,9 @@ import torch
 from ups_core.registry import registry_in_use
 from ups_data import prepare_task
 from ups_models.simulator import build_simulator
-from ups_train.config import MuonHybridConfig
 from ups_train.muon import Float32Muon
 from ups_train.optimizers import is_muon_matrix, trainable
+from ups_train.options import MuonHybridConfig
 
 
 def hidden_matrices(data_root: str) -> list[torch.nn.Parameter]:

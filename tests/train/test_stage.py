@@ -252,7 +252,7 @@ def test_missing_wandb_is_named() -> None:
     script = (
         "import sys; sys.modules['wandb'] = None\n"
         "from pathlib import Path\n"
-        "from ups_train.config import WandbConfig\n"
+        "from ups_train.options import WandbConfig\n"
         "from ups_train.trackers import wandb\n"
         "wandb(WandbConfig(), Path('.'), 'x')\n"
     )

@@ -11,7 +11,7 @@ from ups_core import UPSError
 from ups_data.task import TaskInfo
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
 from ups_neuraloperator import FNOConfig
-from ups_train.config import LossConfig
+from ups_train.options import LossConfig
 
 try:
     from neuralop.losses import H1Loss

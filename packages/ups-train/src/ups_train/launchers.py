@@ -17,7 +17,7 @@ from ups_core.cores import available_cores
 from ups_core.files import read_json
 from ups_core.plan import Plan, PlannedStep, partial_directory
 from ups_core.worker import FAILURE, RESULT, execute
-from ups_train.config import TorchrunConfig
+from ups_train.options import TorchrunConfig
 
 
 class Torchrun:

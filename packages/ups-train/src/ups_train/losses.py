@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from ups_train.config import H1Config, LossConfig
+from ups_train.options import H1Config, LossConfig
 
 EPSILON = 1e-6
 """Added to the mean square of the target: a field that equals the mean everywhere has no scale."""

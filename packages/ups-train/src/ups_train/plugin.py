@@ -14,17 +14,17 @@ def ups_register_stages(register: Register) -> None:
 @hookimpl
 def ups_register_losses(register: Register) -> None:
     register(
-        "nrmse", "ups_train.losses:RelativeL2", config="ups_train.config:LossConfig",
+        "nrmse", "ups_train.losses:RelativeL2", config="ups_train.options:LossConfig",
         summary="relative L2 error per sample, frame and channel",
     )  # fmt: skip
     register(
-        "h1", "ups_train.losses:RelativeH1", config="ups_train.config:H1Config",
+        "h1", "ups_train.losses:RelativeH1", config="ups_train.options:H1Config",
         summary="relative error of values and slopes",
     )  # fmt: skip
     register(
         "mse",
         "ups_train.losses:MeanSquare",
-        config="ups_train.config:LossConfig",
+        config="ups_train.options:LossConfig",
         summary="mean square error",
     )
 
@@ -32,19 +32,19 @@ def ups_register_losses(register: Register) -> None:
 @hookimpl
 def ups_register_optimizers(register: Register) -> None:
     register(
-        "adam", "ups_train.optimizers:adam", config="ups_train.config:AdamConfig",
+        "adam", "ups_train.optimizers:adam", config="ups_train.options:AdamConfig",
         summary="Adam, no decay",
     )  # fmt: skip
     register(
-        "sgd", "ups_train.optimizers:sgd", config="ups_train.config:SGDConfig",
+        "sgd", "ups_train.optimizers:sgd", config="ups_train.options:SGDConfig",
         summary="stochastic gradient descent with momentum",
     )  # fmt: skip
     register(
-        "adamw", "ups_train.optimizers:adamw", config="ups_train.config:AdamWConfig",
+        "adamw", "ups_train.optimizers:adamw", config="ups_train.options:AdamWConfig",
         summary="AdamW, no decay on norms and biases",
     )  # fmt: skip
     register(
-        "muon_hybrid", "ups_train.optimizers:muon_hybrid", config="ups_train.config:MuonHybridConfig",
+        "muon_hybrid", "ups_train.optimizers:muon_hybrid", config="ups_train.options:MuonHybridConfig",
         summary="Muon for hidden matrices, AdamW for the rest",
     )  # fmt: skip
 
@@ -52,27 +52,27 @@ def ups_register_optimizers(register: Register) -> None:
 @hookimpl
 def ups_register_schedulers(register: Register) -> None:
     register(
-        "cosine", "ups_train.schedulers:cosine", config="ups_train.config:CosineConfig",
+        "cosine", "ups_train.schedulers:cosine", config="ups_train.options:CosineConfig",
         summary="linear warm-up, then a cosine",
     )  # fmt: skip
     register(
-        "wsd", "ups_train.schedulers:warmup_stable_decay", config="ups_train.config:WSDConfig",
+        "wsd", "ups_train.schedulers:warmup_stable_decay", config="ups_train.options:WSDConfig",
         summary="warm-up, stable, decay",
     )  # fmt: skip
     register(
-        "one_cycle", "ups_train.schedulers:one_cycle", config="ups_train.config:OneCycleConfig",
+        "one_cycle", "ups_train.schedulers:one_cycle", config="ups_train.options:OneCycleConfig",
         summary="a cosine up, a cosine down",
     )  # fmt: skip
     register(
-        "plateau", "ups_train.schedulers:plateau", config="ups_train.config:PlateauConfig",
+        "plateau", "ups_train.schedulers:plateau", config="ups_train.options:PlateauConfig",
         summary="falls when the validation rollout no longer improves",
     )  # fmt: skip
     register(
-        "step", "ups_train.schedulers:step_decay", config="ups_train.config:StepDecayConfig",
+        "step", "ups_train.schedulers:step_decay", config="ups_train.options:StepDecayConfig",
         summary="a fall by a factor at equal intervals",
     )  # fmt: skip
     register(
-        "constant", "ups_train.schedulers:constant", config="ups_train.config:ConstantConfig",
+        "constant", "ups_train.schedulers:constant", config="ups_train.options:ConstantConfig",
         summary="one learning rate",
     )  # fmt: skip
 
@@ -80,19 +80,19 @@ def ups_register_schedulers(register: Register) -> None:
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
     register(
-        "auto", "ups_train.strategies:auto", config="ups_train.config:StrategyConfig",
+        "auto", "ups_train.strategies:auto", config="ups_train.options:StrategyConfig",
         summary="by the number of devices and the size of the model",
     )  # fmt: skip
     register(
-        "single", "ups_train.strategies:single", config="ups_train.config:SingleConfig",
+        "single", "ups_train.strategies:single", config="ups_train.options:SingleConfig",
         summary="one device",
     )  # fmt: skip
     register(
-        "ddp", "ups_train.strategies:ddp", config="ups_train.config:DDPConfig",
+        "ddp", "ups_train.strategies:ddp", config="ups_train.options:DDPConfig",
         summary="the whole model on every device, gradients averaged",
     )  # fmt: skip
     register(
-        "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.config:SeveralDevicesConfig",
+        "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.options:SeveralDevicesConfig",
         summary="parameters, gradients and optimizer state sharded",
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def ups_register_strategies(register: Register) -> None:
 @hookimpl
 def ups_register_launchers(register: Register) -> None:
     register(
-        "torchrun", "ups_train.launchers:Torchrun", config="ups_train.config:TorchrunConfig",
+        "torchrun", "ups_train.launchers:Torchrun", config="ups_train.options:TorchrunConfig",
         summary="a process for every device of this machine, restarted when one fails",
     )  # fmt: skip
 
@@ -108,10 +108,10 @@ def ups_register_launchers(register: Register) -> None:
 @hookimpl
 def ups_register_trackers(register: Register) -> None:
     register(
-        "csv", "ups_train.trackers:csv", config="ups_train.config:CSVConfig",
+        "csv", "ups_train.trackers:csv", config="ups_train.options:CSVConfig",
         summary="metrics.csv in the step's directory",
     )  # fmt: skip
     register(
-        "wandb", "ups_train.trackers:wandb", config="ups_train.config:WandbConfig",
+        "wandb", "ups_train.trackers:wandb", config="ups_train.options:WandbConfig",
         summary="Weights and Biases, offline by default",
     )  # fmt: skip

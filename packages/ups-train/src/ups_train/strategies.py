@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from ups_train.config import DDPConfig, StrategyConfig
+from ups_train.options import DDPConfig, StrategyConfig
 
 STATE_BYTES = 16
 """Of a parameter in float32: itself, its gradient, Adam's two moments."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from ups_core import UPSError
-from ups_train.config import CSVConfig, WandbConfig
+from ups_train.options import CSVConfig, WandbConfig
 
 
 def csv(config: CSVConfig, directory: Path, name: str) -> Logger:
