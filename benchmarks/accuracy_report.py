@@ -211,8 +211,7 @@ def _figure(runs: Runs, path: Path) -> None:
             title=f"{task}: validation rollout", xlabel="training seconds", ylabel="nRMSE", yscale="log"
         )
         row[1].set(title=f"{task}: test", xlabel="rollout step", yscale="log")
-        if row[0].lines:
-            row[0].legend(fontsize=7)
+        (row[1] if row[1].lines else row[0]).legend(fontsize=7)
         if len(steps) == 1:
             row[1].set_xlabel("")
             row[1].tick_params(axis="x", labelrotation=25, labelsize=7)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 1e-5), ("muon_hybrid", 1e-3)])
 def test_two_processes_train_what_one_trains(optimizer: str, tolerance: float, folder: Path) -> None:
-    stage = {"optimizer": {"kind": optimizer, "lr": 2e-3}, "accumulate": 2 if optimizer == "adamw" else 1}
+    stage = {"optimizer": {"kind": optimizer, "lr": 2e-3}}
+    stage |= {"accumulate": 2} if optimizer == "adamw" else {"measure_conflict": True}
     one = train(folder, f"one-{optimizer}", 1, stage=stage)
     assert len(one.metrics) >= STEPS
     for strategy in ("ddp", "fsdp2"):
@@ -78,8 +83,49 @@ def test_two_processes_train_what_one_trains(optimizer: str, tolerance: float, f
         for name in ("train/loss", "val/nrmse", "val/advection1d/nrmse", "val/darcy2d/nrmse"):
             difference = (two.curve(name) - one.curve(name)).abs() / one.curve(name)
             assert difference.max() < tolerance, (strategy, name, difference)
+        agreement = "train/gradient_cosine"
+        assert [agreement in line for line in two.metrics] == [agreement in line for line in one.metrics]
+        for ours, theirs in zip(two.metrics, one.metrics, strict=True):
+            assert ours.get(agreement, 0.0) == pytest.approx(theirs.get(agreement, 0.0), abs=0.02)
+        assert sorted(path.name for path in (two.directory / "steps" / "operator").iterdir()) == [
+            "checkpoints", "metrics.jsonl", "model", "step.json",
+        ]  # fmt: skip
         assert set(two.weights) == set(one.weights)
         for name, weight in one.weights.items():
             if name == "codec.head.advection1d.bias":
                 continue  # of a flux: without effect on anything, so it moves by rounding errors alone
             assert torch.allclose(two.weights[name], weight, rtol=0, atol=50 * tolerance), (strategy, name)
+
+
+def workers_of(run: str) -> list[int]:
+    """Process numbers of a run's ranks."""
+    lines = {path.parent.name: _command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
+    return [int(number) for number, line in lines.items() if f"ups_core.worker\0runs/{run}" in line]
+
+
+def _command_line(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it has just ended
+        return ""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -> None:
+    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}}
+    whole = train(folder, "whole", 1, stage=stage)
+    killed: list[int] = []
+
+    def kill_a_rank() -> None:
+        while not list((folder / "runs").glob("killed-*/steps/.operator.partial/checkpoints/last.ckpt")):
+            time.sleep(0.05)
+        killed.append(workers_of("killed-")[-1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_a_rank, daemon=True)
+    killer.start()
+    again = train(folder, "killed", 2, stage=stage, launcher={"kind": "torchrun", "restarts": 1})
+    assert killed
+    assert [line["step"] for line in again.metrics] == [line["step"] for line in whole.metrics]
+    difference = (again.curve("train/loss") - whole.curve("train/loss")).abs() / whole.curve("train/loss")
+    assert difference.max() < 1e-5

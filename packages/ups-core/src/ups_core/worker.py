@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +17,7 @@ from typing import ClassVar
 from ups_core.config import Config
 from ups_core.console import Console
 from ups_core.errors import UPSError
-from ups_core.files import write_json
+from ups_core.files import read_json, write_json, write_text
 from ups_core.plan import Plan, PlannedStep, make_plan, partial_directory, step_directory
 from ups_core.step import Step, StepContext
 from ups_core.validate import load_spec
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one step of an existing run directory as one rank of several.
 
     Rank 0 speaks and leaves the metrics in `result.json` beside the step's other files; the first rank that
-    fails for a reason that people can mend leaves it in `failure.json`.
+    fails leaves the reason in `failure.json`.
     """
     parser = argparse.ArgumentParser(prog="python -m ups_core.worker", description=__doc__)
     parser.add_argument("run_dir", type=Path)
@@ -91,17 +92,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             spec, document,
             runs_dir=given.run_dir.parent, data_root=given.data_root, directory=given.run_dir,
         )  # fmt: skip
+        step = plan.step(given.step)
         directory.mkdir(parents=True, exist_ok=True)
-        metrics = execute(plan, plan.step(given.step), Console(quiet=rank > 0))
+        metrics = execute(plan, step, Console(quiet=rank > 0))
         if rank == 0:
             write_json(directory / RESULT, metrics)
     except UPSError as error:
-        if directory.is_dir():
-            write_json(directory / FAILURE, {"rank": rank, "message": str(error)})
-        if "RANK" not in os.environ:  # nobody else will say it
-            print(f"error: {error}", file=sys.stderr)
+        _tell(directory, rank, str(error))
         return error.exit_code
+    except Exception as error:
+        log = directory / f"error-rank{rank}.log"
+        write_text(log, "".join(traceback.format_exception(error)))
+        _tell(directory, rank, " ".join(f"{type(error).__name__}: {error} (traceback: {log})".split()))
+        return 1
     return 0
+
+
+def _tell(directory: Path, rank: int, message: str) -> None:
+    """Leave the message for the launcher, or print it where there is none.
+
+    The first rank that fails is the one to hear: what the others see is that it is gone.
+    """
+    if "RANK" not in os.environ:
+        print(f"error: {message}", file=sys.stderr)
+        return
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+    told = read_json(directory / FAILURE)
+    if told is None or told["attempt"] < attempt:
+        write_json(directory / FAILURE, {"rank": rank, "attempt": attempt, "message": message})
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from ups_models.simulator import Simulator
+from ups_train.sharding import local
 
 
 def averaged_copy(simulator: Simulator) -> Simulator:
@@ -28,12 +27,7 @@ def update_average(average: Simulator, simulator: Simulator, decay: float, updat
     random start.
     """
     weight = 1 - min(decay, updates / (9 + updates))
-    means = [_local(mean) for mean in average.parameters()]
-    torch._foreach_lerp_(means, [_local(value) for value in simulator.parameters()], weight)
+    means = [local(mean) for mean in average.parameters()]
+    torch._foreach_lerp_(means, [local(value) for value in simulator.parameters()], weight)
     for mean, value in zip(average.buffers(), simulator.buffers(), strict=True):
         mean.copy_(value)
-
-
-def _local(tensor: Tensor) -> Tensor:
-    """This process's shard of a sharded tensor."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

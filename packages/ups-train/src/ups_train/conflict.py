@@ -10,6 +10,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from ups_train.sharding import whole
+
 METRIC = "train/gradient_cosine"
 
 
@@ -35,7 +37,7 @@ class GradientConflict(Callback):
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare this batch's gradient with the latest one of every other task."""
         ours = {
-            name: weight.grad.detach().flatten().clone()
+            name: whole(weight.grad).detach().flatten().clone()
             for name, weight in pl_module.named_parameters()
             if weight.grad is not None
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import uuid
 from collections.abc import Mapping
 
@@ -44,17 +45,25 @@ class Torchrun:
         os.environ.setdefault(
             "OMP_NUM_THREADS", str(plan.spec.trainer.threads or available_cores() // devices or 1)
         )
-        config = LaunchConfig(
-            min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0", local_addr="127.0.0.1", max_restarts=self.config.restarts,
-            logs_specs=DefaultLogsSpecs(log_dir=str(directory / "launcher")), monitor_interval=0.2,
-        )  # fmt: skip
+        # A shared store keeps the addresses of processes that are gone: restarted ones would call them.
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         command = "-m", "ups_core.worker", str(plan.directory), step.id, "--data-root", str(plan.data_root)
         try:
-            elastic_launch(config, sys.executable)(*command)
+            with tempfile.TemporaryDirectory() as logs:
+                elastic_launch(self._launch_config(devices, logs), sys.executable)(*command)
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             told = read_json(directory / FAILURE) or {}
             message = told.get("message") or f"ended with code {failure.exitcode}; its own lines are above"
             raise UPSError(f"rank {told.get('rank', rank)} of {devices}: {message}") from None
-        return {key: float(value) for key, value in read_json(directory / RESULT).items()}
+        metrics = {key: float(value) for key, value in read_json(directory / RESULT).items()}
+        (directory / RESULT).unlink()  # the runner keeps them
+        return metrics
+
+    def _launch_config(self, devices: int, logs: str) -> LaunchConfig:
+        """One machine; processes find each other over the loop-back interface."""
+        return LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0", local_addr="127.0.0.1", max_restarts=self.config.restarts,
+            logs_specs=DefaultLogsSpecs(log_dir=logs), monitor_interval=0.2,
+        )  # fmt: skip

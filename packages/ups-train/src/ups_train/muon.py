@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+
+from ups_train.sharding import shard_like, whole
 
 
 class Float32Muon(torch.optim.Muon):
@@ -46,12 +47,15 @@ class Float32Muon(torch.optim.Muon):
         buffers = [self._buffer(weight) for weight in weights]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         updates = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov: look one step ahead
-        whole = torch.stack([_whole(update) for update in updates])
-        directions = orthogonalise(whole, group["ns_coefficients"], group["ns_steps"], group["eps"]).unbind()
+        # Orthogonalising shards would be another method.
+        matrices = torch.stack([whole(update) for update in updates])
+        directions = orthogonalise(
+            matrices, group["ns_coefficients"], group["ns_steps"], group["eps"]
+        ).unbind()
         scale = _shape_factor(group["adjust_lr_fn"], *weights[0].shape)
         torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
         torch._foreach_add_(
-            weights, [_shard_like(*pair) for pair in zip(directions, weights, strict=True)], alpha=-lr * scale
+            weights, [shard_like(*pair) for pair in zip(directions, weights, strict=True)], alpha=-lr * scale
         )
 
     def _buffer(self, weight: Tensor) -> Tensor:
@@ -60,19 +64,6 @@ class Float32Muon(torch.optim.Muon):
             state["momentum_buffer"] = torch.zeros_like(weight)
         buffer: Tensor = state["momentum_buffer"]
         return buffer
-
-
-def _whole(matrix: Tensor) -> Tensor:
-    """The whole of a sharded matrix: orthogonalising shards would be another method."""
-    return matrix.full_tensor() if isinstance(matrix, DTensor) else matrix
-
-
-def _shard_like(matrix: Tensor, weight: Tensor) -> Tensor:
-    """What a weight's shard gets of a matrix that every process has."""
-    if not isinstance(weight, DTensor):
-        return matrix
-    whole = DTensor.from_local(matrix, weight.device_mesh, run_check=False)
-    return whole.redistribute(weight.device_mesh, weight.placements)
 
 
 def _shape_factor(rule: str | None, rows: int, columns: int) -> float:

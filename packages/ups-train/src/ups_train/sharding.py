@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
 
 from ups_models.network import LatentNetwork, Network
 
@@ -28,3 +29,21 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield from (block for block in child if any(True for _ in block.parameters()))
         else:
             yield from blocks(child)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a sharded tensor, on every process; other tensors as they are."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's shard of a sharded tensor; other tensors as they are."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def shard_like(tensor: Tensor, weight: Tensor) -> Tensor:
+    """A tensor that every process has whole, sharded as a weight is."""
+    if not isinstance(weight, DTensor):
+        return tensor
+    everywhere = DTensor.from_local(tensor, weight.device_mesh, run_check=False)
+    return everywhere.redistribute(weight.device_mesh, weight.placements)
