@@ -98,7 +98,7 @@ def rich_headline(results: Results, title: str) -> Table:
     )
     table.add_column("task")
     for model in results.models:
-        table.add_column(escape(model), justify="right")
+        table.add_column(escape(model), justify="right", overflow="fold")
     for row in headline(results):
         texts = [
             Text(f"{cell.text} {cell.ratio}".strip(), style="bold" if cell.best else "") for cell in row.cells
