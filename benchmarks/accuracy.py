@@ -2,7 +2,8 @@
 
 Every model trains on the same arrays for the same seconds of training steps, through `ups-run`, with the same
 batches, symmetries, pushforward, moving average and number of learning rates tried. Learning rates are
-chosen on the validation rollout of short runs; the test split is opened once for every final run. Runs are
+chosen on the validation rollout of short runs (where steps are slow, the best two again on that of full
+runs); the test split is opened once for every final run. Runs are
 interleaved: all models of a task and seed before the next seed, in rotating order. One JSON file a run is
 kept below `benchmarks/results/accuracy`, and what is there is not run again: an interrupted benchmark goes
 on.
@@ -22,9 +23,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,12 @@ TASKS: dict[str, dict[str, Any]] = {
     "burgers1d": {"kind": "burgers1d", "nu": [0.01, 0.001]},
 }
 JOINT = "advection1d+darcy2d"
+CONFIRMED = {"darcy2d"}
+"""Tasks whose steps are so slow that a short run ranks learning rates badly: there the two best of the sweep
+train for the whole time, once, and the better on the validation split is chosen."""
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 BATCH = 16
 STAGE = {"batch_size": BATCH, "pushforward": 2, "validate_on": 16}
-INFERENCE_REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Job:
 
     @property
     def path(self) -> Path:
+        """Of its result."""
         kind = f"seed{self.seed}" if self.final else f"sweep-{self.rate:g}"
         return Path(f"{self.budget:g}s") / self.task / self.contender / f"{kind}.json"
 
@@ -145,25 +148,19 @@ def main() -> None:
     args = _arguments()
     torch.set_num_threads(args.threads)
     finals = _final_jobs(args)
-    sweeps = [job for final in finals if final.seed == 0 for job in _sweep_jobs(final, args)]
-    todo = [job for job in (*sweeps, *finals) if not _done(job, args)]
+    todo = [job for job in finals if not _done(job, args)]
     console = Console()
     if todo and not args.report_only:
-        hours = sum(job.budget for job in todo) / 3600
-        console.print(f"{len(todo)} runs, {hours:.1f} h of training steps; stop and go on at any time")
+        console.print(f"{len(todo)} final runs and what chooses their rates; stop and go on at any time")
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("", total=len(todo))
-            for job in todo:
-                if _done(job, args):  # the sweep confirmed its learning rate
-                    progress.advance(bar)
-                    continue
-                rate = job.rate if not job.final else _chosen_rate(job, args)
-                job = Job(**{**job.__dict__, "rate": rate})
-                progress.update(bar, description=f"{job.task} {job.contender} {job.path.stem}")
-                found = run(job, args)
-                text = f"{job.path}: validation {found['validation']:.5f}"
-                console.print(text + (f", test {_mean(found)}" if job.final else ""), highlight=False)
+            for final in sorted(todo, key=lambda job: job.seed):
+                for job in _runs(final, args):
+                    progress.update(bar, description=f"{job.task} {job.contender} {job.path.stem}")
+                    found = run(job, args)
+                    text = f"{job.path}: validation {found['validation']:.5f}"
+                    console.print(text + (f", test {_mean(found)}" if job.final else ""), highlight=False)
                 progress.advance(bar)
     if not args.report_only:
         for task in args.tasks:
@@ -173,34 +170,50 @@ def main() -> None:
 
 
 def run(job: Job, args: argparse.Namespace) -> dict[str, Any]:
-    """Train in a process of its own, score, keep the result."""
+    """Train, score if it is a final run, keep the result."""
     with tempfile.TemporaryDirectory() as scratch:
-        spec = Path(scratch) / "spec.yaml"
-        spec.write_text(yaml.safe_dump(job.spec(args.threads), sort_keys=False), encoding="utf-8")
-        command = [str(Path(sys.executable).with_name("ups-run")), str(spec), "--runs-dir", scratch,
-                   "--data-root", str(args.data)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{job.path}: ups-run ended with {done.returncode}:\n{done.stderr[-2000:]}")
-        step = next(Path(scratch).glob("accuracy-*")) / "steps" / "operator"
-        lines = [json.loads(line) for line in (step / "metrics.jsonl").read_text().splitlines()]
-        best = min(lines, key=lambda line: _finite(line["val/nrmse"]))
-        found = {
-            "task": job.task, "contender": job.contender, "seed": job.seed, "rate": job.rate,
-            "budget": job.budget, "threads": args.threads, "spec": job.spec(args.threads),
-            "validation": _finite(best["val/nrmse"]), "steps": lines[-1]["step"], "best_step": best["step"],
-            "curve": [[line["training_seconds"], _finite(line["val/nrmse"])] for line in lines],
-            "machine": platform.processor() or platform.machine(), "torch": torch.__version__,
-        }  # fmt: skip
+        same = args.results / replace(job, final=False).path  # a run that chose the learning rate
+        if job.final and job.seed == 0 and _model(same).exists():
+            found, model = json.loads(same.read_text()), _model(same)
+        else:
+            found, model = _train(job, args, Path(scratch))
         if job.final:
-            found |= _test(job, load_bundle(step / "model"), args)
+            found |= _test(job, load_bundle(model), args)
+        elif job.task in CONFIRMED and job.budget == args.budget:
+            shutil.copytree(model, _model(same), dirs_exist_ok=True)
     _keep(found, args.results / job.path)
     return found
 
 
+def _train(job: Job, args: argparse.Namespace, scratch: Path) -> tuple[dict[str, Any], Path]:
+    """Train in a process of its own; returns what is to be kept, and where the model is."""
+    spec = scratch / "spec.yaml"
+    spec.write_text(yaml.safe_dump(job.spec(args.threads), sort_keys=False), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("ups-run")), str(spec), "--runs-dir", str(scratch),
+               "--data-root", str(args.data)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{job.path}: ups-run ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    step = next(scratch.glob("accuracy-*")) / "steps" / "operator"
+    lines = [json.loads(line) for line in (step / "metrics.jsonl").read_text().splitlines()]
+    best = min(lines, key=lambda line: _finite(line["val/nrmse"]))
+    return {
+        "task": job.task, "contender": job.contender, "seed": job.seed, "rate": job.rate,
+        "budget": job.budget, "threads": args.threads, "spec": job.spec(args.threads),
+        "validation": _finite(best["val/nrmse"]), "steps": lines[-1]["step"], "best_step": best["step"],
+        "curve": [[line["training_seconds"], _finite(line["val/nrmse"])] for line in lines],
+        "machine": platform.processor() or platform.machine(), "torch": torch.__version__,
+    }, step / "model"  # fmt: skip
+
+
+def _model(result: Path) -> Path:
+    """Where the model of a run is that may become a final one; it stays on this machine."""
+    return result.with_suffix(".model")
+
+
 def _trivial(task: str, args: argparse.Namespace) -> None:
     """The row of what needs no training: persistence, or the mean of a steady task."""
-    data = _data(task, args)
+    data = task_data(task, args)
     tasks = {task: data.info}
     steady = data.info.kind == "steady"
     network = Mean(MeanConfig(), tasks) if steady else Persistence(PersistenceConfig(), tasks)
@@ -222,43 +235,40 @@ def _keep(found: dict[str, Any], target: Path) -> None:
     temporary.replace(target)
 
 
-def _data(task: str, args: argparse.Namespace) -> TaskData:
+def task_data(task: str, args: argparse.Namespace) -> TaskData:
+    """The arrays of a task, generated where they are missing."""
     return prepare_task(task, {key: value for key, value in TASKS[task].items() if key != "kind"}, args.data)
 
 
 def _test(job: Job, simulator: Simulator, args: argparse.Namespace) -> dict[str, Any]:
-    """Open the test split: errors, and seconds of a 40-step rollout of 16 trajectories."""
+    """Open the test split."""
     tests = {}
     for name in job.task.split("+"):
-        data = _data(name, args)
+        data = task_data(name, args)
         scored = score(simulator, data, "test")
         windows = data.trajectories("test")
-        batch = windows.batch(range(min(BATCH, len(windows))))
-        frames = batch.target.shape[1]
         tests[name] = {
             "nrmse": scored.nrmse, "per_sample": scored.per_sample, "per_step": scored.per_step,
             "values": windows.batch(range(len(windows))).params[:, 0].tolist(),
-            "inference": _seconds(partial(simulator.rollout, batch, frames)),
         }  # fmt: skip
         if job.contender in OURS and data.info.kind == "evolution":
-            tests[name] |= _inner(simulator, data, batch, frames)
+            tests[name] |= _inner(simulator, data)
     return {"parameters": simulator.parameter_count(), "test": tests}
 
 
-def _inner(simulator: Simulator, data: TaskData, batch: FieldBatch, frames: int) -> dict[str, Any]:
+def _inner(simulator: Simulator, data: TaskData) -> dict[str, Any]:
     """What only a latent operator has: codec, latent rollout, and whether it uses the parameters."""
     shuffled: list[float] = []
     windows = data.trajectories("test")
     with torch.inference_mode():
         for start in range(0, len(windows), 32):
             part = windows.batch(range(start, min(start + 32, len(windows))))
-            prediction = simulator.rollout(_other_parameters(part, data), frames)
+            prediction = simulator.rollout(_other_parameters(part, data), part.target.shape[1])
             shuffled += nrmse_per_frame(prediction, part.target).mean(dim=1).tolist()
     return {
         "shuffled": statistics.fmean(shuffled),
         "latent": score(LatentSimulator(simulator), data, "test").nrmse,
         "reconstruction": reconstruction_error(simulator, data, "test"),
-        "latent_inference": _seconds(partial(simulator.latent_rollout, batch, frames)),
     }
 
 
@@ -267,18 +277,6 @@ def _other_parameters(batch: FieldBatch, data: TaskData) -> FieldBatch:
     values = torch.tensor(data.fields.request.values)
     index = (batch.params[:, 0, None] - values).abs().argmin(dim=1)
     return replace(batch, params=values[(index + 1) % len(values), None].to(batch.params))
-
-
-def _seconds(call: Any) -> float:
-    """Median wall time after a warm-up."""
-    with torch.inference_mode():
-        call()
-        times = []
-        for _ in range(INFERENCE_REPEATS):
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def _final_jobs(args: argparse.Namespace) -> list[Job]:
@@ -292,28 +290,53 @@ def _final_jobs(args: argparse.Namespace) -> list[Job]:
     return jobs
 
 
-def _sweep_jobs(final: Job, args: argparse.Namespace) -> list[Job]:
+def _runs(final: Job, args: argparse.Namespace) -> Iterator[Job]:
+    """What is missing for a final run, and the run itself."""
+    for choice in (_sweep, _confirmation):
+        yield from (job for job in choice(final, args) if not (args.results / job.path).exists())
+    if not _done(final, args):
+        yield replace(final, rate=_chosen_rate(final, args))
+
+
+def _sweep(final: Job, args: argparse.Namespace) -> list[Job]:
+    """A short run for every learning rate."""
     budget = args.sweep_budget * len(final.task.split("+"))
-    return [Job(final.task, final.contender, 0, rate, budget, False) for rate in RATES]
+    return [replace(final, seed=0, rate=rate, budget=budget, final=False) for rate in RATES]
 
 
-def _chosen_rate(job: Job, args: argparse.Namespace) -> float:
-    """The learning rate with the best validation rollout."""
-    scores = {
-        sweep.rate: json.loads((args.results / sweep.path).read_text())["validation"]
-        for sweep in _sweep_jobs(job, args)
-    }
-    return min(scores, key=lambda rate: scores[rate])
+def _confirmation(final: Job, args: argparse.Namespace) -> list[Job]:
+    """A full run for the best two rates of a finished sweep, where the task needs that."""
+    if final.task not in CONFIRMED:
+        return []
+    best = sorted(_sweep(final, args), key=lambda job: _validation(job, args))[:2]
+    return [replace(job, budget=final.budget) for job in best]
 
 
-def _done(job: Job, args: argparse.Namespace) -> bool:
-    """Whether its result is there; that of a final run with the learning rate that the sweep prefers now."""
-    path = args.results / job.path
-    if not job.final or not path.exists():
-        return path.exists()
-    if not all((args.results / sweep.path).exists() for sweep in _sweep_jobs(job, args)):
+def _chosen_rate(final: Job, args: argparse.Namespace) -> float:
+    """The learning rate with the best validation rollout, of the longest runs that there are."""
+    tried = _confirmation(final, args) or _sweep(final, args)
+    return min(tried, key=lambda job: _validation(job, args)).rate
+
+
+def _validation(job: Job, args: argparse.Namespace) -> float:
+    return float(json.loads((args.results / job.path).read_text())["validation"])
+
+
+def _done(final: Job, args: argparse.Namespace) -> bool:
+    """Whether its result is there, with the learning rate that would be chosen now."""
+    path = args.results / final.path
+    choices = (_sweep, _confirmation)
+    if not path.exists() or not all(
+        (args.results / job.path).exists() for choice in choices for job in choice(final, args)
+    ):
         return False
-    return bool(json.loads(path.read_text())["rate"] == _chosen_rate(job, args))
+    return bool(json.loads(path.read_text())["rate"] == _chosen_rate(final, args))
+
+
+def shrink_tasks() -> None:
+    """Leave little data of every task."""
+    for name, task in TASKS.items():
+        task |= {"trajectories": 40, "resolution": 32} | ({} if name == "darcy2d" else {"frames": 6})
 
 
 def _finite(value: float | None) -> float:
@@ -350,14 +373,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--report-only", action="store_true", help="train nothing")
     args = parser.parse_args()
     if args.small:
-        TASKS.update(
-            {
-                name: task
-                | {"trajectories": 40, "resolution": 32}
-                | ({} if name == "darcy2d" else {"frames": 6})
-                for name, task in TASKS.items()
-            }
-        )
+        shrink_tasks()
     if shutil.which(str(Path(sys.executable).with_name("ups-run"))) is None:
         parser.error("ups-run is not beside this Python; run it with .venv-peers/bin/python (make peers)")
     return args

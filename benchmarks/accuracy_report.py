@@ -79,9 +79,8 @@ def _row(task: str, name: str, group: list[dict[str, Any]]) -> dict[str, Any]:
         "spread": statistics.stdev(errors) if len(errors) > 1 else None, "interval": [low, high],
         "median": float(np.median(samples)), "by_value": by_value, "parameters": group[0]["parameters"],
         "steps": statistics.fmean(found["steps"] for found in group), "rate": group[0]["rate"],
-        "inference": statistics.median(found["inference"] for found in group),
     }  # fmt: skip
-    for extra in ("shuffled", "latent", "reconstruction", "latent_inference"):
+    for extra in ("shuffled", "latent", "reconstruction"):
         if extra in group[0]:
             row[extra] = statistics.fmean(found[extra] for found in group)
     return row
@@ -104,18 +103,19 @@ def _markdown(
         "of whole rollouts on test trajectories (given frames not scored), mean over seeds ± deviation, 95 % "
         "bootstrap interval over trajectories. Learning rate: best of "
         f"{', '.join(f'{rate:g}' for rate in rates)} on the validation rollout of {sweep:g} s runs, for "
-        "every model; the test split is opened once a final run.\n"
+        f"every model, and of {budget:g} s runs where a task's table shows them; the test split is opened "
+        "once a final run.\n"
     )
     for task in dict.fromkeys(row["task"] for row in rows):
         of_task = sorted((row for row in rows if row["task"] == task), key=lambda row: float(row["mean"]))
         text += f"\n### {task}\n\n" + _errors(of_task) + _by_value(of_task) + _inside(of_task)
-        text += _sweeps(results, task, [row["model"] for row in of_task], rates, sweep)
+        text += _sweeps(results, task, [row["model"] for row in of_task], rates, (sweep, budget))
     return text
 
 
 def _errors(rows: list[dict[str, Any]]) -> str:
     peers = [row["mean"] for row in rows if row["model"] in PEERS]
-    head = "model", "seeds", "nRMSE", "interval", "/ best peer", "lr", "steps", "parameters", "16 rollouts"
+    head = "model", "seeds", "nRMSE", "interval", "/ best peer", "lr", "steps", "parameters"
     return _table(
         head,
         [
@@ -124,7 +124,7 @@ def _errors(rows: list[dict[str, Any]]) -> str:
                 _short(row["mean"]) + (f" ± {_short(row['spread'])}" if row["spread"] is not None else ""),
                 f"{_short(row['interval'][0])} – {_short(row['interval'][1])}",
                 f"{row['mean'] / min(peers):.3f}" if peers else "", f"{row['rate']:g}" if row["rate"] else "",
-                f"{row['steps']:.0f}", f"{row['parameters']:,}", f"{1000 * row['inference']:.0f} ms",
+                f"{row['steps']:.0f}", f"{row['parameters']:,}",
             )
             for row in rows
         ],
@@ -146,28 +146,38 @@ def _inside(rows: list[dict[str, Any]]) -> str:
     rows = [row for row in rows if "shuffled" in row]
     if not rows:
         return ""
-    head = "inside", "error with wrong parameters", "latent rollout", "its time / ordinary", "reconstruction"
+    head = "inside", "error with wrong parameters", "latent rollout", "reconstruction"
     cells = [
         (
             _name(row), f"{row['shuffled'] / row['mean']:.1f} ×", _short(row["latent"]),
-            f"{row['latent_inference'] / row['inference']:.2f}", f"{row['reconstruction']:.1e}",
+            f"{row['reconstruction']:.1e}",
         )
         for row in rows
     ]  # fmt: skip
     return "\n" + _table(head, cells)
 
 
-def _sweeps(results: Path, task: str, models: Sequence[str], rates: Sequence[float], sweep: float) -> str:
-    """Validation errors of the short runs by which learning rates are chosen."""
-    cells = []
-    for model in models:
-        paths = [results / f"{sweep:g}s" / task / model / f"sweep-{rate:g}.json" for rate in rates]
-        if all(path.exists() for path in paths):
-            found = [json.loads(path.read_text(encoding="utf-8"))["validation"] for path in paths]
-            cells.append((NAMES[model], *map(_short, found)))
-    if not cells:
-        return ""
-    return "\n" + _table((f"validation after {sweep:g} s", *(f"lr {rate:g}" for rate in rates)), cells)
+def _sweeps(
+    results: Path, task: str, models: Sequence[str], rates: Sequence[float], seconds: Sequence[float]
+) -> str:
+    """Validation errors of the runs by which learning rates are chosen."""
+    text = ""
+    for length in seconds:
+        folders = {model: results / f"{length:g}s" / task / model for model in models}
+        cells = [
+            (NAMES[model], *(_validation(folder / f"sweep-{rate:g}.json") for rate in rates))
+            for model, folder in folders.items()
+            if any(folder.glob("sweep-*.json"))
+        ]
+        if cells:
+            text += "\n" + _table(
+                (f"validation after {length:g} s", *(f"lr {rate:g}" for rate in rates)), cells
+            )
+    return text
+
+
+def _validation(path: Path) -> str:
+    return _short(json.loads(path.read_text(encoding="utf-8"))["validation"]) if path.exists() else ""
 
 
 def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

@@ -37,15 +37,29 @@ def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
         "--models", "latent_small", "unet_muon", "--results", "results", "--report", "report", "--small",
     ]  # fmt: skip
     first = run("accuracy.py", *options, cwd=tmp_path)
-    assert "10 runs, 0.0 h of training steps; stop" in first
+    assert "2 final runs and what chooses" in first
     rows = json.loads((tmp_path / "report" / "accuracy.json").read_text())
     assert {row["model"] for row in rows} == {"latent_small", "unet_muon", "mean"}
     assert all(
         0 < row["mean"] < 2 and row["interval"][0] <= row["mean"] <= row["interval"][1] for row in rows
     )
     assert "| latent operator, small | 1 |" in (tmp_path / "report" / "accuracy.md").read_text()
+    assert "| validation after 0.4 s |" in (tmp_path / "report" / "accuracy.md").read_text()
+    confirmed = list((tmp_path / "results" / "0.4s" / "darcy2d").glob("*/sweep-*.json"))
+    assert len(confirmed) == 4  # the two best rates of each model
     assert (tmp_path / "report" / "accuracy.png").stat().st_size > 10_000
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}
     second = run("accuracy.py", *options, cwd=tmp_path)
-    assert "of training steps; stop" not in second
+    assert "final runs and what chooses" not in second
     assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}
+
+
+def test_inference_times_every_model_in_every_round(tmp_path: Path) -> None:
+    out = run(
+        "inference.py", "--rounds", "3", "--threads", "1", "--small", "--tasks", "advection1d", "--output", "times.json",
+        "--models", "latent_small", "pdebench_fno", cwd=tmp_path,
+    )  # fmt: skip
+    times = json.loads((tmp_path / "times.json").read_text())["seconds"]["advection1d"]
+    assert set(times) == {"latent_small", "latent_small (latent)", "pdebench_fno"}
+    assert all(len(seconds) == 3 for seconds in times.values())
+    assert "| latent operator, small (latent) |" in out
