@@ -204,7 +204,7 @@ def test_every_scalar_of_a_spec_changes_some_step(spec_file: Path) -> None:
 
     before = fingerprints()
     for override in (
-        "seed=4", "tasks.a.cells=9", "model.width=6", "sampling.temperature=0.5", "trainer.compile=true",
+        "seed=4", "tasks.a.cells=9", "model.width=6", "sampling.temperature=0.5", "trainer.precision=bf16-mixed",
         "pipeline.train.epochs=3", "pipeline.train.optimizer.lr=0.1", "pipeline.score.baselines=[]",
         "pipeline.page.id=sheet",
     ):  # fmt: skip

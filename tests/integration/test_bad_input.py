@@ -56,6 +56,20 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
             "trainer={accelerator: cpu, precision: 16-mixed}",
             "trainer: precision 16-mixed needs a GPU; on a CPU use 32 or bf16-mixed\n",
         ),
+        ("trainer.precision=tf32", "trainer.precision: precision tf32 needs a GPU, and there is none here"),
+        (
+            "trainer.accelerator=gpu",
+            "trainer.accelerator: accelerator gpu needs a GPU, and there is none here",
+        ),
+        (
+            "pipeline.operator.offload=true",
+            "pipeline[0].offload: offload needs a GPU, and there is none here",
+        ),
+        (
+            "trainer={devices: 2, strategy: deepspeed}",
+            "pipeline[0].optimizer: Muon needs whole matrices, 'deepspeed' splits them; use fsdp2 or adamw",
+        ),
+        ("pipeline.operator.compile=true", "pipeline[0].compile"),
     ],
 )
 def test_specs_that_cannot_work_are_refused_before_anything_runs(

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from hypothesis import strategies as st
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 
-from ups_core import Config, StepContext, UPSError
+from small_stage import context, run
+from ups_core import Config, UPSError
 from ups_core.config import validate_options
-from ups_core.console import Console
 from ups_core.registry import Entry, Provider, registry_in_use
 from ups_core.spec import PipelineSpec
 from ups_models.bundle import load_bundle
@@ -32,45 +31,10 @@ from ups_train.consistency import latent_consistency
 from ups_train.module import NonFiniteLoss, SimulatorModule
 from ups_train.operator_stage import OperatorStage, training_length
 
-MODEL = {
-    "kind": "latent_operator", "width": 16, "depth_2d": 1, "middle_width": 12, "middle_blocks_2d": 1,
-    "local_width": 8, "local_width_2d": 4, "kernel": 5, "kernel_2d": 3, "condition_width": 8,
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
-
-
-def context(data_root: Path, directory: Path, **stage: Any) -> tuple[OperatorStage, StepContext]:
-    spec = {
-        "version": 1, "name": "t", "seed": 1, "model": MODEL, "sampling": {"temperature": 0.0},
-        "tasks": {
-            "advection1d": {"kind": "advection1d", "trajectories": 20, "resolution": 32, "frames": 6, "time_stride": 10},
-            "darcy2d": {"kind": "darcy2d", "trajectories": 20, "resolution": 16},
-        },
-        "trainer": {"accelerator": "cpu", "threads": 1},
-        "trackers": [{"kind": "csv"}],
-        "pipeline": [{"stage": "operator", "epochs": 2, "batch_size": 8, **stage}],
-    }  # fmt: skip
-    loaded = validate_options(PipelineSpec, spec, registry_in_use())
-    assert isinstance(loaded, PipelineSpec)
-    tasks = {name: component.create(name=name) for name, component in loaded.tasks.items()}
-    for task in tasks.values():
-        task.prepare_data(data_root, Console(quiet=True))
-    directory.mkdir(parents=True, exist_ok=True)
-    config = loaded.pipeline[0].config
-    assert isinstance(config, OperatorConfig)
-    return OperatorStage(config), StepContext(
-        spec=loaded, step_id="operator", directory=directory, inputs={}, models={}, run_directory=directory,
-        data_root=data_root, tasks=tasks, console=Console(quiet=True), fingerprint="f",
-    )  # fmt: skip
-
-
-def run(data_root: Path, directory: Path, **stage: Any) -> Mapping[str, float]:
-    step, given = context(data_root, directory, **stage)
-    return step.run(given)
 
 
 def weights(directory: Path) -> bytes:

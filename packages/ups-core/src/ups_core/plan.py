@@ -132,7 +132,7 @@ def make_plan(
     issues += _checks(spec, tasks, pipeline, document)
     if issues:
         raise SpecError(list(dict.fromkeys(issues)))
-    fingerprint = digest(spec.model_dump(mode="json"))
+    fingerprint = digest(spec.model_dump(mode="json", exclude={"launcher"}))
     directory = directory or run_directory(runs_dir, spec.name, fingerprint, fresh)
     steps: list[PlannedStep] = []
     for step, baseline, path in pipeline:
@@ -237,6 +237,9 @@ def _checks(
             trained = model
         for option, message in step.config.check(described, model):
             issues.append(document.issue((*path, *option.split(".")), message))
+        for option, message in step.config.check_trainer(spec):
+            place = () if option.startswith("trainer") else path
+            issues.append(document.issue((*place, *option.split(".")), message))
     return issues
 
 

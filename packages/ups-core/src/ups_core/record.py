@@ -22,6 +22,9 @@ from ups_core.plan import Plan, PlannedStep, step_directory
 from ups_core.registry import registry_in_use
 from ups_core.yamlreader import KeyPath, resolve_scalar
 
+DETAILS = "details.json"
+"""In a step's directory: what it found out about how it ran (device, strategy, measured speed-ups…)."""
+
 LIBRARIES = (
     "torch",
     "lightning",
@@ -89,7 +92,8 @@ class RunRecord:
         write_json(self.path, self.content)
 
     def _step(self, step: PlannedStep) -> dict[str, Any]:
-        stored = read_json(step_directory(self.plan.directory, step.id) / "step.json") or {}
+        directory = step_directory(self.plan.directory, step.id)
+        stored = read_json(directory / "step.json") or {}
         status = self.statuses.get(step.id)
         if status is None:
             finished = stored.get("fingerprint") == step.fingerprint
@@ -103,6 +107,7 @@ class RunRecord:
             "fingerprint": step.fingerprint,
             "seconds": stored.get("seconds", 0.0),
             "metrics": stored.get("metrics", {}),
+            "details": (read_json(directory / DETAILS) if stored else None) or {},
         }
 
 

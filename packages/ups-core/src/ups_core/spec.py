@@ -40,17 +40,18 @@ class TrainerSpec(Config):
     """Number of devices, each with a process and batches of its own: twice as many see twice the samples."""
     strategy: Annotated[Component, Registered("strategies")] = default_component("auto")
     """How several devices share the work."""
-    precision: Literal["auto", 32, "bf16-mixed", "16-mixed"] = "auto"
-    """`auto`: bf16-mixed on a GPU that has it, else 32."""
-    compile: bool = False
-    """Compile the network with torch.compile."""
+    precision: Literal["auto", 32, "tf32", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto`: bf16-mixed on a GPU that has it, else 32. `tf32`: 32, matrix products in TensorFloat-32."""
+    batch: Literal["spec", "auto"] = "spec"
+    """`auto`: a stage's batch comes in as many micro-batches as memory demands, whose gradients are added up;
+    `spec`: in one piece, until memory runs out."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads of every process; default: what torch chooses, or with several processes its share."""
 
     @model_validator(mode="after")
     def _half_needs_a_gpu(self) -> TrainerSpec:
-        if self.accelerator == "cpu" and self.precision == "16-mixed":
-            raise ValueError("precision 16-mixed needs a GPU; on a CPU use 32 or bf16-mixed")
+        if self.accelerator == "cpu" and self.precision in ("16-mixed", "tf32"):
+            raise ValueError(f"precision {self.precision} needs a GPU; on a CPU use 32 or bf16-mixed")
         return self
 
 

@@ -105,6 +105,13 @@ class StepConfig(Config):
         """
         return ()
 
+    def check_trainer(self, spec: PipelineSpec) -> Sequence[tuple[str, str]]:
+        """Options that contradict the trainer or the machine, as `(option path, message)`.
+
+        A path that begins with `trainer` is the spec's, any other one the step's.
+        """
+        return ()
+
 
 @dataclass(frozen=True)
 class StepInfo:

@@ -22,8 +22,8 @@ class FieldBatch:
         coords: coordinates of the grid points `(N, d)`, row-major over S.
         target: frames to predict `(B, T, C, *S)`; T is 1 when steady.
         index: trajectory numbers `(B,)`, int64.
-        share: factor of this batch's mean loss, so that the average over the ranks' parts of a global batch,
-            which may differ in size, is the mean over its samples.
+        share: factor of this batch's mean loss, so that the average over the parts of a global batch (ranks'
+            and micro-batches), which may differ in size, is the mean over its samples.
     """
 
     task: str

@@ -18,25 +18,39 @@ class MultiTaskLoader:
     Lightning saves and restores its position through `state_dict` and `load_state_dict`, and announces
     epochs to `sampler`.
 
+    Args:
+        parts: how many micro-batches a batch comes in, one after the other; their gradients add up to that of
+            the batch. A part without a sample left gets one again, with `FieldBatch.share` 0.
+
     Raises:
         UPSError: the sampler was made for other tasks or sizes.
     """
 
-    def __init__(self, windows: Mapping[str, Windows], sampler: MultiTaskBatchSampler):
+    def __init__(self, windows: Mapping[str, Windows], sampler: MultiTaskBatchSampler, parts: int = 1):
         sizes = {task: len(part) for task, part in windows.items()}
         if sizes != sampler.sizes:
             raise UPSError(f"the sampler draws from {sampler.sizes}, the windows are {sizes}")
         self.windows = dict(windows)
         self.sampler = sampler
+        self.parts = parts
 
     def __len__(self) -> int:
-        """Batches of an epoch on this rank."""
-        return len(self.sampler)
+        """Micro-batches of an epoch on this rank."""
+        return len(self.sampler) * self.parts
 
     def __iter__(self) -> Iterator[FieldBatch]:
+        whole = self.sampler.world * self.parts
         for task, indices, size in self.sampler:
-            batch = self.windows[task].batch(indices)
-            yield replace(batch, share=len(indices) * self.sampler.world / size)
+            for start in range(self.parts):
+                part = indices[start :: self.parts]
+                batch = self.windows[task].batch(part or indices[:1])
+                yield replace(batch, share=len(part) * whole / size)
+
+    def firsts(self) -> Iterator[FieldBatch]:
+        """A micro-batch of the usual size of every task, for measurements; its position stays."""
+        size = -(-self.sampler.batch_size // self.parts)
+        for windows in self.windows.values():
+            yield windows.batch(range(min(size, len(windows))))
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch."""

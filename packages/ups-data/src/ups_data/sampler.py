@@ -107,10 +107,10 @@ class MultiTaskBatchSampler:
         return {"epoch": self.epoch, "position": self._position, "sampling": self._identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state.
+        """Continue from a state, also from one of another number of ranks with the same global batches.
 
         Raises:
-            UPSError: the state belongs to other tasks, sizes, batches, seed or number of ranks.
+            UPSError: the state belongs to other tasks, sizes, batches or seed.
         """
         if state["sampling"] != self._identity:
             raise UPSError(f"the saved position is one of {state['sampling']}, not of {self._identity}")
@@ -119,12 +119,13 @@ class MultiTaskBatchSampler:
 
     @property
     def _identity(self) -> dict[str, Any]:
+        """What the order of global batches depends on: not on how many ranks share one."""
         return {
             "sizes": self.sizes,
-            "batch_size": self.batch_size,
+            "batch": self.batch_size * self.world,
+            "batches": self._passes,
             "temperature": self.temperature,
             "seed": self.seed,
-            "world": self.world,
         }
 
     @cached_property

@@ -14,19 +14,22 @@ from lightning.pytorch.callbacks import Callback
 from ups_core.console import Console
 from ups_core.files import write_text
 from ups_train.progress import Progress
+from ups_train.telemetry import StepClock
 
 
 class MetricsFile(Callback):
     """One line per validation: to `metrics.jsonl`, to the trackers, and to people where no progress bar is.
 
-    A line holds the validation metrics and the mean training loss, per task, since the line before. On resume
+    A line holds the validation metrics and, since the line before, the mean training loss per task and the
+    speed of the steps. On resume
     lines of steps that are trained again are dropped.
     """
 
-    def __init__(self, path: Path, console: Console, progress: Progress):
+    def __init__(self, path: Path, console: Console, progress: Progress, clock: StepClock):
         self.path = path
         self.console = console
         self.progress = progress
+        self.clock = clock
         self.begun = time.monotonic()
         self.losses: dict[str, list[float]] = {}
 
@@ -49,7 +52,7 @@ class MetricsFile(Callback):
         """Write the line."""
         if trainer.sanity_checking:
             return
-        losses = self._train_losses(trainer)
+        losses = self._train_losses(trainer) | self.clock.take()
         if not trainer.is_global_zero:
             return
         metrics: dict[str, Any] = {"step": trainer.global_step, "epoch": trainer.current_epoch}

@@ -8,9 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ups_core import Component, Registered, StepConfig, UPSError, default_component
-from ups_train.options import MuonHybridConfig, NonNegativeFloat, PositiveFloat
+from ups_core.spec import PipelineSpec
+from ups_train.options import CompileConfig, MuonHybridConfig, NonNegativeFloat, PositiveFloat
 
 Positive = Annotated[int, Field(ge=1)]
+GPU_PRECISIONS = ("16-mixed", "tf32")
 
 
 class OperatorConfig(StepConfig):
@@ -72,6 +74,14 @@ class OperatorConfig(StepConfig):
     """Validation trajectories per task; default: all."""
     patience: Positive | None = None
     """Validations without improvement before training stops early; null for never."""
+    compile: CompileConfig | None = None
+    """torch.compile of the network; null for none."""
+    recompute: bool = False
+    """Whether blocks keep only their input and compute the rest again in the backward pass: less memory for
+    about a third more time."""
+    offload: bool = False
+    """Whether the optimizer and its state live in the host's memory, which costs a copy of gradients and
+    weights a step; needs a GPU."""
     callbacks: list[Annotated[Component, Registered("callbacks")]] = []
     """Further Lightning callbacks, from plugins."""
     select: Literal["best", "last"] = "best"
@@ -130,6 +140,45 @@ class OperatorConfig(StepConfig):
             ]
         return problems
 
+    def check_trainer(self, spec: PipelineSpec) -> Sequence[tuple[str, str]]:
+        """Options that need another strategy, or a GPU."""
+        trainer, problems = spec.trainer, []
+        strategy = trainer.strategy
+        muon = isinstance(self.optimizer.config, MuonHybridConfig)
+        if muon and getattr(strategy.config, "splits_matrices", False):
+            problems.append(
+                (
+                    "optimizer",
+                    f"Muon needs whole matrices, '{strategy.kind}' splits them; use fsdp2 or adamw",
+                )
+            )
+        if self.offload and trainer.devices > 1:
+            problems.append(
+                ("offload", f"offload works on one device, got {trainer.devices}; with several, fsdp2 shards "
+                            "the optimizer's state: set offload to false")
+            )  # fmt: skip
+        if getattr(spec.launcher.config, "remote", False):
+            return problems  # what there is, is known there
+        wanted = [
+            (place, what)
+            for place, what, asked in (
+                ("offload", "offload", self.offload),
+                ("trainer.precision", f"precision {trainer.precision}", trainer.precision in GPU_PRECISIONS),
+                ("trainer.accelerator", "accelerator gpu", trainer.accelerator == "gpu"),
+            )
+            if asked
+        ]
+        if wanted and not _gpus(trainer.accelerator):
+            problems += [(place, f"{what} needs a GPU, and there is none here") for place, what in wanted]
+        elif trainer.devices > 1 and 0 < _gpus(trainer.accelerator) < trainer.devices:
+            problems.append(
+                (
+                    "trainer.devices",
+                    f"{trainer.devices} GPUs are not here; there are {_gpus(trainer.accelerator)}",
+                )
+            )
+        return problems
+
     def _check_groups(
         self, tasks: Mapping[str, Mapping[str, Any]], model: Component
     ) -> Sequence[tuple[str, str]]:
@@ -144,3 +193,12 @@ class OperatorConfig(StepConfig):
         except UPSError as error:
             return [("optimizer.groups", str(error))]
         return ()
+
+
+def _gpus(accelerator: str) -> int:
+    """CUDA devices that a trainer would use; asked only where a spec needs to know: torch is slow to load."""
+    if accelerator in ("cpu", "mps"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()

@@ -14,14 +14,19 @@ VALIDATIONS_IN_BUDGET = 10
 
 @dataclass(frozen=True)
 class TrainingLength:
-    """How long a training is: optimizer steps (-1: until its budget is used up), and validations."""
+    """How long a training is.
+
+    Attributes:
+        steps: optimizer steps; -1: until the budget is used up.
+        validate_every: micro-batches, or time, between validations.
+    """
 
     steps: int
     validate_every: int | timedelta
 
 
-def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
-    """How long to train on a loader of `batches` an epoch.
+def training_length(config: OperatorConfig, batches: int, parts: int = 1) -> TrainingLength:
+    """How long to train on `batches` an epoch, each of which comes in `parts` micro-batches.
 
     Validations are spaced evenly, as near to `validate_every` as that allows, so that the last one sees the
     end of the training; a remainder of steps that would follow it is left out.
@@ -35,4 +40,4 @@ def training_length(config: OperatorConfig, batches: int) -> TrainingLength:
         steps, total = config.max_steps, config.max_steps * config.accumulate
     validations = max(1, round(total / (config.validate_every or batches)))
     every = total // validations
-    return TrainingLength(every * validations if config.accumulate == 1 else steps, every)
+    return TrainingLength(every * validations if config.accumulate == 1 else steps, every * parts)

@@ -16,16 +16,23 @@ from torchmetrics import Metric
 
 from ups_core import Component, UPSError
 from ups_data.batch import FieldBatch
+from ups_data.loader import MultiTaskLoader
 from ups_data.randomness import derive_seed
 from ups_data.symmetry import augment
 from ups_eval.metrics import NRMSE
 from ups_models.network import module_key
 from ups_models.simulator import Simulator, feed_back
 from ups_train.average import averaged_copy, update_average
+from ups_train.compilation import compile_network
 from ups_train.config import OperatorConfig
 from ups_train.consistency import latent_consistency
 from ups_train.curriculum import draw_depth
+from ups_train.memory import simulate
+from ups_train.offload import offloaded
+from ups_train.portable import make_portable
 from ups_train.progress import Progress
+from ups_train.ranks import Ranks
+from ups_train.recompute import recompute_blocks
 from ups_train.sharding import shard
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -42,6 +49,11 @@ class SimulatorModule(pl.LightningModule):
         losses: weight and loss; each loss takes normalised `(B, T, C, *S)` twice.
         progress: how far the training is, for schedule and curriculum.
         seed: the spec's; randomness inside a step is a function of it and of the global batch.
+        step_id: of the spec, by which tests ask for failures.
+        parts: micro-batches that a batch comes in.
+
+    Attributes:
+        compilation: what compiling brought, once training has begun.
     """
 
     def __init__(
@@ -51,6 +63,8 @@ class SimulatorModule(pl.LightningModule):
         losses: Sequence[tuple[float, Loss]],
         progress: Progress,
         seed: int,
+        step_id: str = "",
+        parts: int = 1,
     ):
         super().__init__()
         self.simulator = simulator
@@ -59,6 +73,9 @@ class SimulatorModule(pl.LightningModule):
         self.losses = losses
         self.progress = progress
         self.seed = seed
+        self.step_id = step_id
+        self.parts = parts
+        self.compilation: dict[str, Any] | None = None
         self.scores: dict[str, Metric] = {name: NRMSE() for name in simulator.tasks}
         self.validation = nn.ModuleDict({module_key(name): score for name, score in self.scores.items()})
 
@@ -69,14 +86,26 @@ class SimulatorModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Shard the networks where the strategy shards."""
+        if self.config.recompute:
+            recompute_blocks(self.simulator.network)
         mesh = self.device_mesh
         if mesh is not None:
             for simulator in filter(None, (self.simulator, self.average)):
                 shard(simulator.network, mesh["data_parallel"])
 
     def on_train_start(self) -> None:
-        """Know how many updates the average has seen."""
+        """Compile, and know how many updates the average has seen."""
         self._updates = self.global_step
+        if self.config.compile is not None:
+            loader = self.trainer.train_dataloader
+            assert isinstance(loader, MultiTaskLoader)
+            batches = [batch.to(self.device) for batch in loader.firsts()]
+
+            def loss(batch: FieldBatch) -> Tensor:
+                with self.trainer.precision_plugin.forward_context():
+                    return self.loss(batch, self.seed)
+
+            self.compilation = compile_network(self.config.compile, self.simulator, batches, loss)
 
     def on_train_batch_start(self, batch: FieldBatch, batch_idx: int) -> None:
         """Seed what a network may draw, say for dropout, from where the step stands in the training."""
@@ -98,7 +127,8 @@ class SimulatorModule(pl.LightningModule):
 
     def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
         """The weighted loss of the model's own rollout over the window."""
-        step = derive_seed(self.seed, "batch", self.current_epoch, batch_idx)
+        simulate(self.step_id, Ranks(self.global_rank, self.trainer.world_size), self.global_step, self.parts)
+        step = derive_seed(self.seed, "batch", self.current_epoch, batch_idx // self.parts)
         loss = self.loss(batch, step) * self.config.task_weights.get(batch.task, 1.0)
         if not math.isfinite(loss.item()):
             raise NonFiniteLoss(
@@ -145,12 +175,19 @@ class SimulatorModule(pl.LightningModule):
         return torch.stack([weight * term(predicted, wanted) for weight, term in self.losses]).sum()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The time that was used belongs to the training's state."""
+        """Keep the clock, and let any number of ranks read the optimizer's state."""
         checkpoint["progress"] = self.progress.state_dict()
+        checkpoint["parts"] = self.parts
+        (optimizer,) = self.trainer.optimizers
+        make_portable(checkpoint["optimizer_states"], optimizer, self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue the clock."""
+        """Continue the clock, and count the batches of the epoch in the parts that they come in now."""
         self.progress.load_state_dict(checkpoint["progress"])
+        batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (batches["total"], batches["current"]):
+            for name, count in counts.items():
+                counts[name] = count * self.parts // checkpoint["parts"]
 
     def validation_step(self, batch: FieldBatch, batch_idx: int) -> None:
         """Roll out a whole trajectory in physical units; given frames are not scored."""
@@ -175,7 +212,8 @@ class SimulatorModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The spec's optimizer and schedule, stepped per optimizer step."""
-        optimizer = self.config.optimizer.create(module=self.simulator.network)
+        component, network = self.config.optimizer, self.simulator.network
+        optimizer = offloaded(component, network) if self.config.offload else component.create(module=network)
         schedule = self.config.scheduler.create(optimizer=optimizer, progress=self.progress)
         watched = {"monitor": "val/nrmse", "strict": False} if isinstance(schedule, ReduceLROnPlateau) else {}
         return {

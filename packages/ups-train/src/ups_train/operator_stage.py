@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import gc
 import math
-import warnings
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,33 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
-from ups_core import Component, StepContext, UPSError
-from ups_core.spec import PipelineSpec, TrainerSpec
+from ups_core import StepContext, UPSError
+from ups_core.files import read_json, write_json
+from ups_core.record import DETAILS
+from ups_core.spec import PipelineSpec
 from ups_data.dataset import TaskData
 from ups_data.loader import MultiTaskLoader
 from ups_data.randomness import derive_seed
 from ups_data.sampler import MultiTaskBatchSampler
 from ups_eval.evaluate import choose_device
 from ups_models.bundle import save_bundle
-from ups_models.simulator import Simulator, build_simulator
 from ups_train.callbacks import MetricsFile, read_metrics
 from ups_train.config import OperatorConfig
 from ups_train.conflict import GradientConflict
 from ups_train.length import DEFAULT_EPOCHS, TrainingLength, training_length
+from ups_train.memory import FILE as MEMORY_FILE
+from ups_train.memory import OutOfMemory, is_out_of_memory, keep_parts, parts_of, split_further
 from ups_train.module import SimulatorModule, create_losses, load_scored
+from ups_train.precision import lightning_precision
+from ups_train.profiling import ProfileSteps
+from ups_train.profiling import wanted as profile_wanted
 from ups_train.progress import Progress
+from ups_train.quiet import quiet_lightning
 from ups_train.ranks import Ranks, leave_group
+from ups_train.sizing import measure
+from ups_train.start import initialise, new_simulator
 from ups_train.strategies import choose
+from ups_train.telemetry import StepClock
 from ups_train.trajectories import TrajectoryLoader
 
 MONITOR = "val/nrmse"
@@ -42,44 +52,86 @@ class OperatorStage:
         self.config = config
 
     def run(self, context: StepContext) -> Mapping[str, float]:
-        """Train or continue training; returns the validation metrics of the exported weights."""
-        spec, config, ranks = context.spec, self.config, Ranks.of(context.spec.trainer.devices)
-        _quiet_lightning()
-        choose_device(spec.trainer.accelerator)  # says in one line what is not there
+        """Train or continue training; returns the validation metrics of the exported weights.
+
+        Raises:
+            OutOfMemory: not even one sample fits; or, as one of several ranks, all have to start again.
+        """
+        ranks = Ranks.of(context.spec.trainer.devices)
+        if context.spec.trainer.batch == "auto" and not (context.directory / MEMORY_FILE).exists():
+            self._size(context, ranks)
+        while True:
+            parts = parts_of(context.directory)
+            try:
+                return self._train(context, ranks, parts)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                line = split_further(context.directory, parts, self.config.batch_size, ranks)
+            if ranks.world > 1:
+                raise OutOfMemory(line)
+            context.console.say(f"  {line}")
+            gc.collect()  # the error kept what the failed step had allocated
+            torch.cuda.empty_cache()
+
+    def _size(self, context: StepContext, ranks: Ranks) -> None:
+        """Choose the parts of a batch by measuring; all ranks take what the first one found."""
+        spec, known = context.spec, context.directory / MEMORY_FILE
+        if ranks.rank > 0:
+            while not known.exists():
+                time.sleep(0.1)
+            return
+        component = self.config.model or spec.model
+        data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
+        device = choose_device(spec.trainer.accelerator)
+        sizing = measure(self.config, component.kind, new_simulator(component, data), data, spec, device)
+        write_json(context.directory / "sizing.json", sizing.to_dict())
+        keep_parts(context.directory, sizing.parts(self.config.batch_size), "measured before training")
+
+    def _train(self, context: StepContext, ranks: Ranks, parts: int) -> Mapping[str, float]:
+        """Train with batches in so many parts."""
+        spec, config = context.spec, self.config
+        quiet_lightning()
+        device = choose_device(spec.trainer.accelerator)  # says in one line what is not there
         if spec.trainer.threads is not None:
             torch.set_num_threads(spec.trainer.threads)
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high" if spec.trainer.precision == "tf32" else "highest")
         component = config.model or spec.model
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
         torch.manual_seed(derive_seed(spec.seed, "weights", component.kind))
-        simulator = _simulator(component, data)
+        simulator = new_simulator(component, data)
         parameters = simulator.parameter_count()
         checkpoints = context.directory / "checkpoints"
         last = checkpoints / "last.ckpt"
-        loader = self._train_loader(data, spec, ranks)
-        length = training_length(config, len(loader))
+        loader = self._train_loader(data, spec, ranks, parts)
+        length = training_length(config, len(loader.sampler), parts)
         context.console.say(
             f"  {component.kind}: {parameters:,} parameters, "
             + (f"{length.steps:,} steps" if config.budget is None else f"{config.budget:g} s of training")
         )
-        if spec.trainer.strategy.kind == "auto" and ranks.world > 1:
-            context.console.say("  {}: {}".format(*choose(spec.trainer.devices, parameters)))
+        strategy_kind, reason = spec.trainer.strategy.kind, "the spec says so"
+        if strategy_kind == "auto":
+            strategy_kind, reason = choose(spec.trainer.devices, parameters)
+            if ranks.world > 1:
+                context.console.say(f"  {strategy_kind}: {reason}")
         progress = Progress(math.inf if config.budget else length.steps, config.budget)
         if not last.exists():
             with progress.counted():
-                _initialise(simulator, data)
-        module = SimulatorModule(simulator, config, create_losses(config.losses), progress, spec.seed)
-        if spec.trainer.compile:
-            simulator.network.compile()
+                initialise(simulator, data)
+        module = SimulatorModule(
+            simulator, config, create_losses(config.losses), progress, spec.seed, context.step_id, parts
+        )
         best = ModelCheckpoint(
             checkpoints, filename="best", monitor=MONITOR, mode="min", enable_version_counter=False
         )
         # Lightning's own save_last skips validations that are not the best so far.
         newest = ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)
         strategy = spec.trainer.strategy.create(devices=spec.trainer.devices, parameters=parameters)
-        trainer = self._trainer(context, strategy, [best, newest], length, progress)
+        trainer = self._trainer(context, strategy, [best, newest], length, progress, parts)
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
-            config.batch_size, ranks,
+            max(1, config.batch_size // parts), ranks,
         )  # fmt: skip
         try:
             trainer.fit(
@@ -94,8 +146,15 @@ class OperatorStage:
         if not chosen.is_file():
             raise UPSError("training ended before the first validation; lower validate_every or accumulate")
         if ranks.rank == 0:
-            exported = load_scored(chosen, _simulator(component, data))
+            exported = load_scored(chosen, new_simulator(component, data))
             save_bundle(context.directory / "model", exported, component, context.fingerprint)
+            details = {
+                "strategy": {"kind": strategy_kind, "reason": reason},
+                "precision": str(lightning_precision(spec.trainer)),
+                "device": str(trainer.strategy.root_device), "compile": module.compilation,
+                "parts": read_json(context.directory / MEMORY_FILE),
+            }  # fmt: skip
+            write_json(context.directory / DETAILS, details)
         lines = read_metrics(context.directory / "metrics.jsonl")
         line = min(lines, key=_score) if config.select == "best" else lines[-1]
         context.console.say(f"  saved step {line['step']}: val nrmse {_score(line):.4f}")
@@ -103,7 +162,7 @@ class OperatorStage:
         return scores | {"parameters": parameters, "best_step": line["step"]}
 
     def _train_loader(
-        self, data: Mapping[str, TaskData], spec: PipelineSpec, ranks: Ranks
+        self, data: Mapping[str, TaskData], spec: PipelineSpec, ranks: Ranks, parts: int
     ) -> MultiTaskLoader:
         windows = {
             name: opened.windows("train", horizon=self.config.horizon) for name, opened in data.items()
@@ -116,7 +175,7 @@ class OperatorStage:
             rank=ranks.rank,
             world=ranks.world,
         )
-        return MultiTaskLoader(windows, sampler)
+        return MultiTaskLoader(windows, sampler, parts)
 
     def _trainer(
         self,
@@ -125,12 +184,17 @@ class OperatorStage:
         checkpoints: Sequence[Callback],
         length: TrainingLength,
         progress: Progress,
+        parts: int,
     ) -> pl.Trainer:
         config, trainer = self.config, context.spec.trainer
+        clock = StepClock()
         callbacks: list[Callback] = [
+            clock,
             *checkpoints,
-            MetricsFile(context.directory / "metrics.jsonl", context.console, progress),
+            MetricsFile(context.directory / "metrics.jsonl", context.console, progress, clock),
         ]
+        if profile_wanted():
+            callbacks.append(ProfileSteps(context.directory / "profile"))
         if config.measure_conflict:
             callbacks.append(GradientConflict())
         if config.patience is not None:
@@ -146,10 +210,10 @@ class OperatorStage:
             accelerator=trainer.accelerator,
             devices=trainer.devices,
             strategy=strategy,
-            precision=precision(trainer),
+            precision=lightning_precision(trainer),
             max_epochs=-1 if config.budget else config.epochs or DEFAULT_EPOCHS,
             max_steps=length.steps,
-            accumulate_grad_batches=config.accumulate,
+            accumulate_grad_batches=config.accumulate * parts,
             gradient_clip_val=config.clip,
             val_check_interval=length.validate_every,
             check_val_every_n_epoch=None,
@@ -164,55 +228,7 @@ class OperatorStage:
         )
 
 
-def _simulator(component: Component, data: Mapping[str, TaskData]) -> Simulator:
-    """A new one with weights from torch's generator."""
-    return build_simulator(
-        component,
-        {name: opened.info for name, opened in data.items()},
-        {name: opened.statistics for name, opened in data.items()},
-    )
-
-
-INITIAL_PAIRS = 512
-
-
-def _initialise(simulator: Simulator, data: Mapping[str, TaskData]) -> None:
-    """Show the network pairs of frames from all over the train split of every task."""
-    for opened in data.values():
-        windows = opened.windows("train", horizon=1)
-        count = min(INITIAL_PAIRS, len(windows))
-        order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))
-        simulator.initialise(windows.batch(order[:count].tolist()))
-
-
 def _score(line: Mapping[str, float | None], name: str = MONITOR) -> float:
     """A number from `metrics.jsonl`, where null stands for a rollout that blew up."""
     value = line[name]
     return math.inf if value is None else value
-
-
-def precision(trainer: TrainerSpec) -> Any:
-    """Lightning's precision for the spec's: `auto` takes bf16 where the GPU has it."""
-    if trainer.precision == "auto":
-        gpu = trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
-        return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
-    return "32-true" if trainer.precision == 32 else trainer.precision
-
-
-def _quiet_lightning() -> None:
-    """Lightning's advice is for people who write the loop; ours is written."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in _ADVICE:
-        warnings.filterwarnings("ignore", message=message)
-
-
-_ADVICE: Sequence[str] = (
-    ".*GPU available but not used.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    ".*treespec, LeafSpec.*",
-    ".*does not have many workers.*",
-    ".*recommended to use .*sync_dist=True.*",  # torchmetrics has combined them already
-    ".*Grad strides do not match bucket view strides.*",
-    ".*ReduceLROnPlateau conditioned on metric.*",
-)

@@ -171,8 +171,21 @@ class PlateauConfig(Config):
     """Smallest learning rate over the peak."""
 
 
+class CompileConfig(Config):
+    """torch.compile."""
+
+    mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
+    """How long to search for fast code; `reduce-overhead` uses CUDA graphs."""
+    policy: Literal["allow", "require"] = "allow"
+    """What happens where the network cannot be compiled: it trains as it is, with a line that says so, or the
+    step fails."""
+
+
 class StrategyConfig(Config):
     """A strategy without options."""
+
+    splits_matrices: ClassVar[bool] = False
+    """True where a process gets pieces of flattened parameters (ZeRO, FSDP1), which Muon cannot work on."""
 
 
 class SeveralDevicesConfig(StrategyConfig):
@@ -185,6 +198,15 @@ class SingleConfig(StrategyConfig):
     """One device, one process."""
 
     max_devices: ClassVar[int] = 1
+
+
+class DeepSpeedConfig(SeveralDevicesConfig):
+    """DeepSpeed ZeRO through Lightning; needs `pip install 'ups-train[deepspeed]'`."""
+
+    splits_matrices: ClassVar[bool] = True
+
+    zero: Literal[1, 2, 3] = 2
+    """ZeRO stage: what is sharded is 1 the optimizer's state, 2 gradients too, 3 parameters too."""
 
 
 class DDPConfig(SeveralDevicesConfig):

@@ -95,6 +95,10 @@ def ups_register_strategies(register: Register) -> None:
         "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.options:SeveralDevicesConfig",
         summary="parameters, gradients and optimizer state sharded",
     )  # fmt: skip
+    register(
+        "deepspeed", "ups_train.strategies:deepspeed", config="ups_train.options:DeepSpeedConfig",
+        summary="ZeRO by DeepSpeed, an optional package",
+    )  # fmt: skip
 
 
 @hookimpl
@@ -114,4 +118,12 @@ def ups_register_trackers(register: Register) -> None:
     register(
         "wandb", "ups_train.trackers:wandb", config="ups_train.options:WandbConfig",
         summary="Weights and Biases, offline by default",
+    )  # fmt: skip
+
+
+@hookimpl
+def ups_register_commands(register: Register) -> None:
+    register(
+        "size", "ups_train.size_command:SizeCommand", config="ups_core.config:Config",
+        summary="what a spec's training takes on this device: memory, micro-batch, time, disk",
     )  # fmt: skip

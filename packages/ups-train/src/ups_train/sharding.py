@@ -31,6 +31,11 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield from blocks(child)
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether every process has only its shard."""
+    return isinstance(tensor, DTensor)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of a sharded tensor, on every process; other tensors as they are."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

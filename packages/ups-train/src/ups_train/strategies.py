@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 
-from ups_train.options import DDPConfig, StrategyConfig
+from ups_core import UPSError
+from ups_train.options import DDPConfig, DeepSpeedConfig, StrategyConfig
 
 STATE_BYTES = 16
 """Of a parameter in float32: itself, its gradient, Adam's two moments."""
@@ -65,6 +67,13 @@ def fsdp2(config: StrategyConfig, devices: int, parameters: int) -> Strategy:
         data_parallel_size=devices, tensor_parallel_size=1, save_distributed_checkpoint=False,
         process_group_backend=_backend(),
     )  # fmt: skip
+
+
+def deepspeed(config: DeepSpeedConfig, devices: int, parameters: int) -> Strategy:
+    """ZeRO with DeepSpeed's own defaults."""
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UPSError("the strategy 'deepspeed' needs DeepSpeed: pip install 'ups-train[deepspeed]'")
+    return DeepSpeedStrategy(stage=config.zero)
 
 
 def _backend() -> str:

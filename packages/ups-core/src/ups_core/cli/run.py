@@ -15,6 +15,8 @@ from ups_core.plan import Plan, make_plan
 from ups_core.runner import Selection, run_plan
 from ups_core.validate import load_spec
 
+PROFILE = "UPS_PROFILE"
+"""Set by `--profile` for training stages, in whatever process they run."""
 EXAMPLES = """\
 examples:
   ups-run specs/smoke.yaml                      everything once, tiny, in about a minute
@@ -65,6 +67,11 @@ class RunCommand:
         parser.add_argument(
             "--fresh", action="store_true", help="start a new run directory beside earlier ones"
         )
+        parser.add_argument(
+            "--profile",
+            action="store_true",
+            help="write profile/trace.json and the ten most expensive operators of every training stage",
+        )
         parser.add_argument("--json", action="store_true", help="print the record (or the plan) as JSON")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
@@ -78,6 +85,8 @@ class RunCommand:
         if args.plan:
             print_json(plan.to_dict()) if args.json else print_plan(plan)
             return 0
+        if args.profile:
+            os.environ[PROFILE] = "1"
         record = run_plan(plan, Selection(args.only, args.start), console, command_line(args))
         report = plan.directory / "report" / "index.html"
         if report.exists():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_models.layers.convolution import CONV
+from ups_models.layers.norm import LayerNorm
 from ups_models.layers.spectral import DepthwiseSpectral
 
 KERNEL = 3
@@ -25,8 +26,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.query_norm = nn.LayerNorm(width // heads)
-        self.key_norm = nn.LayerNorm(width // heads)
+        self.query_norm = LayerNorm(width // heads)
+        self.key_norm = LayerNorm(width // heads)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, *G, D)` to the same shape."""
@@ -34,7 +35,8 @@ class Attention(nn.Module):
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, dim=-1)
         )
-        mixed = nn.functional.scaled_dot_product_attention(self.query_norm(query), self.key_norm(key), value)
+        query, key = (norm(part).to(value) for norm, part in ((self.query_norm, query), (self.key_norm, key)))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out.reshape(x.shape)
 
@@ -70,7 +72,7 @@ class Block(nn.Module):
         self.attention = Attention(width, heads)
         self.mixer = GridMixer(dims, width, modes)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.norm = LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(condition, 9 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_models.layers.convolution import CONV
+from ups_models.layers.norm import LayerNorm
 
 
 class GridConv(nn.Module):
@@ -54,7 +55,7 @@ class ModulatedConvNeXt(nn.Module):
         super().__init__()
         hidden = round(channels * ratio)
         self.spatial = GridConv(kernels, channels)
-        self.norm = nn.LayerNorm(channels, elementwise_affine=False)
+        self.norm = LayerNorm(channels, elementwise_affine=False)
         self.expand = nn.Linear(channels, hidden)
         self.contract = nn.Linear(hidden, channels)
         self.modulation = nn.Linear(condition, 3 * channels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ups_models.layers.norm import LayerNorm
+
 CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
@@ -40,7 +42,7 @@ class ConvNeXtBlock(nn.Module):
     def __init__(self, dim: int, channels: int, *, periodic: bool, kernel: int = 7, ratio: int = 4):
         super().__init__()
         self.spatial = grid_conv(dim, channels, channels, kernel, periodic=periodic, groups=channels)
-        self.norm = nn.LayerNorm(channels)
+        self.norm = LayerNorm(channels)
         self.expand = nn.Linear(channels, ratio * channels)
         self.contract = nn.Linear(ratio * channels, channels)
 

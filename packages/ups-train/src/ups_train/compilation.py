@@ -1,0 +1,94 @@
+"""torch.compile for a network, with what it brought: the record holds numbers, not hopes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ups_core import UPSError
+from ups_data.batch import FieldBatch
+from ups_models.simulator import Simulator
+from ups_train.options import CompileConfig
+from ups_train.sharding import is_sharded
+
+Loss = Callable[[FieldBatch], Tensor]
+REPEATS = 5
+
+
+def compile_network(
+    config: CompileConfig, simulator: Simulator, batches: Sequence[FieldBatch], loss: Loss
+) -> dict[str, Any]:
+    """Compile the network in place and measure a forward and backward pass of every task before and after.
+
+    Weights and gradients are left as they were.
+
+    Args:
+        batches: one of each task, on the network's device.
+        loss: of a batch, in the precision of the training.
+
+    Returns:
+        `compiled`; `speedup`, `seconds` (of compiling), `graph_breaks` where it is; `reason` where not.
+
+    Raises:
+        UPSError: the policy requires what cannot be done.
+    """
+    eager = _seconds(simulator, batches, loss)
+    torch._dynamo.utils.counters.clear()
+    simulator.network.compile(mode=config.mode)
+    begin = time.perf_counter()
+    try:
+        with _plain_errors():
+            _passes(simulator, batches, loss)
+            taken = time.perf_counter() - begin
+            compiled = _seconds(simulator, batches, loss)
+    except Exception as error:
+        simulator.network._compiled_call_impl = None
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        if config.policy == "require":
+            raise UPSError(f"cannot compile the network ({reason}); set compile.policy to allow") from error
+        return {"compiled": False, "reason": reason}
+    return {
+        "compiled": True, "mode": config.mode, "speedup": round(eager / compiled, 3),
+        "seconds": round(taken, 1), "graph_breaks": sum(torch._dynamo.utils.counters["graph_break"].values()),
+    }  # fmt: skip
+
+
+def _seconds(simulator: Simulator, batches: Sequence[FieldBatch], loss: Loss) -> float:
+    """Median time of a pass over the batches, after a first one that warms up."""
+    times = []
+    for _ in range(REPEATS + 1):
+        begin = time.perf_counter()
+        _passes(simulator, batches, loss)
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:])
+
+
+def _passes(simulator: Simulator, batches: Sequence[FieldBatch], loss: Loss) -> None:
+    """A forward and backward pass of every batch; gradients go nowhere."""
+    weights = [weight for weight in simulator.parameters() if weight.requires_grad]
+    for batch in batches:
+        value = loss(batch)
+        if any(map(is_sharded, weights)):  # they are not in the graph, what was gathered from them is
+            value.backward()  # type: ignore[no-untyped-call]
+            simulator.zero_grad()
+        else:  # no hook of DDP runs
+            torch.autograd.grad(value, weights, allow_unused=True)
+        if value.is_cuda:
+            torch.cuda.synchronize()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Let what goes wrong in compiling reach us in place of falling back in silence."""
+    before = torch._dynamo.config.suppress_errors
+    torch._dynamo.config.suppress_errors = False
+    try:
+        yield
+    finally:
+        torch._dynamo.config.suppress_errors = before

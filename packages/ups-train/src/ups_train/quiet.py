@@ -1,0 +1,26 @@
+"""Which of Lightning's warnings nobody needs to see."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+
+def quiet_lightning() -> None:
+    """Lightning's advice is for people who write the loop; ours is written."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _ADVICE:
+        warnings.filterwarnings("ignore", message=message)
+
+
+_ADVICE: Sequence[str] = (
+    ".*GPU available but not used.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*treespec, LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*recommended to use .*sync_dist=True.*",  # torchmetrics has combined them already
+    ".*Grad strides do not match bucket view strides.*",
+    ".*ReduceLROnPlateau conditioned on metric.*",
+)

@@ -1,0 +1,100 @@
+"""`ups size`: what a spec's training takes on this machine, before it is started."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from rich.filesize import decimal
+
+from ups_core import Config
+from ups_core.cli.output import print_json, print_table
+from ups_core.cli.run import data_root
+from ups_core.console import Console
+from ups_core.files import write_json
+from ups_core.plan import make_plan
+from ups_core.validate import load_spec
+from ups_eval.evaluate import choose_device
+from ups_train.config import OperatorConfig
+from ups_train.sizing import Sizing, free_memory, measure
+from ups_train.start import new_simulator
+
+FILE = "sizing.json"
+COLUMNS = (
+    "stage", "model", "parameters", "state", "per sample", "micro-batch", "s/step", "steps",
+    "training", "disk",
+)  # fmt: skip
+
+
+class SizeCommand:
+    """Measure what every training stage, baselines included, takes on this device."""
+
+    help = "parameters, memory, largest micro-batch, time and disk of a spec's training on this device"
+
+    def __init__(self, config: Config | None = None):
+        pass
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("spec", type=Path, metavar="SPEC")
+        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+        parser.add_argument("--data-root", type=Path, metavar="DIR", help="as of ups-run")
+        parser.add_argument(
+            "--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="as of ups-run"
+        )
+        parser.add_argument("--json", action="store_true", help="print sizing.json")
+
+    def run(self, args: argparse.Namespace, console: Console) -> int:
+        """Prepare the data, measure, print; leaves `sizing.json` in the run's directory."""
+        spec, document = load_spec(args.spec, args.overrides)
+        plan = make_plan(spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root))
+        for task in plan.tasks.values():
+            task.prepare_data(plan.data_root, console)
+        data = {name: task.open(plan.data_root) for name, task in plan.tasks.items()}
+        device = choose_device(spec.trainer.accelerator)
+        if spec.trainer.threads is not None:
+            torch.set_num_threads(spec.trainer.threads)
+        found: dict[str, Sizing] = {}
+        for step in plan.steps:
+            config = step.spec.config
+            if isinstance(config, OperatorConfig):
+                console.say(f"measuring {step.id} on {device}")
+                model = config.model or spec.model
+                found[step.id] = measure(config, model.kind, new_simulator(model, data), data, spec, device)
+        files = [path for part in plan.data.values() for path in part.files]
+        training = sum(sizing.training for sizing in found.values())
+        disk = sum(sizing.disk for sizing in found.values())
+        stored = sum(path.stat().st_size for path in files if path.exists())
+        stages = {name: sizing.to_dict() for name, sizing in found.items()}
+        content = {"stages": stages, "training_seconds": training, "disk": disk, "data": stored}
+        plan.directory.mkdir(parents=True, exist_ok=True)
+        write_json(plan.directory / FILE, content)
+        if args.json:
+            print_json(content)
+            return 0
+        print_table(
+            COLUMNS,
+            [_row(name, sizing) for name, sizing in found.items()],
+        )
+        print(
+            f"\ntraining {_duration(training)}, checkpoints and models {decimal(disk)}, "
+            f"data {decimal(stored)}; "
+            f"{decimal(free_memory(device))} of memory are free on {device}"
+        )
+        return 0
+
+
+def _row(name: str, sizing: Sizing) -> tuple[str, ...]:
+    return (
+        name, sizing.model, f"{sizing.parameters:,}", decimal(sizing.state), decimal(sizing.activations),
+        str(sizing.micro_batch or "none fits"), f"{sizing.step:.3g}", f"{sizing.steps:,}",
+        _duration(sizing.training), decimal(sizing.disk),
+    )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

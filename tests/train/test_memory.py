@@ -1,0 +1,238 @@
+"""Less memory, the same training: micro-batches after a failure, recomputation, an offloaded optimizer."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from small_stage import context, run
+from ups_core import UPSError
+from ups_core.config import Component
+from ups_core.console import Console
+from ups_core.registry import registry_in_use
+from ups_data.loader import MultiTaskLoader
+from ups_data.randomness import derive_seed
+from ups_data.sampler import MultiTaskBatchSampler
+from ups_models.simulator import Simulator, build_simulator
+from ups_train.callbacks import read_metrics
+from ups_train.memory import HOOK
+from ups_train.module import SimulatorModule, create_losses
+from ups_train.offload import offloaded
+from ups_train.options import AdamWConfig, MuonHybridConfig
+from ups_train.progress import Progress
+from ups_train.ranks import Ranks
+from ups_train.recompute import recompute_blocks
+from ups_train.start import initialise, new_simulator
+
+STAGE: dict[str, Any] = {
+    "epochs": 2, "validate_every": 3, "pushforward": 1, "noise": 0.01, "optimizer": {"kind": "adamw", "lr": 2e-3},
+}  # fmt: skip
+"""An epoch has ten windows' batches of 8 and, of a task with 16 trajectories, an odd one at the end."""
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def whole(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Metrics of a training that never ran out of memory."""
+    directory = tmp_path_factory.mktemp("whole")
+    run(data_root, directory, **STAGE)
+    return read_metrics(directory / "metrics.jsonl")
+
+
+def assert_same(lines: list[dict[str, Any]], whole: list[dict[str, Any]], tolerance: float = 1e-4) -> None:
+    assert [line["step"] for line in lines] == [line["step"] for line in whole]
+    for ours, theirs in zip(lines, whole, strict=True):
+        for name in ("train/loss", "val/nrmse", "lr"):
+            assert ours[name] == pytest.approx(theirs[name], rel=tolerance), (ours["step"], name)
+
+
+@pytest.mark.parametrize("step", [0, 7])
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
+    step: int, whole: list[dict[str, Any]], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOOK, f"operator:0:{step}:1")
+    run(data_root, tmp_path, **STAGE)
+    assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole)
+    told = json.loads((tmp_path / "details.json").read_text())["parts"]
+    assert (told["parts"], told["failures"]) == (2, [{"rank": 0, "parts": 1}])
+
+
+def test_a_second_failure_halves_again_with_advice(
+    whole: list[dict[str, Any]], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv(HOOK, "operator:0:4:2")
+    step, given = context(data_root, tmp_path, **STAGE)
+    step.run(replace(given, console=Console()))
+    said = "".join(capsys.readouterr())
+    assert "out of memory: batches of 8 now come in 2 parts, whose gradients are added up\n" in said
+    assert "now come in 4 parts, whose gradients are added up; recompute: true or batch_size: 2" in said
+    assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole)
+
+
+def test_a_sample_that_does_not_fit_is_an_error(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOOK, "operator:0:0:99")
+    with pytest.raises(UPSError, match=r"single sample per micro-batch; use a smaller model"):
+        run(data_root, tmp_path, **STAGE)
+
+
+def test_other_errors_are_not_taken_for_it(data_root: Path, tmp_path: Path) -> None:
+    step, given = context(data_root, tmp_path, **STAGE)
+    given.tasks["darcy2d"].open = None  # type: ignore[method-assign]
+    with pytest.raises(TypeError):
+        step.run(given)
+    assert not (tmp_path / "memory.json").exists()
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_parts_hold_every_sample_of_a_batch_once(parts: int, data_root: Path, tmp_path: Path) -> None:
+    _, given = context(data_root, tmp_path)
+    windows = {"darcy2d": given.tasks["darcy2d"].open(data_root).windows("train", horizon=1)}
+    size = len(windows["darcy2d"])
+    loader = MultiTaskLoader(windows, MultiTaskBatchSampler({"darcy2d": size}, 6, rank=1, world=2), parts)
+    batches = list(loader)
+    assert len(batches) == len(loader) == parts * len(loader.sampler)
+    for number, (_, indices, of_all) in enumerate(loader.sampler):
+        group = batches[number * parts : (number + 1) * parts]
+        real = [part for part in group if part.share]
+        expected = windows["darcy2d"].batch(indices).index.tolist()
+        assert sorted(i for part in real for i in part.index.tolist()) == sorted(expected)
+        assert sum(part.share for part in group) / parts == pytest.approx(2 * len(indices) / of_all)
+
+
+def simulator_and_batch(data_root: Path, directory: Path, task: str) -> tuple[Simulator, Any]:
+    _, given = context(data_root, directory)
+    opened = given.tasks[task].open(data_root)
+    torch.manual_seed(0)
+    simulator = build_simulator(given.spec.model, {task: opened.info}, {task: opened.statistics})
+    for weight in simulator.parameters():
+        weight.data += 0.02 * torch.randn_like(weight)  # nothing stays at zero
+    return simulator, opened.windows("train", horizon=1).batch(range(8))
+
+
+def gradients(simulator: Simulator, batch: Any) -> tuple[list[Tensor], int]:
+    """Gradients of the squared prediction, and the bytes that the forward pass keeps for them."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    weights = {weight.untyped_storage().data_ptr() for weight in simulator.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = simulator.step(batch).square().mean()
+    size = sum(bytes_ for place, bytes_ in kept.items() if place not in weights)
+    return list(torch.autograd.grad(loss, list(simulator.parameters()), allow_unused=True)), size
+
+
+@pytest.mark.parametrize("task", ["advection1d", "darcy2d"])
+def test_recomputed_blocks_give_the_same_gradients_for_less_memory(
+    task: str, data_root: Path, tmp_path: Path
+) -> None:
+    simulator, batch = simulator_and_batch(data_root, tmp_path, task)
+    plain, much = gradients(simulator, batch)
+    names = [name for name, _ in simulator.named_parameters()]
+    assert recompute_blocks(simulator.network) >= 4
+    again, little = gradients(simulator, batch)
+    assert names == [name for name, _ in simulator.named_parameters()]
+    for ours, theirs in zip(again, plain, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            assert torch.equal(ours, theirs)
+    assert little < 0.5 * much
+
+
+def test_a_recomputed_training_is_the_same(
+    whole: list[dict[str, Any]], data_root: Path, tmp_path: Path
+) -> None:
+    run(data_root, tmp_path, recompute=True, **STAGE)
+    assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("options", [AdamWConfig(), MuonHybridConfig()])
+def test_an_offloaded_optimizer_makes_the_same_steps(
+    options: AdamWConfig, data_root: Path, tmp_path: Path
+) -> None:
+    kind = "adamw" if type(options) is AdamWConfig else "muon_hybrid"
+    component = Component(registry_in_use().get("optimizers", kind), options)
+    simulator, batch = simulator_and_batch(data_root, tmp_path, "advection1d")
+    twin = copy.deepcopy(simulator)
+
+    def steps(simulator: Simulator, optimizer: torch.optim.Optimizer, count: int) -> None:
+        for number in range(count):
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 / (1 + number)
+            optimizer.zero_grad()
+            simulator.step(batch).square().mean().backward()
+            optimizer.step()
+
+    plain = component.create(module=twin.network)
+    steps(twin, plain, 5)
+    ours = offloaded(component, simulator.network)
+    steps(simulator, ours, 3)
+    resumed = copy.deepcopy(simulator)
+    again = offloaded(component, resumed.network)
+    again.load_state_dict(copy.deepcopy(ours.state_dict()))
+    for number in (3, 4):
+        for group in again.param_groups:
+            group["lr"] = 1e-3 / (1 + number)
+        again.zero_grad()
+        resumed.step(batch).square().mean().backward()
+        again.step()
+    for ours_, theirs in zip(resumed.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(ours_, theirs)
+
+
+def test_accumulation_and_clipping_are_what_they_are_by_hand(data_root: Path, tmp_path: Path) -> None:
+    """Three steps of plain gradient descent on pairs of batches, against the sum done here."""
+    rate, clip = 0.05, 0.02
+    optimizer = {"kind": "sgd", "lr": rate, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    options = {"max_steps": 3, "accumulate": 2, "clip": clip, "ema": None, "select": "last", "augment": False}
+    options |= {"optimizer": optimizer, "scheduler": {"kind": "constant"}}
+    step, given = context(data_root, tmp_path, **options)
+    step.run(given)
+    found = load_file(tmp_path / "model" / "weights.safetensors")
+
+    data = {name: task.open(data_root) for name, task in given.tasks.items()}
+    torch.manual_seed(derive_seed(given.spec.seed, "weights", "latent_operator"))
+    simulator = new_simulator(given.spec.model, data)
+    initialise(simulator, data)
+    module = SimulatorModule(
+        simulator, step.config, create_losses(step.config.losses), Progress(3), given.spec.seed
+    )
+    weights = [weight for weight in simulator.parameters() if weight.requires_grad]
+    batches = iter(step._train_loader(data, given.spec, Ranks(0, 1), 1))
+    clipped = 0
+    for _ in range(3):
+        total = [torch.zeros_like(weight) for weight in weights]
+        for _ in range(2):
+            batch = next(batches)
+            prediction = simulator.rollout(batch, 1)
+            loss = module._compare(batch, prediction, batch.target[:, :1]) * batch.share
+            parts = torch.autograd.grad(loss, weights, allow_unused=True)
+            total = [
+                sum_ if part is None else sum_ + part / 2 for sum_, part in zip(total, parts, strict=True)
+            ]
+        norm = torch.stack([gradient.square().sum() for gradient in total]).sum().sqrt()
+        clipped += bool(norm > clip)
+        factor = min(1.0, clip / float(norm))
+        with torch.no_grad():
+            for weight, gradient in zip(weights, total, strict=True):
+                weight -= rate * factor * gradient
+    assert clipped
+    for name, weight in simulator.network.state_dict().items():
+        assert torch.allclose(found[name], weight, rtol=0, atol=1e-6), name
