@@ -19,8 +19,10 @@ import matplotlib.pyplot as plt
 OURS = "latent_operator"
 PEERS = ("unet_muon", "unet_adamw", "neuraloperator_fno", "pdebench_fno")
 DRAWS = 2000
+JOINT_NAMES = {OURS: "joint", "latent_adamw": "joint_adamw"}
 NAMES = {
     "joint": "latent operator, both tasks in one model",
+    "joint_adamw": "the same, AdamW",
     "persistence": "persistence",
     "mean": "mean of the training solutions",
     "latent_operator": "latent operator (ours)",
@@ -61,7 +63,7 @@ def _load(results: Path, budget: float) -> Runs:
         if found["budget"] != budget * len(tasks):
             continue
         for task in tasks:
-            name = found["contender"] if len(tasks) == 1 else "joint"
+            name = found["contender"] if len(tasks) == 1 else JOINT_NAMES[found["contender"]]
             runs[task, name].append(found | found["test"][task])
     return runs
 
@@ -210,7 +212,7 @@ def _figure(runs: Runs, path: Path) -> None:
             for number, found in enumerate(group):
                 curve = np.array(found["curve"], dtype=float)
                 label = NAMES.get(name, name) if number == 0 else None
-                if len(curve) and name != "joint":
+                if len(curve) and not name.startswith("joint"):
                     row[0].plot(curve[:, 0], curve[:, 1], label=label, **style)
             steps = np.mean([found["per_step"] for found in group], axis=0)
             if len(steps) > 1:

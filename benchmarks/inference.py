@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import torch
-from accuracy import BATCH, CONTENDERS, HERE, OURS, TASKS, Job, shrink_tasks, task_data
+from accuracy import BATCH, HERE, OURS, SINGLE, TASKS, Job, shrink_tasks, task_data
 from accuracy_report import NAMES
 from rich.progress import track
 
@@ -85,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tasks", nargs="+", default=["advection1d", "burgers1d"], choices=TASKS, metavar="TASK"
     )
-    parser.add_argument("--models", nargs="+", default=list(CONTENDERS), choices=CONTENDERS, metavar="MODEL")
+    parser.add_argument("--models", nargs="+", default=SINGLE, choices=SINGLE, metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="20")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads; 2")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root; data")

@@ -138,6 +138,30 @@ def test_setting_another_kind_drops_the_options_beside_it(tmp_path: Path) -> Non
     assert read_spec(path, ["model.kind=b", "model.depth=2"]).data == {"model": {"kind": "b", "depth": 2}}
 
 
+def test_a_mapping_changes_entries_of_the_base_list_by_id(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(
+        "pipeline:\n- {stage: fit, epochs: 1, optimizer: {kind: a, lr: 1}}\n- {evaluate: score, id: test}\n"
+    )
+    child = tmp_path / "child.yaml"
+    child.write_text(
+        "extends: base.yaml\npipeline:\n  fit: {epochs: 2, optimizer: {lr: 3}}\n  test: {split: val}\n"
+    )
+    document = read_spec(child)
+    assert document.data["pipeline"] == [
+        {"stage": "fit", "epochs": 2, "optimizer": {"kind": "a", "lr": 3}},
+        {"evaluate": "score", "id": "test", "split": "val"},
+    ]
+    assert str(document.issue(("pipeline", 0, "optimizer", "lr"), "x")).startswith(f"{child}:3:")
+    assert str(document.issue(("pipeline", 0, "optimizer", "kind"), "x")).startswith(
+        str(tmp_path / "base.yaml")
+    )
+    child.write_text("extends: base.yaml\npipeline:\n  fitt: {epochs: 2}\n")
+    with pytest.raises(
+        SpecError, match=r"child\.yaml:3:3 pipeline\.fitt: no entry of the extended spec has this id"
+    ):
+        read_spec(child)
+
+
 def test_extends_itself(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")

@@ -33,6 +33,10 @@ TINY_OTHERS = {
         "tasks.darcy2d.trajectories=20", "tasks.darcy2d.resolution=32", "model.width=16",
         "pipeline.operator.budget=0.5",
     ],
+    "pdebench_2task_ddp": [
+        *TINY[:6], "model.width=16", "model.depth=1", "model.depth_2d=1", "model.heads=2", "model.modes=4",
+        "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2", "pipeline.operator.compile=null",
+    ],
 }  # fmt: skip
 """The same for the other shipped specs."""
 

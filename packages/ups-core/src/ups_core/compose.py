@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ups_core.errors import Issue, SpecError
 from ups_core.yamlreader import Document, Key, KeyPath, Position, parse_yaml, read_yaml
 
 MAX_EXTENDS = 10
+Told = TypeVar("Told")
 
 
 def read_spec(
@@ -18,7 +19,8 @@ def read_spec(
     """Read a spec with everything that `extends` names, then apply `--set key.path=value` overrides.
 
     Child values win; mappings merge deeply, except that a mapping whose `kind` differs replaces its base
-    (options of another component mean nothing to it); lists replace. An override of `kind` does the same.
+    (options of another component mean nothing to it); lists replace, and a mapping in the place of a list
+    changes the entries that its keys name by id or number. An override of `kind` replaces too.
 
     Raises:
         SpecError: see :func:`ups_core.yamlreader.read_yaml`; also a cycle of `extends` or a bad override.
@@ -46,24 +48,37 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
     if not base_path.is_file():
         raise SpecError([document.issue(at, f"there is no file '{base_path}'")])
     base = _read_chain(base_path, chain, environment)
-    _merge(base, document, (), document.data)
+    _merge(base, (), document, (), document.data)
     base.file = document.file
     return base
 
 
-def _merge(base: Document, child: Document, path: KeyPath, value: Any) -> None:
-    """Write the child's `value` at `path` into the base document."""
+def _merge(base: Document, path: KeyPath, child: Document, source: KeyPath, value: Any) -> None:
+    """Write the child's `value`, which is at `source` there, to `path` in the base document."""
     target = _get(base.data, path)
+    if isinstance(value, dict) and isinstance(target, list):
+        for key, item in value.items():
+            index = _key(target, str(key))
+            if index is None:
+                raise SpecError([child.issue((*source, key), "no entry of the extended spec has this id")])
+            _merge(base, (*path, index), child, (*source, key), item)
+        return
     if isinstance(value, dict) and isinstance(target, dict):
         replaces = "kind" in value and "kind" in target and value["kind"] != target["kind"]
         if not replaces:
             for key, item in value.items():
-                _merge(base, child, (*path, key), item)
+                _merge(base, (*path, key), child, (*source, key), item)
             return
     _forget(base, path)
-    base.positions |= {key: at for key, at in child.positions.items() if key[: len(path)] == path}
-    base.interpolated |= {key: text for key, text in child.interpolated.items() if key[: len(path)] == path}
+    base.positions |= _moved(child.positions, source, path)
+    base.interpolated |= _moved(child.interpolated, source, path)
     _get(base.data, path[:-1])[path[-1]] = value
+
+
+def _moved(told: Mapping[KeyPath, Told], source: KeyPath, path: KeyPath) -> dict[KeyPath, Told]:
+    """What is told of the places inside `source`, for `path` in its stead."""
+    size = len(source)
+    return {(*path, *key[size:]): what for key, what in told.items() if key[:size] == source}
 
 
 def _forget(document: Document, path: KeyPath) -> None:

@@ -20,6 +20,7 @@ from ups_models.simulator import Simulator
 from ups_train.config import OperatorConfig
 from ups_train.length import training_length
 from ups_train.module import SimulatorModule, create_losses
+from ups_train.offload import offloaded
 from ups_train.precision import autocast
 from ups_train.progress import Progress
 from ups_train.recompute import recompute_blocks
@@ -92,7 +93,7 @@ def measure(
     def batch(name: str, size: int) -> FieldBatch:
         return windows[name].batch(range(min(size, len(windows[name])))).to(device)
 
-    trial = _Trial(config, simulator, spec, device)
+    trial = Trial(config, simulator, spec, device)
     sharing = 1 if device.type == "cuda" else spec.trainer.devices
     free = free_memory(device) // sharing
     state = trial.state([batch(name, PROBE) for name in windows])
@@ -118,8 +119,8 @@ def measure(
     )  # fmt: skip
 
 
-class _Trial:
-    """A stage's module and optimizer without Lightning."""
+class Trial:
+    """A stage's module and optimizer without Lightning, for measurements."""
 
     def __init__(
         self, config: OperatorConfig, simulator: Simulator, spec: PipelineSpec, device: torch.device
@@ -129,7 +130,12 @@ class _Trial:
         self.module = SimulatorModule(simulator, deepest, losses, Progress(1), spec.seed).to(device)
         if config.recompute:
             recompute_blocks(simulator.network)
-        self.optimizer = config.optimizer.create(module=simulator.network)
+        network = simulator.network
+        self.optimizer = (
+            offloaded(config.optimizer, network)
+            if config.offload
+            else config.optimizer.create(module=network)
+        )
         self.trainer = spec.trainer
         self.device = device
 
