@@ -157,5 +157,5 @@ def test_bad_arguments(options: dict[str, Any], message: str) -> None:
 
 def test_a_state_of_other_sampling_is_refused() -> None:
     state = MultiTaskBatchSampler({"a": 50}, 7).state_dict()
-    with pytest.raises(UPSError, match="'batch_size': 7"):
+    with pytest.raises(UPSError, match="'batch': 7"):
         MultiTaskBatchSampler({"a": 50}, 8).load_state_dict(state)

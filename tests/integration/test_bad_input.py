@@ -24,7 +24,7 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
     assert lines == [
         "bad.yaml:2:1 seeed: unknown key; did you mean 'seed'?",
         "bad.yaml:3:9 model.widht: unknown key; did you mean 'width'?",
-        "bad.yaml:4:11 trainer.precision: expected 'auto', 32, 'bf16-mixed' or '16-mixed', got 'fp8'",
+        "bad.yaml:4:11 trainer.precision: expected 'auto', 32, 'tf32', 'bf16-mixed' or '16-mixed', got 'fp8'",
     ]
 
 
