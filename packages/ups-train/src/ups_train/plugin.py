@@ -115,3 +115,11 @@ def ups_register_trackers(register: Register) -> None:
         "wandb", "ups_train.trackers:wandb", config="ups_train.options:WandbConfig",
         summary="Weights and Biases, offline by default",
     )  # fmt: skip
+
+
+@hookimpl
+def ups_register_commands(register: Register) -> None:
+    register(
+        "tune", "ups_train.tuning.command:TuneCommand", config="ups_core.config:Config",
+        summary="search options of a spec for the lowest validation error",
+    )  # fmt: skip
