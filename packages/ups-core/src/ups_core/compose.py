@@ -27,7 +27,7 @@ def read_spec(
     """
     document = _read_chain(Path(path), (), environment)
     for override in overrides:
-        _apply(document, override, environment)
+        apply_override(document, override, environment)
     return document
 
 
@@ -99,14 +99,19 @@ def _get(data: Any, path: KeyPath) -> Any:
     return data
 
 
-def _apply(document: Document, override: str, environment: Mapping[str, str] | None) -> None:
-    """Apply one `key.path=value`; a pipeline entry is addressed by its number or its id."""
+def apply_override(document: Document, override: str, environment: Mapping[str, str] | None = None) -> None:
+    """Apply one `key.path=value`; a pipeline entry is addressed by its number or its id.
+
+    Raises:
+        SpecError: it is no `key.path=value`, the value is no YAML, or the path leads nowhere.
+    """
     name, separator, text = override.partition("=")
     if not separator or not name.strip():
         raise SpecError([Issue(f"--set {override}", 0, 0, "", "write it as key.path=value")])
     value = parse_yaml(text, f"--set {override}", environment)
     path: list[Key] = []
     data: Any = document.data
+    here = Position(f"--set {override}", 0, 0)
     parts = name.strip().split(".")
     for index, part in enumerate(parts):
         key = _key(data, part)
@@ -115,7 +120,11 @@ def _apply(document: Document, override: str, environment: Mapping[str, str] | N
         path.append(key)
         if index < len(parts) - 1:
             if isinstance(data, dict) and not isinstance(data.get(key), (dict, list)):
-                data[key] = {"kind": data[key]} if isinstance(data.get(key), str) else {}
+                if isinstance(data.get(key), str):
+                    data[key] = {"kind": data[key]}
+                else:
+                    data[key] = {}
+                    document.positions[tuple(path)] = here
             data = data[key]
     if not hasattr(data, "__setitem__"):
         raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{'.'.join(parts[:-1])}' has no keys")])
@@ -125,7 +134,7 @@ def _apply(document: Document, override: str, environment: Mapping[str, str] | N
         data.clear()  # as with `extends`: the options of another component mean nothing to this one
     _forget(document, where)
     data[path[-1]] = value.data
-    document.positions[where] = Position(f"--set {override}", 0, 0)
+    document.positions[where] = here
     document.interpolated |= {(*where, *key): original for key, original in value.interpolated.items()}
 
 

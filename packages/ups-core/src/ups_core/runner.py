@@ -70,7 +70,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         if stored and stored.get("status") == "completed":
             console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
             return dict(stored)
-    with locked(plan.directory), _terminate_as_exception():
+    with locked(plan.directory), terminate_as_exception():
         return _Runner(plan, console, command).run(chosen)
 
 
@@ -183,8 +183,8 @@ def _replace(partial: Path, final: Path) -> None:
 
 
 @contextmanager
-def _terminate_as_exception() -> Iterator[None]:
-    """Turn SIGTERM into `SystemExit(143)`, so that the record says `interrupted`."""
+def terminate_as_exception() -> Iterator[None]:
+    """Turn SIGTERM into `SystemExit(143)`, so that records can say `interrupted`."""
 
     def stop(number: int, frame: object) -> None:
         raise SystemExit(128 + number)

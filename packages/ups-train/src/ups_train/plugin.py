@@ -127,3 +127,7 @@ def ups_register_commands(register: Register) -> None:
         "size", "ups_train.size_command:SizeCommand", config="ups_core.config:Config",
         summary="what a spec's training takes on this device: memory, micro-batch, time, disk",
     )  # fmt: skip
+    register(
+        "tune", "ups_train.tuning.command:TuneCommand", config="ups_core.config:Config",
+        summary="search options of a spec for the lowest validation error",
+    )  # fmt: skip
