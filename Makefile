@@ -36,10 +36,12 @@ peers:          ## .venv-peers: everything and the neuraloperator package, for t
 accuracy: peers  ## the operator against its peers at equal time: many hours, goes on where it stopped
 	$(VENV)-peers/bin/python benchmarks/accuracy.py
 
-benchmark: install  ## speed of the generators and of Muon, error and speed of classical solvers
+benchmark: install  ## speed of generators, Muon and training steps, error and speed of classical solvers
 	$(BIN)/python benchmarks/classical.py
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/muon.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/gpu.py
 
 install: $(INSTALLED)  ## create .venv with everything, pinned by constraints.txt
 
