@@ -11,7 +11,7 @@ import yaml
 
 from commands import command
 from small_stage import context, run
-from ups_core.cli.run import PROFILE
+from ups_core.step import PROFILE
 from ups_models.simulator import build_simulator
 from ups_train.callbacks import read_metrics
 from ups_train.memory import parts_of

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ups_core.spec import PipelineSpec
 
 
+PROFILE = "UPS_PROFILE"
+"""Environment variable that `--profile` sets for training stages, in whatever process they run."""
+
+
 @dataclass(frozen=True)
 class DataPlan:
     """What a task's data will be, found out without touching more than file heads.

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from ups_core import StepContext, UPSError
 from ups_core.files import read_json, write_json
 from ups_core.record import DETAILS
-from ups_core.spec import PipelineSpec
+from ups_core.spec import PipelineSpec, TrainerSpec
 from ups_data.dataset import TaskData
 from ups_data.loader import MultiTaskLoader
 from ups_data.randomness import derive_seed
@@ -38,7 +38,7 @@ from ups_train.quiet import quiet_lightning
 from ups_train.ranks import Ranks, leave_group
 from ups_train.sizing import measure
 from ups_train.start import initialise, new_simulator
-from ups_train.strategies import choose
+from ups_train.strategies import Choice, choose
 from ups_train.telemetry import StepClock
 from ups_train.trajectories import TrajectoryLoader
 
@@ -92,11 +92,7 @@ class OperatorStage:
         """Train with batches in so many parts."""
         spec, config = context.spec, self.config
         quiet_lightning()
-        device = choose_device(spec.trainer.accelerator)  # says in one line what is not there
-        if spec.trainer.threads is not None:
-            torch.set_num_threads(spec.trainer.threads)
-        if device.type == "cuda":
-            torch.set_float32_matmul_precision("high" if spec.trainer.precision == "tf32" else "highest")
+        _prepare_device(spec.trainer)
         component = config.model or spec.model
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
         torch.manual_seed(derive_seed(spec.seed, "weights", component.kind))
@@ -110,11 +106,11 @@ class OperatorStage:
             f"  {component.kind}: {parameters:,} parameters, "
             + (f"{length.steps:,} steps" if config.budget is None else f"{config.budget:g} s of training")
         )
-        strategy_kind, reason = spec.trainer.strategy.kind, "the spec says so"
-        if strategy_kind == "auto":
-            strategy_kind, reason = choose(spec.trainer.devices, parameters)
+        choice = Choice(spec.trainer.strategy.kind, "the spec says so")
+        if choice.kind == "auto":
+            choice = choose(spec.trainer.devices, parameters)
             if ranks.world > 1:
-                context.console.say(f"  {strategy_kind}: {reason}")
+                context.console.say(f"  {choice.kind}: {choice.reason}")
         progress = Progress(math.inf if config.budget else length.steps, config.budget)
         if not last.exists():
             with progress.counted():
@@ -149,8 +145,7 @@ class OperatorStage:
             exported = load_scored(chosen, new_simulator(component, data))
             save_bundle(context.directory / "model", exported, component, context.fingerprint)
             details = {
-                "strategy": {"kind": strategy_kind, "reason": reason},
-                "precision": str(lightning_precision(spec.trainer)),
+                "strategy": choice._asdict(), "precision": str(lightning_precision(spec.trainer)),
                 "device": str(trainer.strategy.root_device), "compile": module.compilation,
                 "parts": read_json(context.directory / MEMORY_FILE),
             }  # fmt: skip
@@ -226,6 +221,15 @@ class OperatorStage:
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
+
+
+def _prepare_device(trainer: TrainerSpec) -> None:
+    """Threads and matrix products as the spec has them; says in one line what device is not there."""
+    device = choose_device(trainer.accelerator)
+    if trainer.threads is not None:
+        torch.set_num_threads(trainer.threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if trainer.precision == "tf32" else "highest")
 
 
 def _score(line: Mapping[str, float | None], name: str = MONITOR) -> float:

@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from ups_core.cli.run import PROFILE
 from ups_core.files import write_text
+from ups_core.step import PROFILE
 
 WAIT, WARM_UP, ACTIVE = 3, 2, 5
 """Micro-batches that are left alone, that warm the profiler up, that are recorded."""

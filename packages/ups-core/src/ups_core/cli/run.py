@@ -13,10 +13,9 @@ from ups_core.console import Console
 from ups_core.errors import UsageError
 from ups_core.plan import Plan, make_plan
 from ups_core.runner import Selection, run_plan
+from ups_core.step import PROFILE
 from ups_core.validate import load_spec
 
-PROFILE = "UPS_PROFILE"
-"""Set by `--profile` for training stages, in whatever process they run."""
 EXAMPLES = """\
 examples:
   ups-run specs/smoke.yaml                      everything once, tiny, in about a minute
