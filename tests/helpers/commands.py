@@ -36,6 +36,7 @@ TINY_OTHERS = {
     "pdebench_2task_ddp": [
         *TINY[:6], "model.width=16", "model.depth=1", "model.depth_2d=1", "model.heads=2", "model.modes=4",
         "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2", "pipeline.operator.compile=null",
+        "pipeline.test.baselines=[persistence]",
     ],
 }  # fmt: skip
 """The same for the other shipped specs."""
