@@ -54,7 +54,9 @@ class SkyPilot:
             return run_attempts(plan, step, console, lambda: _attempt(name, file, plan, step))
         finally:
             if _run("sky", "down", "--yes", name):
-                console.say(f"  machine {name}: could not be taken down; look at sky status, then: sky down {name}")
+                console.say(
+                    f"  machine {name}: could not be taken down; look at sky status, then: sky down {name}"
+                )
 
 
 def _attempt(name: str, file: Path, plan: Plan, step: PlannedStep) -> Ended | None:

@@ -59,7 +59,9 @@ def task_yaml(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
 def _resources(config: SkyPilotConfig, plan: Plan) -> dict[str, Any]:
     trainer = plan.spec.trainer
     if config.accelerators is None and trainer.accelerator == "gpu":
-        raise UPSError("trainer.accelerator is gpu, and launcher.accelerators names none, e.g. RTX4090 or H100")
+        raise UPSError(
+            "trainer.accelerator is gpu, and launcher.accelerators names none, e.g. RTX4090 or H100"
+        )
     given = {
         "infra": config.infra,
         "accelerators": config.accelerators and f"{config.accelerators}:{trainer.devices}",
@@ -77,7 +79,9 @@ def _data(plan: Plan) -> dict[str, str]:
     files = [path.resolve() for data in plan.data.values() for path in data.files]
     outside = next((path for path in files if not path.is_relative_to(root)), None)
     if outside is not None:
-        raise UPSError(f"{outside} is not below the data root {root}; copy it there or choose another --data-root")
+        raise UPSError(
+            f"{outside} is not below the data root {root}; copy it there or choose another --data-root"
+        )
     audits = [root / "audits" / f"{data.fingerprint}.json" for data in plan.data.values()]
     found = [path for path in audits if path.exists()]
     return {f"{HOME}/data/{path.relative_to(root)}": str(path) for path in [*files, *found]}
@@ -101,7 +105,7 @@ def _packages(plan: Plan) -> tuple[list[str], dict[str, str]]:
 def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
     """The workers under torchrun, stopped when the budget is used up; the reason goes where theirs would."""
     worker = worker_module(f"runs/{plan.directory.name}", step.id, "data")
-    failure = Path("..") / remote_partial(plan, step) / FAILURE
+    failure = partial_directory(Path("runs") / plan.directory.name, step.id) / FAILURE
     seconds = config.budget_seconds
     told = {
         "rank": None,
@@ -110,6 +114,7 @@ def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
         "the same command goes on from the last checkpoint",
     }
     threads = f"OMP_NUM_THREADS={plan.spec.trainer.threads} " if plan.spec.trainer.threads else ""
+    torchrun = f"torch.distributed.run --standalone --nproc-per-node={plan.spec.trainer.devices}"
     return "\n".join(
         [
             f"cd {HOME}",
@@ -118,9 +123,11 @@ def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
             "[ $left -gt 0 ] || left=1",
             "code=0",
             f"{threads}timeout --signal=TERM --kill-after={GRACE} $left \\",
-            f"  python3 -m torch.distributed.run --standalone --nproc-per-node={plan.spec.trainer.devices} \\",
+            f"  python3 -m {torchrun} \\",
             f"  {shlex.join(worker)} || code=$?",
-            f"if [ $code -eq 124 ] || [ $code -eq 137 ]; then echo {shlex.quote(json.dumps(told))} > {failure}; fi",
+            "if [ $code -eq 124 ] || [ $code -eq 137 ]; then",
+            f"  echo {shlex.quote(json.dumps(told))} > {failure}",
+            "fi",
             "exit $code",
         ]
     )

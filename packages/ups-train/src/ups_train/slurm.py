@@ -29,7 +29,17 @@ POLL = 2.0
 """Seconds between two looks at the job."""
 SETTLE = 10.0
 """Seconds that a shared file system may take to show here what a node wrote."""
-OVER = {"", "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
+OVER = {
+    "",
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "TIMEOUT",
+}
 """States that no job comes back from; a job that squeue no longer knows has none."""
 JOB = "job.json"
 
@@ -98,7 +108,7 @@ class Slurm:
         per_node = config.gpus_per_node or trainer.devices
         if trainer.devices % per_node:
             raise UPSError(
-                f"{trainer.devices} devices do not fill nodes of {per_node} GPUs; set gpus_per_node to a divisor"
+                f"{trainer.devices} devices do not fill nodes of {per_node}; set gpus_per_node to a divisor"
             )
         options: dict[str, Any] = {
             "job_name": f"{plan.spec.name}-{step.id}",
