@@ -69,7 +69,6 @@ def dry_run(folder: Path, name: str, devices: int, **changes: Any) -> str:
     path = write_spec(folder, name, devices, **changes)
     printed = command("ups-run", path, "--data-root", folder / "data", "--dry-run", "--json", cwd=folder)
     (step,) = json.loads(printed.stdout)
-    assert step["launcher"] == changes.get("launcher", {"kind": "local"})["kind"]
     return str(step["submits"])
 
 

@@ -255,7 +255,7 @@ class SkyPilotConfig(Config):
     remote: ClassVar[bool] = True
 
     infra: str | None = None
-    """Where: `vast`, `aws`, `gcp/us-central1`, `kubernetes`...; default: the cheapest that `sky check` finds."""
+    """Where: `vast`, `aws`, `gcp/us-central1`, `kubernetes`; default: the cheapest that `sky check` finds."""
     accelerators: str | None = None
     """Kind of GPU, of which there is one for every device of the trainer; default: none."""
     use_spot: bool = False
