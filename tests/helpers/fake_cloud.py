@@ -54,7 +54,6 @@ class FakeCloud:
         for name, text in (("sky", SKY), ("rsync", RSYNC)):
             (programs / name).write_text(f"#!{sys.executable}\n{text}")
             (programs / name).chmod(0o755)
-        (programs / "python3").symlink_to(sys.executable)
         self.variables = {
             "PATH": f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "FAKE_CLOUD": str(folder),

@@ -150,6 +150,19 @@ def test_a_stopped_run_cancels_its_job(cluster: None, folder: Path) -> None:
     assert state == "CANCELLED"
 
 
+@pytest.mark.slow
+def test_a_job_left_behind_is_waited_for(cluster: None, torchrun: Result, folder: Path) -> None:
+    path = write_spec(folder, "left", 2, stage=STAGE, **SLURM)
+    run = subprocess.Popen([BIN / "ups-run", path, "--data-root", "data"], cwd=folder)
+    job = slurm_job(folder, "left", "checkpoints/last.ckpt")
+    run.kill()
+    run.wait()
+    left = train(folder, "left", 2, stage=STAGE, **SLURM)
+    same_training(left, torchrun)
+    assert "submitted" not in left.said
+    assert f"job {job}: " in left.said
+
+
 def test_tasks_of_slurm_get_what_torchrun_sets() -> None:
     slurm = {
         "SLURM_JOB_ID": "61234", "SLURM_NTASKS": "8", "SLURM_JOB_NUM_NODES": "2", "SLURM_PROCID": "5",
