@@ -218,7 +218,7 @@ def test_a_cloud_task_has_machine_files_packages_and_budget(folder: Path) -> Non
     assert "echo first" in setup
     for package in ("ups-core", "ups-data", "ups-models", "ups-eval", "ups-train"):
         assert package in setup[-1]
-    assert "left=$(( 5760 - " in task["run"]  # 2 / 1.25 hours
+    assert "end=$(( $(cat started) + 5760 ))" in task["run"]  # 2 / 1.25 hours
     assert "timeout --signal=TERM" in task["run"]
     assert "--nproc-per-node=2" in task["run"]
     assert f"-m ups_core.worker runs/{run_name} operator --data-root data" in task["run"]
