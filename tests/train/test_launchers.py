@@ -180,15 +180,15 @@ def test_a_dry_run_says_what_would_be_submitted(folder: Path) -> None:
     assert "--nproc-per-node=2" in dry_run(folder, "two", 2, **PARALLEL)
     launcher = {
         "kind": "slurm", "partition": "gpu", "account": "me", "minutes": 90, "cpus_per_task": 4, "memory_gb": 64,
-        "gpus_per_node": 2, "setup": ["module load cuda"], "parameters": {"qos": "high"},
+        "gpus_per_node": 2, "setup": ["module load cuda"], "parameters": {"qos": "high", "job-name": "mine"},
     }  # fmt: skip
     lines = dry_run(folder, "four", 4, launcher=launcher).splitlines()
     assert {
-        "#SBATCH --job-name=four-operator", "#SBATCH --partition=gpu", "#SBATCH --account=me", "#SBATCH --nodes=2",
+        "#SBATCH --job-name=mine", "#SBATCH --partition=gpu", "#SBATCH --account=me", "#SBATCH --nodes=2",
         "#SBATCH --ntasks-per-node=2", "#SBATCH --gpus-per-node=2", "#SBATCH --cpus-per-task=4",
         "#SBATCH --mem=64GB", "#SBATCH --time=90", "#SBATCH --qos=high", "#SBATCH --requeue", "module load cuda",
     } < set(lines)  # fmt: skip
-    assert lines[-1].startswith("srun python -m ups_core.worker /")
+    assert lines[-1].startswith("srun --kill-on-bad-exit=1 --cpus-per-task=4 python -m ups_core.worker /")
     assert not list(folder.glob("runs/four-*"))
     path = write_spec(folder, "four", 4, launcher=launcher)
     people = command("ups-run", path, "--data-root", folder / "data", "--dry-run", cwd=folder).stdout

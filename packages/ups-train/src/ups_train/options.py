@@ -246,7 +246,7 @@ class SlurmConfig(Config):
     setup: list[str] = []
     """Shell lines before the tasks start (`module load ...`)."""
     parameters: dict[str, str | int | bool] = {}
-    """Further options of sbatch by their long names (`qos: high`); they go before those above."""
+    """Further options of sbatch by their long names (`qos: high`); they replace those above."""
 
 
 class SkyPilotConfig(Config):

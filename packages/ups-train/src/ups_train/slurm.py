@@ -55,12 +55,12 @@ class Slurm:
         if not step.spec.config.distributed:
             return IN_PROCESS
         options = self._options(plan, step)
-        further, setup = options.pop("additional_parameters"), options.pop("setup")
-        options = further | {key: value for key, value in options.items() if key != "srun_args"}
+        further, setup, srun = (options.pop(key) for key in ("additional_parameters", "setup", "srun_args"))
+        options |= further
         lines = [f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={value}")
                  for key, value in options.items()]  # fmt: skip
         worker = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())
-        return "\n".join([*lines, *setup, f"srun python {' '.join(worker)}"])
+        return "\n".join([*lines, *setup, f"srun {' '.join(srun)} python {' '.join(worker)}"])
 
     def run(self, plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:
         """Execute the step as a job; returns its metrics.
@@ -110,6 +110,7 @@ class Slurm:
             raise UPSError(
                 f"{trainer.devices} devices do not fill nodes of {per_node}; set gpus_per_node to a divisor"
             )
+        further = {key.replace("-", "_"): value for key, value in config.parameters.items()}
         options: dict[str, Any] = {
             "job_name": f"{plan.spec.name}-{step.id}",
             "nodes": trainer.devices // per_node,
@@ -122,8 +123,8 @@ class Slurm:
             "gpus_per_node": per_node if config.gpus_per_node or trainer.accelerator == "gpu" else None,
             "stderr_to_stdout": True,
             "setup": config.setup,
-            "additional_parameters": {"requeue": True, **config.parameters},
-            "srun_args": ["--kill-on-bad-exit=1"],
+            "additional_parameters": {"requeue": True} | further,
+            "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={config.cpus_per_task}"],
         }
         return {key: value for key, value in options.items() if value is not None}
 
