@@ -56,7 +56,7 @@ class Slurm:
             return IN_PROCESS
         options = self._options(plan, step)
         further, setup, srun = (options.pop(key) for key in ("additional_parameters", "setup", "srun_args"))
-        options |= further
+        options = {key: value for key, value in options.items() if key != "stderr_to_stdout"} | further
         lines = [f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={value}")
                  for key, value in options.items()]  # fmt: skip
         worker = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())
