@@ -250,7 +250,7 @@ def test_a_cloud_step_is_run_fetched_and_its_machine_taken_down(folder: Path, cl
 def test_a_budget_stops_a_cloud_step_whose_checkpoint_comes_back(folder: Path, cloud: FakeCloud) -> None:
     stage = STAGE | {"max_steps": 100000}
     stopped = train(folder, "dear", 1, code=1, stage=stage, launcher=CLOUD | {"max_hours": 20 / 3600})
-    assert "stopped after 20 s, the launcher's budget; with a larger max_hours" in stopped.said
+    assert "stopped after 20 s, the whole budget; with a larger max_hours" in stopped.said
     assert list(stopped.directory.glob("steps/.operator.partial/checkpoints/last.ckpt"))
     assert [call[1] for call in cloud.calls() if call[0] == "sky"] == ["launch", "down"]
 

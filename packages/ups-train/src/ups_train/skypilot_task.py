@@ -110,7 +110,7 @@ def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
     told = {
         "rank": None,
         "attempt": 0,
-        "message": f"stopped after {seconds} s, the launcher's budget; with a larger max_hours or "
+        "message": f"stopped after {seconds} s, the whole budget; with a larger max_hours or "
         "max_cost_usd the same command goes on from the last checkpoint",
     }
     threads = f"OMP_NUM_THREADS={plan.spec.trainer.threads} " if plan.spec.trainer.threads else ""
