@@ -281,4 +281,4 @@ def test_skypilot_accepts_the_task(folder: Path) -> None:
     task = cloud_task(folder, accelerators="H100", use_spot=True, disk_gb=100, resources={"cpus": "8+"})
     jsonschema.validate(task, schemas.get_task_schema())
     jsonschema.validate(task["resources"], schemas.get_resources_schema())
-    assert sys.modules["sky"].Task.from_yaml_config(task).run == task["run"]
+    assert sys.modules["sky"].Task.from_yaml_config(dict(task)).run == task["run"]
