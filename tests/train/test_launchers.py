@@ -25,6 +25,7 @@ from ups_train.options import SkyPilotConfig
 from ups_train.slurm_task import torchrun_variables
 
 STAGE = {"optimizer": {"kind": "adamw", "lr": 2e-3}}
+ENDLESS = {"epochs": 100_000, "max_steps": 100_000}
 SLURM = {"launcher": {"kind": "slurm", "minutes": 10}}
 CLOUD: dict[str, Any] = {"kind": "skypilot", "infra": "vast", "max_hours": 1.0}
 
@@ -131,7 +132,7 @@ def test_what_a_rank_of_a_job_says_is_the_error(
 
 @pytest.mark.slow
 def test_a_stopped_run_cancels_its_job(cluster: None, folder: Path) -> None:
-    path = write_spec(folder, "stopped", 2, stage=STAGE | {"max_steps": 5000}, **SLURM)
+    path = write_spec(folder, "stopped", 2, stage=STAGE | ENDLESS, **SLURM)
     run = subprocess.Popen(
         [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
@@ -248,7 +249,7 @@ def test_a_cloud_step_is_run_fetched_and_its_machine_taken_down(folder: Path, cl
 
 
 def test_a_budget_stops_a_cloud_step_whose_checkpoint_comes_back(folder: Path, cloud: FakeCloud) -> None:
-    stage = STAGE | {"max_steps": 100000}
+    stage = STAGE | ENDLESS
     stopped = train(folder, "dear", 1, code=1, stage=stage, launcher=CLOUD | {"max_hours": 20 / 3600})
     assert "stopped after 20 s, the whole budget; with a larger max_hours" in stopped.said
     assert list(stopped.directory.glob("steps/.operator.partial/checkpoints/last.ckpt"))
