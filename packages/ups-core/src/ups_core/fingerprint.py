@@ -60,16 +60,21 @@ def _is_plugin(name: str) -> bool:
         return False
 
 
-def _editable_sources(dist: Distribution) -> Path | None:
-    """The source folder of an editable install, or None for a regular one."""
+def editable_project(dist: Distribution) -> Path | None:
+    """The project folder of an editable install, or None for a regular one."""
     text = dist.read_text("direct_url.json")
     if not text:
         return None
     origin = json.loads(text)
     if not origin.get("dir_info", {}).get("editable"):
         return None
-    folder = Path(unquote(urlparse(origin["url"]).path))
-    return folder / "src" if (folder / "src").is_dir() else folder
+    return Path(unquote(urlparse(origin["url"]).path))
+
+
+def _editable_sources(dist: Distribution) -> Path | None:
+    """The source folder of an editable install, or None for a regular one."""
+    folder = editable_project(dist)
+    return folder / "src" if folder and (folder / "src").is_dir() else folder
 
 
 def _hash_sources(folder: Path) -> str:

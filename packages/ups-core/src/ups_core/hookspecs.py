@@ -84,7 +84,10 @@ def ups_register_evaluations(register: Register) -> None:
 
 @hookspec
 def ups_register_launchers(register: Register) -> None:
-    """How a step is started: `factory(config)`."""
+    """How a step is started: `factory(config)` returns a :class:`ups_core.worker.Launcher`: `run(plan, step,
+    console)` executes a step, `describe(plan, step)` says what it would start or submit, for
+    `ups-run --dry-run`. The options class may have `min_devices`, `max_devices`, and `remote`: true where
+    steps run on another machine, whose devices are not looked for here."""
 
 
 @hookspec

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from ups_core.config import Config
 from ups_core.console import Console
@@ -24,6 +24,26 @@ from ups_core.validate import load_spec
 
 RESULT = "result.json"
 FAILURE = "failure.json"
+IN_PROCESS = "in this process"
+"""What a launcher says of a step that it starts no other process for."""
+
+
+class Launcher(Protocol):
+    """How steps are started; what `ups_register_launchers` registers creates one."""
+
+    def run(self, plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:
+        """Execute the step, wherever that is; returns its metrics.
+
+        What the step leaves must be in its partial directory then.
+
+        Raises:
+            UPSError: the step failed; the message is one line for people.
+        """
+        ...
+
+    def describe(self, plan: Plan, step: PlannedStep) -> str:
+        """What :meth:`run` would start or submit, for `ups-run --dry-run`; changes nothing."""
+        ...
 
 
 class LocalLauncherConfig(Config):
@@ -42,6 +62,10 @@ class LocalLauncher:
     def run(self, plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:
         """Execute the step; returns its metrics."""
         return execute(plan, step, console)
+
+    def describe(self, plan: Plan, step: PlannedStep) -> str:
+        """There is nothing to submit."""
+        return IN_PROCESS
 
 
 def execute(plan: Plan, step: PlannedStep, console: Console) -> Mapping[str, float]:

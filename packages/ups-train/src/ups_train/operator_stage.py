@@ -35,7 +35,7 @@ from ups_train.profiling import ProfileSteps
 from ups_train.profiling import wanted as profile_wanted
 from ups_train.progress import Progress
 from ups_train.quiet import quiet_lightning
-from ups_train.ranks import Ranks, leave_group
+from ups_train.ranks import Ranks, leave_group, nodes
 from ups_train.sizing import measure
 from ups_train.start import initialise, new_simulator
 from ups_train.strategies import Choice, choose
@@ -203,7 +203,8 @@ class OperatorStage:
         ]
         return pl.Trainer(
             accelerator=trainer.accelerator,
-            devices=trainer.devices,
+            devices=trainer.devices // nodes(),
+            num_nodes=nodes(),
             strategy=strategy,
             precision=lightning_precision(trainer),
             max_epochs=-1 if config.budget else config.epochs or DEFAULT_EPOCHS,

@@ -107,6 +107,14 @@ def ups_register_launchers(register: Register) -> None:
         "torchrun", "ups_train.launchers:Torchrun", config="ups_train.options:TorchrunConfig",
         summary="a process for every device of this machine, restarted when one fails",
     )  # fmt: skip
+    register(
+        "slurm", "ups_train.slurm:Slurm", config="ups_train.options:SlurmConfig",
+        summary="a Slurm job with a task for every device, put back in the queue when it is cut off",
+    )  # fmt: skip
+    register(
+        "skypilot", "ups_train.skypilot:SkyPilot", config="ups_train.options:SkyPilotConfig",
+        summary="a rented machine of any cloud, Vast.ai included, within a budget",
+    )  # fmt: skip
 
 
 @hookimpl

@@ -21,6 +21,7 @@ _ADVICE: Sequence[str] = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
     ".*does not have many workers.*",
+    ".*`srun` command is available.*",  # a step that the launcher does not give to Slurm
     ".*recommended to use .*sync_dist=True.*",  # torchmetrics has combined them already
     ".*Grad strides do not match bucket view strides.*",
     ".*ReduceLROnPlateau conditioned on metric.*",

@@ -22,6 +22,12 @@ class Ranks(NamedTuple):
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", devices)))
 
 
+def nodes() -> int:
+    """How many machines the processes are on."""
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    return world // int(os.environ.get("LOCAL_WORLD_SIZE", world))
+
+
 def leave_group() -> None:
     """Wait for the other processes, then close the connections to them."""
     if distributed.is_available() and distributed.is_initialized():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ups_core.cli.output import guarded, print_json, print_table
@@ -15,11 +16,13 @@ from ups_core.plan import Plan, make_plan
 from ups_core.runner import Selection, run_plan
 from ups_core.step import PROFILE
 from ups_core.validate import load_spec
+from ups_core.worker import Launcher
 
 EXAMPLES = """\
 examples:
   ups-run specs/smoke.yaml                      everything once, tiny, in about a minute
   ups-run specs/pdebench_2task.yaml --plan      what would run, what is done already
+  ups-run SPEC --dry-run                        what its launcher would start or submit
   ups-run SPEC --set pipeline.operator.epochs=5 --set model.width=64
   ups-run SPEC --from test                      run step 'test' again and all after it
   ups-run SPEC --fresh                          start anew; earlier runs stay
@@ -61,6 +64,11 @@ class RunCommand:
             help="where data files are and generated ones go (default: $UPS_DATA_ROOT, else ./data)",
         )
         parser.add_argument("--plan", action="store_true", help="print what would be done, do nothing")
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="print what the launcher would start or submit for every step that is to do, do nothing",
+        )
         parser.add_argument("--only", metavar="STEP", help="run this step alone, done or not")
         parser.add_argument("--from", metavar="STEP", dest="start", help="run this step and all after it")
         parser.add_argument(
@@ -77,6 +85,8 @@ class RunCommand:
         """Plan the spec, then print the plan or carry it out."""
         if args.only and args.start:
             raise UsageError("--only and --from exclude each other")
+        if args.plan and args.dry_run:
+            raise UsageError("--plan and --dry-run exclude each other")
         spec, document = load_spec(args.spec, args.overrides)
         plan = make_plan(
             spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root), fresh=args.fresh
@@ -84,9 +94,14 @@ class RunCommand:
         if args.plan:
             print_json(plan.to_dict()) if args.json else print_plan(plan)
             return 0
+        selection = Selection(args.only, args.start)
+        if args.dry_run:
+            submissions = describe_steps(plan, selection)
+            print_json(submissions) if args.json else print_submissions(submissions)
+            return 0
         if args.profile:
             os.environ[PROFILE] = "1"
-        record = run_plan(plan, Selection(args.only, args.start), console, command_line(args))
+        record = run_plan(plan, selection, console, command_line(args))
         report = plan.directory / "report" / "index.html"
         if report.exists():
             console.say(f"report: {report}")
@@ -126,6 +141,29 @@ def print_plan(plan: Plan) -> None:
         for step in plan.steps
     ]  # fmt: skip
     print_table(("step", "uses", "state", "fingerprint", "after", ""), steps)
+
+
+def describe_steps(plan: Plan, selection: Selection) -> list[dict[str, str]]:
+    """What the launcher would start or submit for every selected step."""
+    launcher: Launcher = plan.spec.launcher.create()
+    return [
+        {
+            "step": step.id,
+            "uses": step.uses,
+            "launcher": plan.spec.launcher.kind,
+            "submits": launcher.describe(plan, step),
+        }
+        for step in selection.apply(plan)
+    ]
+
+
+def print_submissions(submissions: Sequence[Mapping[str, str]]) -> None:
+    """Print for people what would be submitted."""
+    for step in submissions:
+        print(f"step {step['step']} ({step['uses']}), launcher {step['launcher']}:")
+        print(textwrap.indent(step["submits"].rstrip(), "  "))
+    if not submissions:
+        print("nothing to do: all steps are done")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
