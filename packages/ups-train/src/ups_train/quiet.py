@@ -17,7 +17,6 @@ def quiet_lightning() -> None:
 
 _ADVICE: Sequence[str] = (
     ".*GPU available but not used.*",
-    ".*`srun` command is available.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
     ".*does not have many workers.*",
