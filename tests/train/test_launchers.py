@@ -249,10 +249,20 @@ def test_a_cloud_step_is_run_fetched_and_its_machine_taken_down(folder: Path, cl
 
 
 def test_a_budget_stops_a_cloud_step_whose_checkpoint_comes_back(folder: Path, cloud: FakeCloud) -> None:
-    stage = STAGE | ENDLESS
-    stopped = train(folder, "dear", 1, code=1, stage=stage, launcher=CLOUD | {"max_hours": 20 / 3600})
-    assert "stopped after 20 s, the whole budget; with a larger max_hours" in stopped.said
-    assert list(stopped.directory.glob("steps/.operator.partial/checkpoints/last.ckpt"))
+    path = write_spec(folder, "dear", 1, stage=STAGE | ENDLESS, launcher=CLOUD | {"max_hours": 20 / 3600})
+    stopped = subprocess.run(
+        [BIN / "ups-run", path, "--data-root", "data"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 1
+    # torchrun's own lines about the signal, with a traceback, stand before ours
+    assert stopped.stderr.splitlines()[-1].startswith(
+        "error: step 'operator' failed: stopped after 20 s, the whole budget; with a larger max_hours"
+    )
+    assert list(folder.glob("runs/dear-*/steps/.operator.partial/checkpoints/last.ckpt"))
     assert [call[1] for call in cloud.calls() if call[0] == "sky"] == ["launch", "down"]
 
 
