@@ -33,6 +33,7 @@ def test_classical_solvers(tmp_path: Path) -> None:
     assert all(value < 0.2 for value in error.values())
 
 
+@pytest.mark.slow
 def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
     options = [
         "--budget", "0.4", "--sweep-budget", "0.2", "--tasks", "darcy2d", "--seeds", "1", "--threads", "1",
@@ -67,6 +68,7 @@ def test_inference_times_every_model_in_every_round(tmp_path: Path) -> None:
     assert "| latent operator, small (latent) |" in out
 
 
+@pytest.mark.slow
 def test_overhead_trains_the_same_thing_twice(tmp_path: Path) -> None:
     options = "--small", "--rounds", "1", "--steps", "6", "--threads", "1", "--output", "overhead.json"
     out = run("overhead.py", *options, cwd=tmp_path)
