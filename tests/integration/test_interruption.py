@@ -50,7 +50,7 @@ def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: P
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
-    while not list(parts.glob("runs/*/steps/.operator.partial/checkpoints/last.ckpt")):
+    while not list(parts.glob("runs/*/steps/.operator.partial/checkpoints/step-*.ckpt")):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.05)

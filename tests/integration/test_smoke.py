@@ -46,7 +46,7 @@ def test_record_answers_what_was_run_on_which_data_with_which_numbers(smoke: Fin
 def test_step_directories_are_whole(smoke: FinishedRun) -> None:
     names = {str(path.relative_to(smoke.directory)) for path in smoke.directory.rglob("*")}
     for name in ("spec.yaml", "events.jsonl", "steps/operator/metrics.jsonl", "steps/operator/metrics.csv",
-                 "steps/operator/checkpoints/best.ckpt", "steps/operator/model/weights.safetensors",
+                 "steps/operator/model/weights.safetensors",
                  "steps/test/metrics.json", "steps/test/predictions.h5", "report/index.html"):  # fmt: skip
         assert name in names
     assert not [name for name in names if name.endswith((".partial", ".tmp", ".stale"))]

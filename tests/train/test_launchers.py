@@ -95,7 +95,7 @@ def test_a_job_that_is_put_back_in_the_queue_goes_on(cluster: None, torchrun: Re
     put_back: list[str] = []
 
     def requeue() -> None:
-        put_back.append(slurm_job(folder, "requeued", "checkpoints/last.ckpt"))
+        put_back.append(slurm_job(folder, "requeued", "checkpoints/step-*.ckpt"))
         subprocess.run(["scontrol", "requeue", put_back[0]], check=True)
 
     threading.Thread(target=requeue, daemon=True).start()
@@ -136,7 +136,7 @@ def test_a_stopped_run_cancels_its_job(cluster: None, folder: Path) -> None:
     run = subprocess.Popen(
         [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
-    job = slurm_job(folder, "stopped", "checkpoints/last.ckpt")
+    job = slurm_job(folder, "stopped", "checkpoints/step-*.ckpt")
     run.send_signal(signal.SIGTERM)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 143
@@ -155,7 +155,7 @@ def test_a_stopped_run_cancels_its_job(cluster: None, folder: Path) -> None:
 def test_a_job_left_behind_is_waited_for(cluster: None, torchrun: Result, folder: Path) -> None:
     path = write_spec(folder, "left", 2, stage=STAGE, **SLURM)
     run = subprocess.Popen([BIN / "ups-run", path, "--data-root", "data"], cwd=folder)
-    job = slurm_job(folder, "left", "checkpoints/last.ckpt")
+    job = slurm_job(folder, "left", "checkpoints/step-*.ckpt")
     run.kill()
     run.wait()
     left = train(folder, "left", 2, stage=STAGE, **SLURM)
@@ -262,7 +262,7 @@ def test_a_budget_stops_a_cloud_step_whose_checkpoint_comes_back(folder: Path, c
     assert stopped.stderr.splitlines()[-1].startswith(
         "error: step 'operator' failed: stopped after 20 s, the whole budget; with a larger max_hours"
     )
-    assert list(folder.glob("runs/dear-*/steps/.operator.partial/checkpoints/last.ckpt"))
+    assert list(folder.glob("runs/dear-*/steps/.operator.partial/checkpoints/step-*.ckpt"))
     assert [call[1] for call in cloud.calls() if call[0] == "sky"] == ["launch", "down"]
 
 

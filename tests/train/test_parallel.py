@@ -71,7 +71,7 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -
     killed: list[int] = []
 
     def kill_a_rank() -> None:
-        while not list((folder / "runs").glob("killed-*/steps/.operator.partial/checkpoints/last.ckpt")):
+        while not list((folder / "runs").glob("killed-*/steps/.operator.partial/checkpoints/step-*.ckpt")):
             time.sleep(0.05)
         killed.append(workers_of("killed-")[-1])
         os.kill(killed[0], signal.SIGKILL)

@@ -579,7 +579,7 @@ def test_a_study_that_is_stopped_stops_its_trial_and_goes_on(folder: Path) -> No
         stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not list(folder.glob("runs/*/trials/*/steps/.operator.partial/checkpoints/last.ckpt")):
+    while not list(folder.glob("runs/*/trials/*/steps/.operator.partial/checkpoints/step-*.ckpt")):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.05)

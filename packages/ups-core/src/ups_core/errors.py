@@ -49,6 +49,10 @@ class SpecError(UPSError):
         super().__init__("\n".join(str(issue) for issue in self.issues))
 
 
+class TryAgain(UPSError):
+    """A step that did not end, and that has prepared to be started again."""
+
+
 class UsageError(UPSError):
     """A command that cannot be carried out as typed; the command line exits with code 2."""
 

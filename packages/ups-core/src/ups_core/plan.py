@@ -16,11 +16,12 @@ from ups_core.errors import Issue, SpecError, UPSError
 from ups_core.files import read_json
 from ups_core.fingerprint import code_versions, digest
 from ups_core.registry import Registry, registry_in_use
-from ups_core.spec import PipelineSpec, StepSpec
+from ups_core.spec import PipelineSpec, StepSpec, TrainerSpec
 from ups_core.step import DataPlan, ModelConfig, TaskProvider
 from ups_core.yamlreader import Document, KeyPath
 
-State = Literal["done", "stale", "interrupted", "to do"]
+State = Literal["done", "kept", "stale", "interrupted", "to do"]
+"""`kept`: done in an earlier run of another version of the spec, and still good."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,18 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """The run that a changed spec is compared with.
+
+    Attributes:
+        changes: what differs in the resolved specs, `key: old -> new`.
+    """
+
+    directory: Path
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A run that could start now."""
 
@@ -64,11 +77,12 @@ class Plan:
     tasks: Mapping[str, TaskProvider]
     data: Mapping[str, DataPlan]
     steps: tuple[PlannedStep, ...]
+    earlier: Earlier | None = None
 
     @property
     def todo(self) -> tuple[PlannedStep, ...]:
-        """Steps that are not done."""
-        return tuple(step for step in self.steps if step.state != "done")
+        """Steps that have to be run."""
+        return tuple(step for step in self.steps if step.state not in ("done", "kept"))
 
     def step(self, name: str) -> PlannedStep:
         """The step with this id. Raises :class:`UPSError` naming the ids there are."""
@@ -82,6 +96,8 @@ class Plan:
             "name": self.spec.name,
             "fingerprint": self.fingerprint,
             "directory": str(self.directory),
+            "earlier": self.earlier
+            and {"directory": str(self.earlier.directory), "changes": list(self.earlier.changes)},
             "data": {
                 name: {
                     "fingerprint": data.fingerprint,
@@ -132,7 +148,7 @@ def make_plan(
     issues += _checks(spec, tasks, pipeline, document)
     if issues:
         raise SpecError(list(dict.fromkeys(issues)))
-    fingerprint = digest(spec.model_dump(mode="json", exclude={"launcher"}))
+    fingerprint = digest(_with_effect(spec))
     directory = directory or run_directory(runs_dir, spec.name, fingerprint, fresh)
     steps: list[PlannedStep] = []
     for step, baseline, path in pipeline:
@@ -277,7 +293,7 @@ def _plan_step(
         inputs[artifact] = (named or own)[-1].id
     wanted_ids = {*inputs.values(), *config.needs, *compared}
     after = tuple(other.id for other in earlier if config.always or other.id in wanted_ids)
-    resolved = spec.model_dump(mode="json")
+    resolved = _with_effect(spec)
     sections = [name for name in config.reads if not (name == "model" and getattr(config, "model", None))]
     read: list[Any] = [getattr(spec, name) for name in sections]
     entries = [step.entry, *(component.entry for component in components([config, *read]))]
@@ -295,6 +311,14 @@ def _plan_step(
         }
     )
     return PlannedStep(step, inputs, after, baseline, providers, fingerprint, "to do")
+
+
+def _with_effect(spec: PipelineSpec) -> dict[str, Any]:
+    """What results depend on: not where steps run, nor for how long at a time."""
+    content = spec.model_dump(mode="json", exclude={"launcher"})
+    for option in TrainerSpec.without_effect:
+        del content["trainer"][option]
+    return content
 
 
 def components(values: Any) -> Iterator[Component]:

@@ -7,22 +7,25 @@ dot is always whole.
 from __future__ import annotations
 
 import shutil
-import signal
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ups_core import stopping
 from ups_core.console import Console
+from ups_core.earlier import copy_finished
 from ups_core.errors import UPSError
 from ups_core.files import read_json, write_json, write_text
 from ups_core.lock import locked
 from ups_core.plan import Plan, PlannedStep, is_done, partial_directory, step_directory
 from ups_core.record import RunRecord, now, write_spec
 from ups_core.watch import Watchers
+
+SHOWN = 20
+"""Changes that are listed one by one."""
 
 
 class StepFailed(UPSError):
@@ -49,7 +52,7 @@ class Selection:
         ids = {step.id for step in chosen}
         for step in chosen:
             for needed in step.after:
-                if needed not in ids and plan.step(needed).state != "done":
+                if needed not in ids and plan.step(needed).state not in ("done", "kept"):
                     raise UPSError(
                         f"step '{step.id}' needs '{needed}', which is {plan.step(needed).state}; "
                         f"run it first (--from {needed})"
@@ -63,6 +66,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
     Raises:
         StepFailed: a step raised; the record says which and why.
         UPSError: another process runs in this directory.
+        Interrupted: somebody, or the time limit, asked the run to stop.
     """
     chosen = selection.apply(plan)
     if not chosen:
@@ -70,7 +74,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         if stored and stored.get("status") == "completed":
             console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
             return dict(stored)
-    with locked(plan.directory), terminate_as_exception():
+    with locked(plan.directory), stopping.listening(plan.spec.trainer.max_time):
         return _Runner(plan, console, command).run(chosen)
 
 
@@ -82,6 +86,7 @@ class _Runner:
         self.console = console
         self.record = RunRecord(plan, command)
         self.watchers = Watchers(plan, console)
+        self.new = not self.record.path.exists()
 
     def run(self, chosen: Sequence[PlannedStep]) -> dict[str, Any]:
         """Prepare the data, run the steps, close the record whatever happens."""
@@ -91,8 +96,10 @@ class _Runner:
         self.watchers.run("running")
         status = "failed"
         try:
+            self._take_over(chosen)
             self._prepare_data()
             for step in chosen:
+                stopping.check()
                 self._step(step)
             done = all(is_done(self.plan.directory, step) for step in self.plan.steps)
             status = "completed" if done else "interrupted"
@@ -105,6 +112,21 @@ class _Runner:
             self.watchers.run(status)
         self.console.say(f"{status} in {self.record.content['seconds']:.0f} s: {self.plan.directory}")
         return self.record.content
+
+    def _take_over(self, chosen: Sequence[PlannedStep]) -> None:
+        """Copy what an earlier run has that is still good, and say why the rest is not."""
+        earlier = self.plan.earlier
+        if earlier is None:
+            return
+        for line in describe_changes(self.plan) if self.new else ():
+            self.console.say(line)
+        for step in self.plan.steps:
+            if step.state != "kept" or step in chosen:
+                continue
+            target = step_directory(self.plan.directory, step.id)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_finished(step_directory(earlier.directory, step.id), target)
+            self.record.event("step_kept", step=step.id, source=str(earlier.directory))
 
     def _prepare_data(self) -> None:
         for name, task in self.plan.tasks.items():
@@ -168,6 +190,21 @@ class _Runner:
         self.watchers.step(step, status, metrics)
 
 
+def describe_changes(plan: Plan) -> Iterator[str]:
+    """What differs from the earlier run, and what that means, for people."""
+    if plan.earlier is None:
+        return
+    yield f"compared with {plan.earlier.directory}:"
+    changes = plan.earlier.changes or ("nothing in the spec",)
+    yield from (f"  {change}" for change in changes[:SHOWN])
+    if len(changes) > SHOWN:
+        yield f"  and {len(changes) - SHOWN} more"
+    for what, states in (("kept", ("done", "kept")), ("to be done", ("to do", "stale", "interrupted"))):
+        names = [step.id for step in plan.steps if step.state in states]
+        if names:
+            yield f"  {what}: {', '.join(names)}"
+
+
 def _since(begin: float) -> float:
     return round(time.monotonic() - begin, 3)
 
@@ -180,21 +217,3 @@ def _replace(partial: Path, final: Path) -> None:
         final.rename(stale)
     partial.rename(final)
     shutil.rmtree(stale, ignore_errors=True)
-
-
-@contextmanager
-def terminate_as_exception() -> Iterator[None]:
-    """Turn SIGTERM into `SystemExit(143)`, so that records can say `interrupted`."""
-
-    def stop(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread: whoever runs it there handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

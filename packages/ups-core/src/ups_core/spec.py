@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -34,6 +34,9 @@ class SamplingSpec(Config):
 class TrainerSpec(Config):
     """Where and how training computes."""
 
+    without_effect: ClassVar[frozenset[str]] = frozenset({"workers", "max_time"})
+    """Options that change no result."""
+
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """`auto` takes a GPU when there is one."""
     devices: Annotated[int, Field(ge=1)] = 1
@@ -45,6 +48,10 @@ class TrainerSpec(Config):
     batch: Literal["spec", "auto"] = "spec"
     """`auto`: a stage's batch comes in as many micro-batches as memory demands, whose gradients are added up;
     `spec`: in one piece, until memory runs out."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that prepare batches ahead of training, for each device; the batches are the same."""
+    max_time: Annotated[float, Field(gt=0.0)] | None = None
+    """Seconds after which `ups-run` stops with a checkpoint and exit code 75; the same command goes on."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads of every process; default: what torch chooses, or with several processes its share."""
 

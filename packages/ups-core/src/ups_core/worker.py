@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from ups_core import stopping
 from ups_core.config import Config
 from ups_core.console import Console
-from ups_core.errors import UPSError
+from ups_core.errors import TryAgain, UPSError
 from ups_core.files import read_json, write_json, write_text
 from ups_core.plan import Plan, PlannedStep, make_plan, partial_directory, step_directory
 from ups_core.step import Step, StepContext
@@ -118,9 +119,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         step = plan.step(given.step)
         directory.mkdir(parents=True, exist_ok=True)
-        metrics = execute(plan, step, Console(quiet=rank > 0))
+        with stopping.listening(spec.trainer.max_time):
+            metrics = execute(plan, step, Console(quiet=rank > 0))
         if rank == 0:
             write_json(directory / RESULT, metrics)
+    except stopping.Interrupted as stop:
+        _tell(directory, rank, str(stop), stopped=stop.code)
+        return stop.code
+    except TryAgain as error:
+        _tell(directory, rank, str(error), again=True)
+        return error.exit_code
     except UPSError as error:
         _tell(directory, rank, str(error))
         return error.exit_code
@@ -132,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tell(directory: Path, rank: int, message: str) -> None:
+def _tell(directory: Path, rank: int, message: str, **details: int) -> None:
     """Leave the message for the launcher, or print it where there is none.
 
     The first rank that fails is the one to hear: what the others see is that it is gone.
@@ -143,8 +151,11 @@ def _tell(directory: Path, rank: int, message: str) -> None:
     attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
     told = read_json(directory / FAILURE)
     if told is None or told["attempt"] < attempt:
-        write_json(directory / FAILURE, {"rank": rank, "attempt": attempt, "message": message})
+        write_json(directory / FAILURE, {"rank": rank, "attempt": attempt, "message": message, **details})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    asked = code == stopping.OUT_OF_TIME or code > 128
+    # A rank that stopped when asked is no failure, after which torchrun would start all again.
+    sys.exit(0 if asked and "RANK" in os.environ else code)

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from ups_core import UPSError
 from ups_data.batch import FieldBatch
 from ups_data.dataset import Windows
 from ups_data.sampler import MultiTaskBatchSampler
+
+
+class _Request(NamedTuple):
+    """One micro-batch that is to be made."""
+
+    task: str
+    indices: list[int]
+    share: float
+
+
+class _Batches(Dataset[FieldBatch | UPSError]):
+    """What worker processes make: the batch of a request, which stands where torch has an index.
+
+    An error for people is handed over as it is: raised, torch would wrap it in the worker's traceback.
+    """
+
+    def __init__(self, windows: Mapping[str, Windows]):
+        self.windows = windows
+
+    def __getitem__(self, request: _Request) -> FieldBatch | UPSError:
+        try:
+            return replace(self.windows[request.task].batch(request.indices), share=request.share)
+        except UPSError as error:
+            return error
 
 
 class MultiTaskLoader:
@@ -21,30 +48,50 @@ class MultiTaskLoader:
     Args:
         parts: how many micro-batches a batch comes in, one after the other; their gradients add up to that of
             the batch. A part without a sample left gets one again, with `FieldBatch.share` 0.
+        workers: processes that make batches ahead; batches are the same with any number of them.
 
     Raises:
         UPSError: the sampler was made for other tasks or sizes.
     """
 
-    def __init__(self, windows: Mapping[str, Windows], sampler: MultiTaskBatchSampler, parts: int = 1):
+    def __init__(
+        self, windows: Mapping[str, Windows], sampler: MultiTaskBatchSampler, parts: int = 1, workers: int = 0
+    ):
         sizes = {task: len(part) for task, part in windows.items()}
         if sizes != sampler.sizes:
             raise UPSError(f"the sampler draws from {sampler.sizes}, the windows are {sizes}")
         self.windows = dict(windows)
         self.sampler = sampler
         self.parts = parts
+        self.workers = workers
 
     def __len__(self) -> int:
         """Micro-batches of an epoch on this rank."""
         return len(self.sampler) * self.parts
 
     def __iter__(self) -> Iterator[FieldBatch]:
+        for batch in self._made():
+            if isinstance(batch, UPSError):
+                raise batch
+            yield batch
+
+    def _made(self) -> Iterable[FieldBatch | UPSError]:
+        batches = _Batches(self.windows)
+        if not self.workers:
+            return map(batches.__getitem__, self._requests())
+        for _ in self.firsts():  # what is kept in memory is read here once, and the workers share it
+            pass
+        return DataLoader(
+            batches, sampler=self._requests(), batch_size=None, num_workers=self.workers,
+            generator=torch.Generator(),  # torch's own would be moved on
+        )  # fmt: skip
+
+    def _requests(self) -> Iterator[_Request]:
         whole = self.sampler.world * self.parts
         for task, indices, size in self.sampler:
             for start in range(self.parts):
                 part = indices[start :: self.parts]
-                batch = self.windows[task].batch(part or indices[:1])
-                yield replace(batch, share=len(part) * whole / size)
+                yield _Request(task, part or indices[:1], len(part) * whole / size)
 
     def firsts(self) -> Iterator[FieldBatch]:
         """A micro-batch of the usual size of every task, for measurements; its position stays."""

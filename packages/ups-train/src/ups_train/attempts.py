@@ -1,7 +1,7 @@
 """What all launchers of worker processes share: try, hear what went wrong, collect the result.
 
 Kept apart because every launcher ends a step in the same three ways: metrics in `result.json`, a reason in
-`failure.json`, or a request for another try with smaller micro-batches (:mod:`ups_train.memory`).
+`failure.json`, or a request for another try, say with smaller micro-batches (:mod:`ups_train.memory`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ups_core import UPSError
 from ups_core.console import Console
 from ups_core.files import read_json
 from ups_core.plan import Plan, PlannedStep, partial_directory
+from ups_core.stopping import Interrupted
 from ups_core.worker import FAILURE, RESULT
-from ups_train.memory import parts_of
 
 
 class Ended(NamedTuple):
@@ -35,28 +35,31 @@ def run_attempts(
 ) -> Mapping[str, float]:
     """Call `attempt`, which runs the step's workers, until they succeed; returns the step's metrics.
 
-    An attempt after which batches come in more parts is followed by another. A result that is there already
-    is of workers that ended while nobody waited.
+    An attempt that prepared another one (:class:`ups_core.TryAgain`) is followed by it. A result that is
+    there already is of workers that ended while nobody waited.
 
     Raises:
         UPSError: an attempt failed.
+        Interrupted: the workers were asked to stop, and did.
     """
     directory = partial_directory(plan.directory, step.id)
     while not (directory / RESULT).exists():
-        parts = parts_of(directory)
         (directory / FAILURE).unlink(missing_ok=True)
         ended = attempt()
+        told = read_json(directory / FAILURE) or {}
+        if "stopped" in told and not (directory / RESULT).exists():
+            raise Interrupted(told["stopped"])
         if ended is None:
             break
-        told = read_json(directory / FAILURE) or {}
         message = told.get("message", ended.message)
-        if parts_of(directory) == parts:
+        if not told.get("again"):
             rank = told.get("rank", ended.rank)
             where = "" if rank is None else f"rank {rank} of {plan.spec.trainer.devices}: "
             raise UPSError(f"{where}{message}")
         console.say(f"  {message}")
     metrics = {key: float(value) for key, value in read_json(directory / RESULT).items()}
     (directory / RESULT).unlink()  # the runner keeps them
-    for log in directory.glob("error-rank*.log"):  # of attempts before the one that succeeded
-        log.unlink()
+    for told_before in (FAILURE, "error-rank*.log"):  # by attempts before the one that succeeded
+        for file in directory.glob(told_before):
+            file.unlink()
     return metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ class MetricsFile(Callback):
     """One line per validation: to `metrics.jsonl`, to the trackers, and to people where no progress bar is.
 
     A line holds the validation metrics and, since the line before, the mean training loss per task and the
-    speed of the steps. On resume
-    lines of steps that are trained again are dropped.
+    speed of the steps. On resume lines of steps that are trained again are dropped.
     """
 
     def __init__(self, path: Path, console: Console, progress: Progress, clock: StepClock):
@@ -35,6 +35,7 @@ class MetricsFile(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget lines from after the checkpoint that training resumes from; tell trackers the others."""
+        self.trainer = trainer
         kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
         for line in kept:
             self._track(trainer, line)
@@ -65,8 +66,18 @@ class MetricsFile(Callback):
         self._track(trainer, metrics)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         if not self.console.interactive:
             self.console.say(self._line(metrics, trainer))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Losses since the last line: over all processes, for one of them writes the checkpoint."""
+        return {task: _over_ranks(self.trainer, values) for task, values in self.losses.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from them."""
+        self.losses = {task: list(values) for task, values in state.items()}
 
     def _track(self, trainer: pl.Trainer, metrics: dict[str, Any]) -> None:
         known = {key: value for key, value in metrics.items() if value is not None}
@@ -93,8 +104,15 @@ class MetricsFile(Callback):
 
 def _mean(trainer: pl.Trainer, values: list[float]) -> float:
     """Over the values of all processes, which have equally many."""
-    mean = torch.tensor(sum(values) / len(values), dtype=torch.float64, device=trainer.strategy.root_device)
-    return float(trainer.strategy.reduce(mean, reduce_op="mean"))
+    (mean,) = _over_ranks(trainer, [sum(values) / len(values)])
+    return mean
+
+
+def _over_ranks(trainer: pl.Trainer, values: list[float]) -> list[float]:
+    """The mean of every value over all processes."""
+    ours = torch.tensor(values, dtype=torch.float64, device=trainer.strategy.root_device)
+    means: list[float] = trainer.strategy.reduce(ours, reduce_op="mean").tolist()
+    return means
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,14 @@ from pydantic import Field, model_validator
 
 from ups_core import Component, Registered, StepConfig, UPSError, default_component
 from ups_core.spec import PipelineSpec
-from ups_train.options import CompileConfig, MuonHybridConfig, NonNegativeFloat, PositiveFloat
+from ups_train.options import (
+    CheckpointsConfig,
+    CompileConfig,
+    MuonHybridConfig,
+    NonNegativeFloat,
+    PositiveFloat,
+    SpikesConfig,
+)
 
 Positive = Annotated[int, Field(ge=1)]
 GPU_PRECISIONS = ("16-mixed", "tf32")
@@ -82,6 +89,10 @@ class OperatorConfig(StepConfig):
     offload: bool = False
     """Whether the optimizer and its state live in the host's memory, which costs a copy of gradients and
     weights a step; needs a GPU."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """How often training is saved."""
+    spikes: SpikesConfig = SpikesConfig()
+    """What to do about sudden large losses. One that is not finite always ends the step before the update."""
     callbacks: list[Annotated[Component, Registered("callbacks")]] = []
     """Further Lightning callbacks, from plugins."""
     select: Literal["best", "last"] = "best"

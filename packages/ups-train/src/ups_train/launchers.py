@@ -9,13 +9,14 @@ import tempfile
 import uuid
 from collections.abc import Mapping
 
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ups_core.console import Console
 from ups_core.cores import available_cores
 from ups_core.plan import Plan, PlannedStep
+from ups_core.stopping import Interrupted
 from ups_core.worker import IN_PROCESS, execute
 from ups_train.attempts import Ended, run_attempts, worker_module
 from ups_train.options import TorchrunConfig
@@ -44,6 +45,7 @@ class Torchrun:
 
         Raises:
             UPSError: a process failed more often than it may.
+        Interrupted: the processes stopped because they were asked to.
         """
         if _in_process(plan, step):
             return execute(plan, step, console)
@@ -59,6 +61,8 @@ class Torchrun:
             try:
                 with tempfile.TemporaryDirectory() as logs:
                     elastic_launch(self._launch_config(devices, logs), sys.executable)(*command)
+            except SignalException as stop:
+                raise Interrupted(128 + stop.sigval) from None
             except ChildFailedError as error:
                 rank, failure = error.get_first_failure()
                 return Ended(f"ended with code {failure.exitcode}; its lines are above", rank)

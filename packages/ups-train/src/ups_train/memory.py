@@ -26,7 +26,7 @@ HOOK = "UPS_SIMULATE_OOM"
 
 
 class OutOfMemory(UPSError):
-    """A batch does not fit, and cannot be split further; or it was split and training has to start again."""
+    """A batch does not fit, and cannot be split further."""
 
 
 def parts_of(directory: Path) -> int:

@@ -11,10 +11,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
-from ups_core import Component, UPSError
+from ups_core import Component
 from ups_data.batch import FieldBatch
 from ups_data.loader import MultiTaskLoader
 from ups_data.randomness import derive_seed
@@ -27,19 +29,16 @@ from ups_train.compilation import compile_network
 from ups_train.config import OperatorConfig
 from ups_train.consistency import latent_consistency
 from ups_train.curriculum import draw_depth
+from ups_train.guards import FiniteGuard, Place, SpikeGuard
 from ups_train.memory import simulate
 from ups_train.offload import offloaded
 from ups_train.portable import make_portable
 from ups_train.progress import Progress
 from ups_train.ranks import Ranks
 from ups_train.recompute import recompute_blocks
-from ups_train.sharding import shard
+from ups_train.sharding import shard, whole
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-class NonFiniteLoss(UPSError):
-    """The loss is NaN or infinite; raised before the optimizer sees its gradient."""
 
 
 class SimulatorModule(pl.LightningModule):
@@ -51,6 +50,7 @@ class SimulatorModule(pl.LightningModule):
         seed: the spec's; randomness inside a step is a function of it and of the global batch.
         step_id: of the spec, by which tests ask for failures.
         parts: micro-batches that a batch comes in.
+        directory: where batches are written down that training stumbles over.
 
     Attributes:
         compilation: what compiling brought, once training has begun.
@@ -65,6 +65,7 @@ class SimulatorModule(pl.LightningModule):
         seed: int,
         step_id: str = "",
         parts: int = 1,
+        directory: Path = Path(),
     ):
         super().__init__()
         self.simulator = simulator
@@ -76,6 +77,9 @@ class SimulatorModule(pl.LightningModule):
         self.step_id = step_id
         self.parts = parts
         self.compilation: dict[str, Any] | None = None
+        self.finite = FiniteGuard(directory)
+        self.spikes = SpikeGuard(config.spikes, directory)
+        self._skip = False
         self.scores: dict[str, Metric] = {name: NRMSE() for name in simulator.tasks}
         self.validation = nn.ModuleDict({module_key(name): score for name, score in self.scores.items()})
 
@@ -94,8 +98,7 @@ class SimulatorModule(pl.LightningModule):
                 shard(simulator.network, mesh["data_parallel"])
 
     def on_train_start(self) -> None:
-        """Compile, and know how many updates the average has seen."""
-        self._updates = self.global_step
+        """Compile."""
         if self.config.compile is not None:
             loader = self.trainer.train_dataloader
             assert isinstance(loader, MultiTaskLoader)
@@ -120,23 +123,49 @@ class SimulatorModule(pl.LightningModule):
             self.progress.seconds = float(self.trainer.strategy.reduce(seconds, reduce_op="mean"))
         if self.progress.over:
             self.trainer.should_stop = True
-        if self.average is not None and self.global_step > self._updates:
-            assert self.config.ema is not None
-            update_average(self.average, self.simulator, self.config.ema, self.global_step)
-        self._updates = self.global_step
 
     def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
         """The weighted loss of the model's own rollout over the window."""
         simulate(self.step_id, Ranks(self.global_rank, self.trainer.world_size), self.global_step, self.parts)
-        step = derive_seed(self.seed, "batch", self.current_epoch, batch_idx // self.parts)
-        loss = self.loss(batch, step) * self.config.task_weights.get(batch.task, 1.0)
-        if not math.isfinite(loss.item()):
-            raise NonFiniteLoss(
-                f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {batch_idx} (task "
-                f"'{batch.task}', trajectories {sorted(set(batch.index.tolist()))[:8]}); the weights are "
-                "those before this batch; lower optimizer.lr, or check the data with 'ups data inspect'"
-            )
+        place = Place(self.current_epoch, batch_idx // self.parts)
+        loss = self.loss(batch, derive_seed(self.seed, "batch", *place))
+        loss = loss * self.config.task_weights.get(batch.task, 1.0)
+        self.finite.loss(loss.item(), batch, place, self.global_step)
+        if self.config.spikes.policy != "off":
+            mean = self.trainer.strategy.reduce(loss.detach(), reduce_op="mean")
+            self._skip |= self.spikes.skips(batch.task, float(mean), place)
         return loss * batch.share
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of the whole gradient, which must be finite: the update is next."""
+        norm = clip_grad_norm_(self.simulator.parameters(), gradient_clip_val or math.inf)
+        if self.trainer.precision != "16-mixed":  # whose scaler leaves out such updates by itself
+            self.finite.gradient(float(whole(norm)), self.global_step)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Update the weights, unless one of the batches is to be left out, then their average."""
+        assert optimizer_closure is not None
+        loss = optimizer_closure()
+        skip, self._skip = self._skip, False
+        if skip:
+            self.finite.batches.clear()
+            optimizer.zero_grad()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, lambda: loss)
+        if self.average is not None:
+            assert self.config.ema is not None
+            update_average(self.average, self.simulator, self.config.ema, self.global_step + 1)
 
     def loss(self, batch: FieldBatch, seed: int) -> Tensor:
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says.
@@ -175,15 +204,28 @@ class SimulatorModule(pl.LightningModule):
         return torch.stack([weight * term(predicted, wanted) for weight, term in self.losses]).sum()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the clock, and let any number of ranks read the optimizer's state."""
+        """Keep the clock, and let any number of ranks read the optimizer's state.
+
+        Batches that were fetched, but not trained on, count as not handed out.
+        """
         checkpoint["progress"] = self.progress.state_dict()
+        checkpoint["spikes"] = self.spikes.state_dict()
         checkpoint["parts"] = self.parts
+        fit = checkpoint["loops"]["fit_loop"]
+        batches = fit["epoch_loop.batch_progress"]
+        for counts in (batches["total"], batches["current"]):
+            counts |= dict.fromkeys(counts, counts["completed"])
+        done = batches["current"]["completed"]
+        batches["is_last_batch"] = done == self.trainer.num_training_batches
+        for loader in fit["state_dict"]["combined_loader"]:
+            loader["position"] = done // self.parts
         (optimizer,) = self.trainer.optimizers
         make_portable(checkpoint["optimizer_states"], optimizer, self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue the clock, and count the batches of the epoch in the parts that they come in now."""
         self.progress.load_state_dict(checkpoint["progress"])
+        self.spikes.load_state_dict(checkpoint["spikes"])
         batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         for counts in (batches["total"], batches["current"]):
             for name, count in counts.items():

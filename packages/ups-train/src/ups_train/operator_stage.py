@@ -5,15 +5,14 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 
-from ups_core import StepContext, UPSError
+from ups_core import StepContext, TryAgain, UPSError, stopping
 from ups_core.files import read_json, write_json
 from ups_core.record import DETAILS
 from ups_core.spec import PipelineSpec, TrainerSpec
@@ -24,11 +23,12 @@ from ups_data.sampler import MultiTaskBatchSampler
 from ups_eval.evaluate import choose_device
 from ups_models.bundle import save_bundle
 from ups_train.callbacks import MetricsFile, read_metrics
+from ups_train.checkpoints import CheckpointFiles, newest_sound
 from ups_train.config import OperatorConfig
 from ups_train.conflict import GradientConflict
 from ups_train.length import DEFAULT_EPOCHS, TrainingLength, training_length
 from ups_train.memory import FILE as MEMORY_FILE
-from ups_train.memory import OutOfMemory, is_out_of_memory, keep_parts, parts_of, split_further
+from ups_train.memory import is_out_of_memory, keep_parts, parts_of, split_further
 from ups_train.module import SimulatorModule, create_losses, load_scored
 from ups_train.precision import lightning_precision
 from ups_train.profiling import ProfileSteps
@@ -36,13 +36,12 @@ from ups_train.profiling import wanted as profile_wanted
 from ups_train.progress import Progress
 from ups_train.quiet import quiet_lightning
 from ups_train.ranks import Ranks, leave_group, nodes
+from ups_train.saving import MONITOR, Saving
 from ups_train.sizing import measure
 from ups_train.start import initialise, new_simulator
 from ups_train.strategies import Choice, choose
 from ups_train.telemetry import StepClock
 from ups_train.trajectories import TrajectoryLoader
-
-MONITOR = "val/nrmse"
 
 
 class OperatorStage:
@@ -55,7 +54,9 @@ class OperatorStage:
         """Train or continue training; returns the validation metrics of the exported weights.
 
         Raises:
-            OutOfMemory: not even one sample fits; or, as one of several ranks, all have to start again.
+            OutOfMemory: not even one sample fits.
+            TryAgain: as one of several ranks, all have to start again.
+            Interrupted: the training was asked to stop; a checkpoint is there.
         """
         ranks = Ranks.of(context.spec.trainer.devices)
         if context.spec.trainer.batch == "auto" and not (context.directory / MEMORY_FILE).exists():
@@ -65,11 +66,14 @@ class OperatorStage:
             try:
                 return self._train(context, ranks, parts)
             except Exception as error:
-                if not is_out_of_memory(error):
+                if isinstance(error, TryAgain):
+                    line = str(error)
+                elif is_out_of_memory(error):
+                    line = split_further(context.directory, parts, self.config.batch_size, ranks)
+                else:
                     raise
-                line = split_further(context.directory, parts, self.config.batch_size, ranks)
             if ranks.world > 1:
-                raise OutOfMemory(line)
+                raise TryAgain(line)
             context.console.say(f"  {line}")
             gc.collect()  # the error kept what the failed step had allocated
             torch.cuda.empty_cache()
@@ -99,7 +103,7 @@ class OperatorStage:
         simulator = new_simulator(component, data)
         parameters = simulator.parameter_count()
         checkpoints = context.directory / "checkpoints"
-        last = checkpoints / "last.ckpt"
+        resumed = newest_sound(checkpoints, lambda line: context.console.say(f"  {line}", style="yellow"))
         loader = self._train_loader(data, spec, ranks, parts)
         length = training_length(config, len(loader.sampler), parts)
         context.console.say(
@@ -112,37 +116,29 @@ class OperatorStage:
             if ranks.world > 1:
                 context.console.say(f"  {choice.kind}: {choice.reason}")
         progress = Progress(math.inf if config.budget else length.steps, config.budget)
-        if not last.exists():
+        if resumed is None:
             with progress.counted():
                 initialise(simulator, data)
         module = SimulatorModule(
-            simulator, config, create_losses(config.losses), progress, spec.seed, context.step_id, parts
-        )
-        best = ModelCheckpoint(
-            checkpoints, filename="best", monitor=MONITOR, mode="min", enable_version_counter=False
-        )
-        # Lightning's own save_last skips validations that are not the best so far.
-        newest = ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)
+            simulator, config, create_losses(config.losses), progress, spec.seed, context.step_id, parts,
+            context.directory,
+        )  # fmt: skip
+        files = CheckpointFiles(config.checkpoints.asynchronous)
+        saving = Saving(checkpoints, files, config.checkpoints, context.console)
         strategy = spec.trainer.strategy.create(devices=spec.trainer.devices, parameters=parameters)
-        trainer = self._trainer(context, strategy, [best, newest], length, progress, parts)
+        trainer = self._trainer(context, strategy, saving, length, progress, parts)
         validation = TrajectoryLoader(
             {name: opened.trajectories("val", limit=config.validate_on) for name, opened in data.items()},
             max(1, config.batch_size // parts), ranks,
         )  # fmt: skip
-        try:
-            trainer.fit(
-                module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=True
-            )
-        except SystemExit as stop:  # how Lightning passes on Ctrl+C
-            if isinstance(stop.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from None
-            raise
+        with stopping.patience():
+            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=True)
         leave_group()
-        chosen = Path(best.best_model_path) if config.select == "best" else last
-        if not chosen.is_file():
+        if saving.last is None:
             raise UPSError("training ended before the first validation; lower validate_every or accumulate")
+        chosen = saving.improvements[-1] if config.select == "best" else saving.last
         if ranks.rank == 0:
-            exported = load_scored(chosen, new_simulator(component, data))
+            exported = load_scored(saving.path_of(chosen), new_simulator(component, data))
             save_bundle(context.directory / "model", exported, component, context.fingerprint)
             details = {
                 "strategy": choice._asdict(), "precision": str(lightning_precision(spec.trainer)),
@@ -151,7 +147,7 @@ class OperatorStage:
             }  # fmt: skip
             write_json(context.directory / DETAILS, details)
         lines = read_metrics(context.directory / "metrics.jsonl")
-        line = min(lines, key=_score) if config.select == "best" else lines[-1]
+        line = next(line for line in reversed(lines) if line["step"] == chosen)
         context.console.say(f"  saved step {line['step']}: val nrmse {_score(line):.4f}")
         scores = {name: _score(line, name) for name in line if name.startswith("val/")}
         return scores | {"parameters": parameters, "best_step": line["step"]}
@@ -170,13 +166,13 @@ class OperatorStage:
             rank=ranks.rank,
             world=ranks.world,
         )
-        return MultiTaskLoader(windows, sampler, parts)
+        return MultiTaskLoader(windows, sampler, parts, spec.trainer.workers)
 
     def _trainer(
         self,
         context: StepContext,
         strategy: Any,
-        checkpoints: Sequence[Callback],
+        saving: Saving,
         length: TrainingLength,
         progress: Progress,
         parts: int,
@@ -185,7 +181,7 @@ class OperatorStage:
         clock = StepClock()
         callbacks: list[Callback] = [
             clock,
-            *checkpoints,
+            saving,  # Lightning calls it last
             MetricsFile(context.directory / "metrics.jsonl", context.console, progress, clock),
         ]
         if profile_wanted():
@@ -217,6 +213,7 @@ class OperatorStage:
             num_sanity_val_steps=0,
             callbacks=callbacks,
             logger=trackers,
+            plugins=[saving.files],
             default_root_dir=context.directory,
             enable_progress_bar=context.console.interactive,
             enable_model_summary=False,

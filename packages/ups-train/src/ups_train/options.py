@@ -181,6 +181,34 @@ class CompileConfig(Config):
     step fails."""
 
 
+class CheckpointsConfig(Config):
+    """When a training is saved, beside after every validation, and what is kept."""
+
+    keep: Annotated[int, Field(ge=1)] = 2
+    """Newest checkpoints that stay; the best always does."""
+    every: PositiveFloat | None = 600.0
+    """Most seconds between two; null for validations only."""
+    asynchronous: bool = False
+    """Whether they are written in a thread while training goes on; takes their size in memory."""
+
+
+class SpikesConfig(Config):
+    """What to do about a loss that is suddenly much larger than before (a bad batch, a rate too high).
+
+    A spike is a loss above `factor` times the median of the task's last `window` losses.
+    """
+
+    policy: Literal["off", "skip", "rollback", "stop"] = "off"
+    """`skip`: without an update from that batch; `rollback`: back to the last checkpoint, then without that
+    batch; `stop`: the step fails before the update."""
+    factor: Annotated[float, Field(gt=1.0)] = 10.0
+    """How many times the median is too much."""
+    window: Annotated[int, Field(ge=5)] = 50
+    """Losses of a task that its median is taken from; none is a spike before there are so many."""
+    most: Annotated[int, Field(ge=1)] = 5
+    """Spikes in one training; with the next one the step fails."""
+
+
 class StrategyConfig(Config):
     """A strategy without options."""
 

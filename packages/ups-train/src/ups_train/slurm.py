@@ -1,6 +1,6 @@
 """The launcher `slurm`: a step as a job with a task for every device.
 
-submitit writes the batch script, hears the signal before the time limit and puts the job back in the queue.
+submitit writes the batch script; the job puts itself back in the queue (:mod:`ups_train.slurm_task`).
 The state comes from squeue alone: many clusters keep no accounts, which submitit would ask.
 """
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 POLL = 2.0
 """Seconds between two looks at the job."""
+ENDING = 60.0
+"""Seconds that a cancelled job may take to end; Slurm kills it before, 30 s after the first signal."""
 SETTLE = 10.0
 """Seconds that a shared file system may take to show here what a node wrote."""
 OVER = {
@@ -90,10 +92,12 @@ class Slurm:
 
         from ups_train.slurm_task import SlurmTask
 
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=self.config.requeues)
+        executor = submitit.SlurmExecutor(folder)
         executor.update_parameters(**self._options(plan, step))
         arguments = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())[2:]
-        task = SlurmTask(arguments, plan.spec.trainer.threads or self.config.cpus_per_task)
+        task = SlurmTask(
+            arguments, plan.spec.trainer.threads or self.config.cpus_per_task, self.config.requeues
+        )
         try:
             job: submitit.Job[None] = executor.submit(task)
         except submitit.core.utils.FailedJobError as error:
@@ -141,7 +145,10 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
             time.sleep(POLL)
     except BaseException:
         subprocess.run(["scancel", job], check=False)
-        console.say(f"  job {job}: cancelled")
+        console.say(f"  job {job}: cancelled; waiting until it has saved a checkpoint")
+        deadline = time.monotonic() + ENDING
+        while _state(job) not in OVER and time.monotonic() < deadline:
+            time.sleep(POLL)
         raise
     deadline = time.monotonic() + SETTLE
     while time.monotonic() < deadline:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ups_core.errors import SpecError, UPSError
+from ups_core.stopping import Interrupted
 
 
 def print_json(value: Any) -> None:
@@ -53,6 +54,9 @@ def guarded(action: Callable[[], int], as_json: bool = False) -> int:
     except OSError as error:  # a folder that cannot be written, a full disk: nothing in the code is wrong
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 1
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)
         return 130

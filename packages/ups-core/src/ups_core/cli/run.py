@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ups_core.cli.output import guarded, print_json, print_table
 from ups_core.console import Console
+from ups_core.earlier import with_earlier
 from ups_core.errors import UsageError
 from ups_core.plan import Plan, make_plan
-from ups_core.runner import Selection, run_plan
+from ups_core.runner import Selection, describe_changes, run_plan
 from ups_core.step import PROFILE
 from ups_core.validate import load_spec
 from ups_core.worker import Launcher
@@ -27,8 +28,10 @@ examples:
   ups-run SPEC --from test                      run step 'test' again and all after it
   ups-run SPEC --fresh                          start anew; earlier runs stay
 
-The same command again resumes what was interrupted and does nothing when all is done.
-exit codes: 0 done, 1 a step failed, 2 the spec or the command is wrong, 130/143 interrupted
+The same command again resumes what was interrupted and does nothing when all is done. After a change of the
+spec, what it does not touch is kept: --plan tells.
+exit codes: 0 done, 1 a step failed, 2 the spec or the command is wrong, 75 trainer.max_time is over,
+130/138/143 stopped by SIGINT/SIGUSR1/SIGTERM (a training saves first; a second signal stops at once)
 """
 
 
@@ -91,6 +94,8 @@ class RunCommand:
         plan = make_plan(
             spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root), fresh=args.fresh
         )
+        if not args.fresh:
+            plan = with_earlier(plan, args.runs_dir)
         if args.plan:
             print_json(plan.to_dict()) if args.json else print_plan(plan)
             return 0
@@ -129,6 +134,8 @@ def command_line(args: argparse.Namespace) -> list[str]:
 def print_plan(plan: Plan) -> None:
     """Print the plan for people."""
     print(f"run  {plan.directory}")
+    for line in describe_changes(plan):
+        print(line)
     rows = []
     for name, data in plan.data.items():
         state = f"{len(data.missing)} of {len(data.files)} to generate" if data.missing else "ready"

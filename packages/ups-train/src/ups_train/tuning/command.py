@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ups_core import Config
+from ups_core import Config, stopping
 from ups_core.cli.output import print_json, print_table
 from ups_core.cli.run import command_line, data_root
 from ups_core.compose import apply_override, read_spec
@@ -15,7 +15,6 @@ from ups_core.console import Console
 from ups_core.fingerprint import digest
 from ups_core.lock import locked
 from ups_core.plan import run_directory
-from ups_core.runner import terminate_as_exception
 from ups_core.spec import PipelineSpec
 from ups_core.validate import validate
 from ups_train.tuning.defaults import default_kinds
@@ -136,7 +135,7 @@ class TuneCommand:
             total = search.limit
         study = Study(directory, space, about, command_line(args))
         console.say(f"study {directory}: {method}, minimises {metric}")
-        with locked(directory), terminate_as_exception():
+        with locked(directory), stopping.listening():
             study.load()
             changed = StudyLoop(study, search, experiment, console, args.retry_failed).run(total)
             if changed:

@@ -36,7 +36,7 @@ class StudyLoop:
 
         Raises:
             UPSError: a trial cannot be judged: it lacks the metric, runs elsewhere, or its code changed.
-            KeyboardInterrupt, SystemExit: stopped; the record says which trial was interrupted.
+            Interrupted: stopped; the record says which trial was interrupted.
         """
         changed = 0
         for number in range(1, total + 1):

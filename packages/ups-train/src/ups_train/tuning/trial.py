@@ -16,11 +16,13 @@ from ups_core.files import read_json
 from ups_core.lock import locked
 from ups_core.plan import Plan
 from ups_core.record import write_spec
+from ups_core.stopping import OUT_OF_TIME, SIGNALS, Interrupted
 
 GRACE = 10.0
 """Seconds that a trial has to stop by itself after Ctrl+C, which a terminal sends to it too."""
 
-INTERRUPTED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
+INTERRUPTED = {OUT_OF_TIME, *(128 + number for number in SIGNALS), *(-number for number in SIGNALS)}
+"""Exit codes of a run that was asked to stop."""
 
 
 class TrialFailed(UPSError):
@@ -50,7 +52,7 @@ def run_trial(plan: Plan, log: Path) -> None:
     Raises:
         TrialFailed: with the run's own message.
         UPSError: the run is under way in another process.
-        KeyboardInterrupt: somebody stopped the run.
+        Interrupted: somebody stopped the run.
     """
     with locked(plan.directory):
         write_spec(plan)
@@ -63,7 +65,7 @@ def run_trial(plan: Plan, log: Path) -> None:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
         code = _wait(process)
     if code in INTERRUPTED:
-        raise KeyboardInterrupt
+        raise Interrupted(code if code > 0 else 128 - code)
     if code != 0:
         raise TrialFailed(_reason(code, log))
 
@@ -72,20 +74,13 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     """Wait for the end; when this process is told to stop, stop the other first."""
     try:
         return process.wait()
-    except KeyboardInterrupt:
+    except BaseException as stop:
         try:
-            process.wait(timeout=GRACE)
+            process.wait(GRACE if isinstance(stop, Interrupted) and stop.code == 128 + signal.SIGINT else 0)
         except subprocess.TimeoutExpired:
-            _stop(process)
+            process.terminate()
+            process.wait()
         raise
-    except BaseException:
-        _stop(process)
-        raise
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait()
 
 
 def _reason(code: int, log: Path) -> str:

@@ -1,0 +1,194 @@
+"""Checkpoint files: whole or not there, with a SHA-256 beside each, which is checked before one is used.
+
+The sum stands in a file of its own in the form that `sha256sum --check` reads. A checkpoint without it, with
+another content, or with anything but tensors and plain data inside is never used: the one before it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+
+from ups_core import UPSError
+from ups_core.files import write_text
+
+SUM = ".sha256"
+RESUMABLE = "step-{:08d}.ckpt"
+"""Name of a checkpoint that training goes on from."""
+SCORED = "weights-{:08d}.ckpt"
+"""Name of one that was scored between two optimizer steps, with gradients pending: its weights are good, but
+training cannot go on from it exactly."""
+UNFINISHED = ".tmp"
+
+
+class CheckpointFiles(CheckpointIO):
+    """How Lightning writes and reads checkpoints here.
+
+    Args:
+        asynchronous: write in a thread, one file at a time; what the file holds is settled before.
+    """
+
+    def __init__(self, asynchronous: bool = False):
+        self._thread = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
+        self._writing: Future[None] | None = None
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            UPSError: it, or the one before it in the background, could not be written.
+        """
+        self.wait()
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        if self._thread is None:
+            _write(Path(path), buffer.getbuffer())
+        else:
+            self._writing = self._thread.submit(_write, Path(path), buffer.getbuffer())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint; nothing but tensors and plain data, whatever is asked for."""
+        content: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        return content
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint and its sum."""
+        remove(Path(path))
+
+    def wait(self) -> None:
+        """Wait until what is being written is on disk."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def teardown(self) -> None:
+        """The training is over."""
+        self.wait()
+
+
+def newest_sound(folder: Path, tell: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint to go on from; None where there never was one.
+
+    Raises:
+        UPSError: there are some and all are damaged: starting anew is for people to decide.
+    """
+    found = [folder / RESUMABLE.format(step) for step in reversed(saved_steps(folder))]
+    for path in found:
+        damage = find_damage(path)
+        if damage is None:
+            return path
+        tell(f"checkpoint {path} ({_size(path)} bytes) {damage}; going back to the one before")
+    if found:
+        raise UPSError(
+            f"no checkpoint in {folder} can be used; to start this step from scratch, delete that folder"
+        )
+    return None
+
+
+def find_damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        noted = path.with_name(path.name + SUM).read_text(encoding="utf-8").split()
+    except OSError:
+        return "has no sha256 beside it"
+    if not noted or noted[0] != digest_of(path):
+        return "does not match its sha256"
+    if path.is_dir():
+        return None
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # whatever is in there, it is no checkpoint
+        return f"holds something else than tensors and plain data ({type(error).__name__})"
+    return None
+
+
+def seal(path: Path) -> None:
+    """Write the sum of a checkpoint that a strategy wrote by itself."""
+    _note(path, digest_of(path))
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    inside = sorted(item for item in path.rglob("*") if item.is_file())
+    listing = "".join(f"{digest_of(item)}  {item.relative_to(path)}\n" for item in inside)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints to go on from, oldest first."""
+    return sorted(_number(path) for path in folder.glob("step-*.ckpt"))
+
+
+def prune(folder: Path, keep: Collection[Path], tell: Callable[[str], None]) -> None:
+    """Delete all other checkpoints; what cannot be deleted stays."""
+    for path in set(folder.glob("*.ckpt")).difference(keep):
+        try:
+            remove(path)
+        except OSError as error:
+            tell(f"cannot delete {path}: {error.strerror}")
+
+
+def set_aside(folder: Path, after: int) -> None:
+    """Put away what is newer than the step that training goes on from: it is damaged, or half written."""
+    for step in saved_steps(folder):
+        if step > after:
+            path = folder / RESUMABLE.format(step)
+            path.replace(path.with_name(path.name + ".damaged"))
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink()
+
+
+def remove(path: Path) -> None:
+    """Delete a checkpoint and its sum."""
+    if path.is_dir():
+        for item in sorted(path.rglob("*"), reverse=True):
+            item.rmdir() if item.is_dir() else item.unlink()
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    path.with_name(path.name + SUM).unlink(missing_ok=True)
+
+
+def _write(path: Path, content: memoryview) -> None:
+    temporary = path.with_name(f".{path.name}{UNFINISHED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _note(path, hashlib.sha256(content).hexdigest())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UPSError(
+            f"cannot write {path} ({len(content)} bytes): {error.strerror}; earlier checkpoints are intact: "
+            "make room, then the same command goes on"
+        ) from error
+
+
+def _note(path: Path, digest: str) -> None:
+    write_text(path.with_name(path.name + SUM), f"{digest}  {path.name}\n")
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
