@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := core data models eval train
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check test-slow peers accuracy benchmark install clean help
+.PHONY: run test check test-slow chaos peers accuracy benchmark install clean help
 
 help:           ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -26,6 +26,9 @@ check: install  ## lint, format, types, import layers, links and specs in docume
 
 test-slow: install  ## the tests that take minutes: wheels alone in empty environments, ...
 	$(BIN)/python -m pytest -m slow --timeout=1800
+
+chaos: install  ## kill a run at 30 random moments; it must end with the bits of one that was left alone
+	$(BIN)/python tests/chaos.py
 
 peers:          ## .venv-peers: everything and the neuraloperator package, for the accuracy benchmark
 	$(PYTHON) -m venv $(VENV)-peers

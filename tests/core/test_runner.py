@@ -83,6 +83,64 @@ def test_only_from_and_fresh(spec_file: Path) -> None:
     assert run(spec_file, "--only", "a", "--from", "b") == 2
 
 
+def test_a_changed_spec_keeps_what_it_does_not_touch(
+    spec_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(spec_file)
+    (before,) = Path("runs").glob("toy-*")
+    old = {path: path.read_bytes() for path in before.rglob("*") if path.is_file()}
+    executed()
+    change = "--set", "pipeline.score.baselines=[toy/constant]"
+    capsys.readouterr()
+    assert run(spec_file, *change, "--plan") == 0
+    plan = capsys.readouterr().out
+    assert f"compared with {before}:" in plan
+    assert "  pipeline.score.baselines[1]: 'toy/other' -> (absent)" in plan
+    assert "  kept: train" in plan
+    assert "  to be done: score, page" in plan
+    assert executed() == []
+    assert run(spec_file, *change) == 0
+    assert executed() == ["score", "page"]
+    said = capsys.readouterr().err
+    assert "pipeline.score.baselines[1]: 'toy/other' -> (absent)" in said
+    assert "kept: train" in said
+    after = next(path for path in Path("runs").glob("toy-*") if path != before)
+    assert json.loads((after / "run.json").read_text())["status"] == "completed"
+    kept = json.loads((after / "steps" / "train" / "step.json").read_text())
+    assert kept == json.loads((before / "steps" / "train" / "step.json").read_text())
+    assert {path: path.read_bytes() for path in old} == old, "the run before the change is as it was"
+    assert run(spec_file, *change) == 0
+    assert run(spec_file) == 0
+    assert executed() == [], "both are done"
+
+
+def test_a_change_that_touches_all_keeps_nothing(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(spec_file)
+    executed()
+    assert run(spec_file, "--set", "seed=4", "--set", "model.width=6") == 0
+    assert executed() == ["train", "toy-other", "score", "page"]
+    said = capsys.readouterr().err
+    assert "  model.width: 5 -> 6\n  seed: 3 -> 4\n  to be done: train, toy-other, score, page" in said
+    assert run(spec_file, "--set", "seed=5", "--fresh") == 0
+    assert "seed: 4 -> 5" not in capsys.readouterr().err, "nothing is compared or kept"
+
+
+def test_options_without_effect_go_on_in_the_same_run(spec_file: Path) -> None:
+    run(spec_file)
+    executed()
+    assert run(spec_file, "--set", "trainer.max_time=100", "--set", "trainer.workers=2") == 0
+    assert executed() == []
+
+
+def test_a_time_limit_ends_the_run_between_steps(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(spec_file, "--set", "trainer.max_time=1e-9") == 75
+    assert "interrupted (out of time); the same command continues" in capsys.readouterr().err
+    assert record()["status"] == "interrupted"
+    assert executed() == []
+    assert run(spec_file) == 0
+    assert record()["status"] == "completed"
+
+
 def test_changed_data_makes_steps_stale(spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(spec_file)
     assert set(states(spec_file).values()) == {"done"}

@@ -86,13 +86,14 @@ def train(root: Path, name: str, options: Mapping[str, Any], *callbacks: Callbac
     return root / name
 
 
-def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]]]:
-    """What must not depend on interruptions: the saved weights and all figures but times."""
+def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]], int]:
+    """What must not depend on interruptions: saved weights, all figures but times, the tracker's lines."""
     lines = [
         {key: value for key, value in line.items() if not key.startswith("speed/") and "seconds" not in key}
         for line in read_metrics(directory / "metrics.jsonl")
     ]
-    return (directory / "model" / "weights.safetensors").read_bytes(), lines
+    tracked = (directory / "metrics.csv").read_text().count("\n")
+    return (directory / "model" / "weights.safetensors").read_bytes(), lines, tracked
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,6 @@ from ups_train.callbacks import read_metrics
 from ups_train.checkpoints import newest_sound, saved_steps
 from ups_train.config import OperatorConfig
 from ups_train.consistency import latent_consistency
-from ups_train.guards import NonFinite
-from ups_train.module import SimulatorModule
 from ups_train.operator_stage import OperatorStage, training_length
 
 
@@ -88,69 +86,6 @@ def test_callbacks_of_plugins_work_by_name(data_root: Path, tmp_path: Path) -> N
     config = validate_options(OperatorConfig, {"callbacks": ["acme/stop"], "epochs": 2}, registry)
     with pytest.raises(Killed):
         OperatorStage(config).run(given)  # type: ignore[arg-type]
-
-
-PLATEAU = {"kind": "plateau", "patience": 0, "threshold": 0.5}
-
-
-@pytest.mark.parametrize(("validate_every", "scheduler"), [(None, "cosine"), (3, PLATEAU)])
-def test_interrupted_training_continues_to_the_same_bits(
-    validate_every: int | None,
-    scheduler: Any,
-    data_root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    options = {"epochs": 3, "validate_every": validate_every, "ema": 0.9, "scheduler": scheduler}
-    run(data_root, tmp_path / "whole", **options)
-    total = max(line["step"] for line in read_metrics(tmp_path / "whole" / "metrics.jsonl"))
-    build = OperatorStage._trainer
-
-    def stopping(self: OperatorStage, *arguments: Any) -> Trainer:
-        trainer = build(self, *arguments)
-        trainer.callbacks.append(Stop(total * 2 // 3 + 1))
-        return trainer
-
-    monkeypatch.setattr(OperatorStage, "_trainer", stopping)
-    with pytest.raises(Killed):
-        run(data_root, tmp_path / "parts", **options)
-    assert not (tmp_path / "parts" / "model").exists()
-    monkeypatch.setattr(OperatorStage, "_trainer", build)
-    run(data_root, tmp_path / "parts", **options)
-    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
-    rows = [(tmp_path / name / "metrics.csv").read_text().count("\n") for name in ("parts", "whole")]
-    assert rows[0] == rows[1], "trackers know the whole history"
-    steps = [line["step"] for line in read_metrics(tmp_path / "parts" / "metrics.jsonl")]
-    lines = read_metrics(tmp_path / "whole" / "metrics.jsonl")
-    assert steps == [line["step"] for line in lines]
-    if scheduler is PLATEAU:
-        assert lines[-1]["lr"] < 0.6 * lines[0]["lr"], "the validation rollout did not halve each time"
-
-
-def test_non_finite_loss_stops_before_the_update(
-    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[dict[str, torch.Tensor]] = []
-    original = SimulatorModule.training_step
-
-    def poisoned(self: SimulatorModule, batch: Any, batch_idx: int) -> torch.Tensor:
-        seen.append({name: weight.clone() for name, weight in self.simulator.network.state_dict().items()})
-        if len(seen) == 3:
-            batch.target[0] = float("nan")
-            self.after = self.simulator.network.state_dict()
-        return original(self, batch, batch_idx)
-
-    monkeypatch.setattr(SimulatorModule, "training_step", poisoned)
-    modules: list[SimulatorModule] = []
-    init = SimulatorModule.__init__
-    monkeypatch.setattr(
-        SimulatorModule, "__init__", lambda self, *a, **k: (init(self, *a, **k), modules.append(self))[0]
-    )
-    with pytest.raises(NonFinite, match=r"the loss is nan at epoch 0, batch 2 \(task '\w+', trajectories \["):
-        run(data_root, tmp_path)
-    after = modules[0].simulator.network.state_dict()
-    assert all(torch.equal(after[name], weight) for name, weight in seen[-1].items())
-    assert all(torch.isfinite(weight).all() for weight in after.values())
 
 
 def test_accumulated_batches_update_once(data_root: Path, tmp_path: Path) -> None:
