@@ -22,7 +22,7 @@ from slurm_cluster import slurm_cluster
 from small_runs import PARALLEL, Result, train, write_spec
 from ups_train.memory import HOOK
 from ups_train.options import SkyPilotConfig
-from ups_train.slurm_task import torchrun_variables
+from ups_train.slurm_task import TIME_IS_UP, requeue, torchrun_variables
 
 STAGE = {"optimizer": {"kind": "adamw", "lr": 2e-3}}
 ENDLESS = {"epochs": 100_000, "max_steps": 100_000}
@@ -106,6 +106,22 @@ def test_a_job_that_is_put_back_in_the_queue_goes_on(cluster: None, torchrun: Re
 
 
 @pytest.mark.slow
+def test_a_job_whose_time_is_up_saves_and_goes_on(cluster: None, torchrun: Result, folder: Path) -> None:
+    told: list[str] = []
+
+    def tell() -> None:
+        told.append(slurm_job(folder, "late", "checkpoints/step-*.ckpt"))
+        subprocess.run(["scancel", "--signal=USR2", told[0]], check=True)
+
+    threading.Thread(target=tell, daemon=True).start()
+    late = train(folder, "late", 2, stage=STAGE, **SLURM)
+    same_training(late, torchrun)
+    log = (late.directory / "slurm" / "operator" / f"{told[0]}_0_log.out").read_text()
+    assert log.count("Starting with JobEnvironment") == 2
+    assert "SIGUSR2: stopping with a checkpoint" in log
+
+
+@pytest.mark.slow
 def test_a_job_out_of_memory_is_followed_by_one_with_smaller_batches(
     cluster: None, torchrun: Result, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +190,32 @@ def test_tasks_of_slurm_get_what_torchrun_sets() -> None:
         "MASTER_ADDR": "node1", "MASTER_PORT": "16234", "TORCHELASTIC_RUN_ID": "61234",
         "TORCHELASTIC_RESTART_COUNT": "3",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rank", "code", "restarts", "state", "waits", "called"),
+    [
+        (0, TIME_IS_UP, 0, "RUNNING", True, True),
+        (1, TIME_IS_UP, 0, "RUNNING", True, False),
+        (0, TIME_IS_UP, 3, "RUNNING", False, False),  # often enough
+        (0, 143, 0, "RUNNING", True, True),  # preempted
+        (0, 143, 0, "COMPLETING", False, False),  # cancelled
+    ],
+)
+def test_the_first_task_puts_its_job_back_in_the_queue(
+    rank: int, code: int, restarts: int, state: str, waits: bool, called: bool,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name, text in (("scontrol", f'echo "$@" >> {tmp_path}/calls'), ("squeue", f"echo {state}")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    assert requeue(code, most=3) == waits
+    calls = tmp_path / "calls"
+    assert (calls.read_text() if calls.exists() else "") == ("requeue 17\n" if called else "")
 
 
 def test_a_dry_run_says_what_would_be_submitted(folder: Path) -> None:

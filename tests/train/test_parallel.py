@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from commands import command
+from commands import BIN, command
 from small_runs import PARALLEL, STEPS, train, write_spec
 from ups_train.memory import HOOK
 
@@ -83,6 +84,40 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -
     assert [line["step"] for line in again.metrics] == [line["step"] for line in whole.metrics]
     difference = (again.curve("train/loss") - whole.curve("train/loss")).abs() / whole.curve("train/loss")
     assert difference.max() < 1e-5
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Signals, folder: Path) -> None:
+    stage = {"validate_every": 7, "ema": 0.9}
+    if not list(folder.glob("runs/undisturbed-*")):
+        train(folder, "undisturbed", 2, stage=stage, **PARALLEL)
+    name = f"stopped-{stop}"
+    path = write_spec(folder, name, 2, stage=stage, **PARALLEL)
+    run = subprocess.Popen(
+        [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    while not list(folder.glob(f"runs/{name}-*/steps/.operator.partial/checkpoints/step-*.ckpt")):
+        time.sleep(0.05)
+    run.send_signal(stop)
+    _, said = run.communicate(timeout=100)
+    assert run.returncode == (-stop if stop == signal.SIGKILL else 128 + stop), said
+    if stop != signal.SIGKILL:
+        assert f"interrupted ({stop.name}); the same command continues" in said
+        record = json.loads(next(folder.glob(f"runs/{name}-*/run.json")).read_text())
+        assert record["status"] == "interrupted"
+    for _ in range(200):
+        if not workers_of(name):
+            break
+        time.sleep(0.05)
+    assert not workers_of(name), "workers end with the one who started them"
+    (directory,) = folder.glob(f"runs/{name}-*")
+    assert not (directory / "steps" / "operator").exists()
+    again = train(folder, name, 2, stage=stage, **PARALLEL)
+    (whole,) = folder.glob("runs/undisturbed-*")
+    weights = [run / "steps/operator/model/weights.safetensors" for run in (again.directory, whole)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    metrics = [json.loads((run / "run.json").read_text())["metrics"] for run in (again.directory, whole)]
+    assert metrics[0] == metrics[1]
 
 
 def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(folder: Path) -> None:

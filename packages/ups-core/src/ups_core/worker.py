@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     rank = int(os.environ.get("RANK", 0))
     directory = partial_directory(given.run_dir, given.step)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         spec, document = load_spec(given.run_dir / "spec.yaml")
         plan = make_plan(
@@ -138,6 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(directory, rank, " ".join(f"{type(error).__name__}: {error} (traceback: {log})".split()))
         return 1
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """End when whoever started this process is gone: nobody would keep a second run away from its files."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _tell(directory: Path, rank: int, message: str, **details: int) -> None:

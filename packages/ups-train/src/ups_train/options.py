@@ -270,7 +270,7 @@ class SlurmConfig(Config):
     """GPUs, and so tasks, of every node; default: all of the trainer's devices on one node, which asks for
     GPUs where `trainer.accelerator` is `gpu`."""
     requeues: Annotated[int, Field(ge=0)] = 3
-    """How often a job that reached its time limit is put back in the queue; a preempted one always is."""
+    """How often a job that reached its time limit, or was told to end by Slurm, is put back in the queue."""
     setup: list[str] = []
     """Shell lines before the tasks start (`module load ...`)."""
     parameters: dict[str, str | int | bool] = {}
