@@ -125,6 +125,22 @@ def test_a_change_that_touches_all_keeps_nothing(spec_file: Path, capsys: pytest
     assert "seed: 4 -> 5" not in capsys.readouterr().err, "nothing is compared or kept"
 
 
+def test_values_of_the_environment_stay_out_of_records(
+    spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EPOCHS", "271828")
+    monkeypatch.setenv("API_KEY", "hunter2-hunter2")
+    spec_file.write_text(spec_file.read_text().replace("epochs: 2", "epochs: ${env:EPOCHS}"))
+    assert run(spec_file) == 0
+    monkeypatch.setenv("EPOCHS", "314159")
+    assert run(spec_file) == 0
+    said = capsys.readouterr()
+    texts = [path.read_text() for path in Path("runs").rglob("*") if path.is_file()]
+    for value in ("271828", "314159", "hunter2"):
+        assert not any(value in text for text in [*texts, said.out, said.err]), value
+    assert sum("${env:EPOCHS}" in text for text in texts) >= 6, "of both runs: spec, stage, baseline"
+
+
 def test_options_without_effect_go_on_in_the_same_run(spec_file: Path) -> None:
     run(spec_file)
     executed()

@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -170,6 +171,24 @@ def resolved_yaml(plan: Plan) -> str:
     for path, text in plan.document.interpolated.items():
         _restore(data, path, text)
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def recorded_options(plan: Plan, step: PlannedStep) -> dict[str, Any]:
+    """A step's options as records show them.
+
+    The planner copies those of a stage for the baselines that it adds, values of the environment included.
+    """
+    options = step.spec.to_dict()
+    for path, text in plan.document.interpolated.items():
+        section, *rest = path
+        if section == "pipeline" and len(rest) > 1:
+            source = plan.spec.pipeline[int(rest[0])]
+            if source is step.spec:
+                _restore(options, tuple(rest[1:]), text)
+            elif step.baseline and source.entry is step.spec.entry:
+                with suppress(LookupError, TypeError):  # an option that the baseline has otherwise
+                    _restore(options, tuple(rest[1:]), text)
+    return options
 
 
 def _restore(data: Any, path: KeyPath, text: str) -> None:

@@ -21,7 +21,7 @@ from ups_core.errors import UPSError
 from ups_core.files import read_json, write_json, write_text
 from ups_core.lock import locked
 from ups_core.plan import Plan, PlannedStep, is_done, partial_directory, step_directory
-from ups_core.record import RunRecord, now, write_spec
+from ups_core.record import RunRecord, now, recorded_options, write_spec
 from ups_core.watch import Watchers
 
 SHOWN = 20
@@ -164,7 +164,7 @@ class _Runner:
             "finished": now(),
             "seconds": _since(begin),
             "after": list(step.after),
-            "options": step.spec.to_dict(),
+            "options": recorded_options(self.plan, step),
             "providers": dict(step.providers),
             "metrics": keyed,
         }

@@ -91,7 +91,7 @@ class Saving(Checkpoint):
         return wish
 
     def _save(self, trainer: pl.Trainer, path: Path) -> None:
-        trainer.save_checkpoint(path, weights_only=False)
+        trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
         if path.name == RESUMABLE.format(trainer.global_step):
             self._saved_step, self._due = trainer.global_step, False
