@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import ups_data
 from ups_core import UPSError
 from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
+from ups_data import fields as fields_module
 
 ADVECTION = {"beta": [0.4, 1.0], "trajectories": 20, "resolution": 32, "frames": 7, "history": 2}
 
@@ -122,26 +124,66 @@ def test_wrong_requests(advection: TaskData) -> None:
         windows.trajectory(-1)
 
 
-def make_loader(*data: TaskData, **options: Any) -> MultiTaskLoader:
+def make_loader(*data: TaskData, workers: int = 0, **options: Any) -> MultiTaskLoader:
     windows = {part.info.name: part.windows("train", horizon=1) for part in data}
     sizes = {name: len(part) for name, part in windows.items()}
-    return MultiTaskLoader(windows, MultiTaskBatchSampler(sizes, 16, **options))
+    return MultiTaskLoader(windows, MultiTaskBatchSampler(sizes, 16, **options), workers=workers)
 
 
-def test_loader_gives_every_window_and_resumes(advection: TaskData, darcy: TaskData) -> None:
-    loader = make_loader(advection, darcy)
+@pytest.mark.parametrize("workers", [0, 2, 4])
+def test_loader_gives_every_window_and_resumes(workers: int, advection: TaskData, darcy: TaskData) -> None:
+    loader = make_loader(advection, darcy, workers=workers)
     assert len(loader) == 11
+    random = torch.get_rng_state()
     batches = list(loader)
+    assert torch.equal(torch.get_rng_state(), random), "nothing is drawn"
+    alone = list(make_loader(advection, darcy))
+    assert [batch.index.tolist() for batch in batches] == [batch.index.tolist() for batch in alone]
+    assert all(torch.equal(a.target, b.target) for a, b in zip(batches, alone, strict=True))
     assert sum(len(batch) for batch in batches) == 2 * 16 * 5 + 16
     assert {batch.task for batch in batches} == {"advection1d", "darcy2d"}
     running = iter(loader)
     for _ in range(4):
         next(running)
-    resumed = make_loader(advection, darcy)
+    resumed = make_loader(advection, darcy, workers=workers)
     resumed.load_state_dict(loader.state_dict())
     tail = list(resumed)
     assert len(tail) == 7
     assert all(torch.equal(a.target, b.target) for a, b in zip(tail, batches[4:], strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_worker_is_the_error(
+    workers: int, advection: TaskData, darcy: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = make_loader(advection, darcy, workers=workers)
+    read, calls = type(advection.fields).solutions, iter(range(10**6))
+
+    def broken(self: Any, *arguments: Any) -> Any:
+        if next(calls) == 4:
+            raise UPSError("file.hdf5: 'tensor' holds NaN")
+        return read(self, *arguments)
+
+    monkeypatch.setattr(type(advection.fields), "solutions", broken)
+    with pytest.raises(UPSError, match=r"^file\.hdf5: 'tensor' holds NaN$"):
+        list(loader)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts what is open in /proc")
+def test_a_thousand_epochs_leave_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fields_module, "MEMORY_LIMIT", 0)
+    data = ups_data.prepare_task("advection1d", ADVECTION | {"trajectories": 10}, tmp_path)
+    windows = {"advection1d": data.windows("train", horizon=4)}
+    sampler = MultiTaskBatchSampler({"advection1d": len(windows["advection1d"])}, 16)
+    loader = MultiTaskLoader(windows, sampler)
+    list(loader)
+    files, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    for epoch in range(1, 1000):
+        loader.set_epoch(epoch)
+        for _ in loader:
+            pass
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
+    assert threading.active_count() == threads
 
 
 def test_loader_refuses_a_sampler_of_other_sizes(advection: TaskData) -> None:

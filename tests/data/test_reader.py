@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,3 +151,44 @@ def test_nan_in_a_coefficient(task: Tasks, official: Official) -> None:
     edit(lambda file: file["nu"].__setitem__((4, 0, 0), np.inf))(path)
     with pytest.raises(UPSError, match="'nu' holds NaN or infinity in trajectory 4;"):
         list(Fields(task("darcy2d").request, [path]).chunks())
+
+
+LIMITED = """\
+import resource, sys
+from pathlib import Path
+
+import numpy as np
+
+from ups_data.fields import Fields
+from ups_data.task import create_task
+
+task = create_task(
+    "advection1d", {"trajectories": 10_000, "beta": [0.4], "resolution": 1024, "frames": 201, "time_stride": 1}
+)
+fields = Fields(task.request, [Path(sys.argv[1])])
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30),) * 2)
+one = np.array([0])
+print(fields.nbytes, fields.solutions(one, np.array([9_999]), np.array([3]), 2).mean())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its size in /proc")
+def test_one_window_of_a_file_that_is_larger_than_memory(tmp_path: Path) -> None:
+    path = tmp_path / "1D_Advection_Sols_beta0.4.hdf5"
+    with h5py.File(path, "w") as file:
+        x, t = (np.arange(1024) + 0.5) / 1024, np.arange(202) / 100
+        file["x-coordinate"], file["t-coordinate"] = x.astype("f4"), t.astype("f4")
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # 8 GB, of which the disk holds what is written
+        space = h5py.h5s.create_simple((10_000, 201, 1024))
+        h5py.h5d.create(file.id, b"tensor", h5py.h5t.IEEE_F32LE, space, layout)
+        file["tensor"][9_999] = 7.0
+    assert path.stat().st_size > 8e9
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    size, mean = done.stdout.split()
+    assert int(size) > fields_module.MEMORY_LIMIT
+    assert float(mean) == 7.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from safetensors.torch import load_file
 
 from small_stage import context
 from ups_core import UPSError, stopping
 from ups_core.console import Console
 from ups_train import checkpoints
 from ups_train.callbacks import read_metrics
-from ups_train.checkpoints import RESUMABLE, SUM, find_damage, newest_sound, saved_steps
+from ups_train.checkpoints import RESUMABLE, SUM, digest_of, find_damage, newest_sound, saved_steps
 from ups_train.operator_stage import OperatorStage
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -173,6 +176,12 @@ def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
     assert len(saved_steps(directory / "checkpoints")) <= 4
     for path in (directory / "checkpoints").glob("*.ckpt"):
         assert find_damage(path) is None
+    told = json.loads((directory / "details.json").read_text())["checkpoint"]
+    chosen = directory / "checkpoints" / RESUMABLE.format(best)
+    assert told == {"step": best, "file": chosen.name, "sha256": digest_of(chosen)}
+    saved = torch.load(chosen, weights_only=True)["state_dict"]
+    weights = load_file(directory / "model" / "weights.safetensors")
+    assert all(torch.equal(value, saved[f"average.network.{name}"]) for name, value in weights.items())
 
 
 class Lines(Console):
@@ -210,8 +219,6 @@ class Hostile:
 
 
 def hostile_pickle(path: Path) -> None:
-    import torch
-
     torch.save({"state_dict": Hostile(path.parent / "executed")}, path)
     checkpoints.seal(path)  # who writes such a thing can write a sum too
 

@@ -64,15 +64,19 @@ class MultiTaskLoader:
         self.sampler = sampler
         self.parts = parts
         self.workers = workers
+        self._position: int | None = None
 
     def __len__(self) -> int:
         """Micro-batches of an epoch on this rank."""
         return len(self.sampler) * self.parts
 
     def __iter__(self) -> Iterator[FieldBatch]:
-        for batch in self._made():
+        start = self.sampler.start
+        for number, batch in enumerate(self._made(), start=1):
             if isinstance(batch, UPSError):
                 raise batch
+            # Workers are ahead of whoever trains: what counts is what was handed out, in whole batches.
+            self._position = start + number // self.parts
             yield batch
 
     def _made(self) -> Iterable[FieldBatch | UPSError]:
@@ -101,12 +105,16 @@ class MultiTaskLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch."""
+        if epoch != self.sampler.epoch:
+            self._position = None
         self.sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """The sampler's epoch and position."""
-        return self.sampler.state_dict()
+        """The sampler's epoch and position, less what is only made ahead."""
+        state = self.sampler.state_dict()
+        return state if self._position is None else state | {"position": self._position}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state: the next iteration gives the batches that are left of its epoch."""
+        self._position = None
         self.sampler.load_state_dict(state)

@@ -97,6 +97,11 @@ class MultiTaskBatchSampler:
                 self._position = position + 1
                 yield self._batch(task, self.epoch * self.counts[task] + number)
 
+    @property
+    def start(self) -> int:
+        """How many batches the next iteration leaves out."""
+        return self._resume_at
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; a new one starts at its beginning."""
         if epoch != self.epoch:

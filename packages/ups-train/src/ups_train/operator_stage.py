@@ -23,7 +23,7 @@ from ups_data.sampler import MultiTaskBatchSampler
 from ups_eval.evaluate import choose_device
 from ups_models.bundle import save_bundle
 from ups_train.callbacks import MetricsFile, read_metrics
-from ups_train.checkpoints import CheckpointFiles, newest_sound
+from ups_train.checkpoints import CheckpointFiles, digest_of, newest_sound
 from ups_train.config import OperatorConfig
 from ups_train.conflict import GradientConflict
 from ups_train.length import DEFAULT_EPOCHS, TrainingLength, training_length
@@ -138,9 +138,11 @@ class OperatorStage:
             raise UPSError("training ended before the first validation; lower validate_every or accumulate")
         chosen = saving.improvements[-1] if config.select == "best" else saving.last
         if ranks.rank == 0:
-            exported = load_scored(saving.path_of(chosen), new_simulator(component, data))
+            source = saving.path_of(chosen)
+            exported = load_scored(source, new_simulator(component, data))
             save_bundle(context.directory / "model", exported, component, context.fingerprint)
             details = {
+                "checkpoint": {"step": chosen, "file": source.name, "sha256": digest_of(source)},
                 "strategy": choice._asdict(), "precision": str(lightning_precision(spec.trainer)),
                 "device": str(trainer.strategy.root_device), "compile": module.compilation,
                 "parts": read_json(context.directory / MEMORY_FILE),

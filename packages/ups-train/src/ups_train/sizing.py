@@ -115,7 +115,8 @@ def measure(
         kind, str(device), simulator.parameter_count(), state, activations, free, micro_batch, step,
         steps=round(config.budget / step) if config.budget else length.steps,
         training=config.budget or length.steps * step,
-        disk=2 * (state - weights) + weights,  # two checkpoints hold all but the gradients
+        # The newest checkpoints and the best hold all but the gradients.
+        disk=(config.checkpoints.keep + 1) * (state - weights) + weights,
     )  # fmt: skip
 
 
