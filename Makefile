@@ -15,7 +15,7 @@ run: install    ## the main job: train, evaluate, compare and report two PDEBenc
 	$(BIN)/ups-run specs/pdebench_2task.yaml
 
 test: check     ## everything that has to hold before a change lands
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install  ## lint, format, types, import layers, links and specs in documents
 	$(BIN)/ruff check .

@@ -1,6 +1,11 @@
 """Settings for all tests."""
 
+import os
+
 from hypothesis import settings
+
+# Files are tested side by side (`make test`), and tensors this small gain nothing from several threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is no bug: durations are measured in benchmarks/, never asserted.
 settings.register_profile("ups", deadline=None)

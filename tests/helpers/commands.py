@@ -57,7 +57,7 @@ def command(
     """Run an installed command; its exit code must be `code`."""
     result = subprocess.run(
         [str(BIN / name), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280,
-        env=os.environ | {"OMP_NUM_THREADS": "2"} | env, stdin=subprocess.DEVNULL, check=False,
+        env=os.environ | env, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert result.returncode == code, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
     assert "Traceback" not in result.stderr, result.stderr

@@ -45,7 +45,7 @@ def losses(spec: Path, folder: Path) -> list[float]:
         "pipeline.operator.validate_on=1", "pipeline.operator.compile=null", "trainer.threads=1",
         "trainer.devices=1", "trainer.accelerator=cpu", "launcher=local", "trainer.precision=32",
     ]  # fmt: skip
-    command("ups-run", spec, *overrides(changes), "--only", "operator", cwd=folder, OMP_NUM_THREADS="1")
+    command("ups-run", spec, *overrides(changes), "--only", "operator", cwd=folder)
     (file,) = folder.glob("runs/*/steps/operator/metrics.jsonl")
     return [json.loads(line)["train/loss"] for line in file.read_text().splitlines()]
 

@@ -31,7 +31,7 @@ def result(folder: Path) -> tuple[str, object]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    command("ups-run", *ARGUMENTS, cwd=folder, OMP_NUM_THREADS="1")
+    command("ups-run", *ARGUMENTS, cwd=folder)
     return folder
 
 
@@ -62,5 +62,5 @@ def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: P
         assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[stop], errors
         assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
         assert "Traceback" not in errors
-    command("ups-run", *ARGUMENTS, cwd=parts, OMP_NUM_THREADS="1")
+    command("ups-run", *ARGUMENTS, cwd=parts)
     assert result(parts) == result(whole)
