@@ -8,6 +8,11 @@ trajectory.
 
     python benchmarks/overhead.py                     # Darcy flow, five rounds: about five minutes
     python benchmarks/overhead.py --task advection1d --rounds 3
+    python benchmarks/overhead.py --guards            # what safety costs: checkpoints and guards
+
+With `--guards` one training at the stage's default settings runs in this process, and every call of what
+writes checkpoints, asks for the end or looks for bad numbers is timed; their sum over the time of the
+training's steps is the share that safety takes.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +33,17 @@ import yaml
 from accuracy import HERE, TASKS, shrink_tasks, task_data
 from rich.progress import track
 
+from ups_core.cli.run import main as ups_run
 from ups_core.spec import PipelineSpec
 from ups_data.loader import MultiTaskLoader
 from ups_data.randomness import derive_seed
 from ups_data.sampler import MultiTaskBatchSampler
 from ups_train.average import averaged_copy, update_average
 from ups_train.config import OperatorConfig
+from ups_train.guards import FiniteGuard
 from ups_train.module import SimulatorModule, create_losses
 from ups_train.progress import Progress
+from ups_train.saving import Saving
 from ups_train.start import initialise, new_simulator
 
 
@@ -44,6 +53,9 @@ def main() -> None:
     if args.small:
         shrink_tasks()
     task_data(args.task, args)
+    if args.guards:
+        print(cost_of_guards(args))
+        return
     if args.bare:
         print(json.dumps(bare_loop(args)))
         return
@@ -100,6 +112,52 @@ def through_ups_run(args: argparse.Namespace) -> dict[str, float]:
     return {"seconds": seconds, "loss": end["train/loss"]}
 
 
+GUARDS = {
+    "checkpoints": [(Saving, "_save")],
+    "requests to stop": [(Saving, "_agree")],
+    "finite losses and gradients": [(FiniteGuard, "loss"), (FiniteGuard, "gradient")],
+}
+
+
+def cost_of_guards(args: argparse.Namespace) -> str:
+    """A line for every guard: its calls and its share of the training's time."""
+    seconds, calls = dict.fromkeys(GUARDS, 0.0), dict.fromkeys(GUARDS, 0)
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                seconds[name] += time.perf_counter() - begin
+                calls[name] += 1
+
+        return call
+
+    for name, functions in GUARDS.items():
+        for owner, method in functions:
+            setattr(owner, method, timed(name, getattr(owner, method)))
+    content = spec_of(args)
+    for option in ("validate_every", "validate_on"):
+        del content["pipeline"][0][option]
+    with tempfile.TemporaryDirectory() as scratch:
+        spec = Path(scratch) / "spec.yaml"
+        spec.write_text(yaml.safe_dump(content), encoding="utf-8")
+        if ups_run([str(spec), "--runs-dir", scratch, "--data-root", str(args.data)]):
+            raise SystemExit("the training failed")
+        file = next(Path(scratch).glob("overhead-*/steps/operator/metrics.jsonl"))
+        last = json.loads(file.read_text().splitlines()[-1])
+    training = last["training_seconds"]
+    lines = [
+        f"{name}: {calls[name]} calls, {seconds[name]:.3f} s, {seconds[name] / training:.2%}"
+        for name in GUARDS
+    ]
+    total = sum(seconds.values()) / training
+    return "\n".join(
+        [f"{args.task}: {last['step']} steps in {training:.1f} s", *lines, f"in all {total:.2%}"]
+    )
+
+
 def bare_loop(args: argparse.Namespace) -> dict[str, float]:
     """The same steps without Lightning, callbacks, checkpoints and records."""
     torch.set_num_threads(args.threads)
@@ -153,6 +211,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root; data")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "overhead.json", metavar="FILE")
     parser.add_argument("--small", action="store_true", help="little data, to see that it runs")
+    parser.add_argument("--guards", action="store_true", help="time checkpoints and guards alone")
     parser.add_argument("--bare", action="store_true", help="only the bare loop, result as JSON")
     return parser.parse_args()
 

@@ -78,6 +78,14 @@ def test_overhead_trains_the_same_thing_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_overhead_tells_what_safety_costs(tmp_path: Path) -> None:
+    out = run("overhead.py", "--small", "--steps", "6", "--threads", "1", "--guards", cwd=tmp_path)
+    assert "checkpoints: " in out
+    assert "finite losses and gradients: 12 calls" in out
+    assert "in all " in out
+
+
+@pytest.mark.slow
 def test_gpu_measures_every_case_on_the_device_at_hand(tmp_path: Path) -> None:
     out = run("gpu.py", "--batch", "1", "--steps", "1", "--output", "gpu.json", cwd=tmp_path)
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
