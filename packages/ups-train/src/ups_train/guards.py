@@ -8,6 +8,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from ups_core import TryAgain, UPSError
 from ups_core.files import read_json, write_json
 from ups_data.batch import FieldBatch
@@ -39,7 +41,7 @@ class FiniteGuard:
 
     def __init__(self, directory: Path):
         self.directory = directory
-        self.batches: list[dict[str, Any]] = []
+        self.batches: list[tuple[Place, str, Tensor, float]] = []
 
     def loss(self, loss: float, batch: FieldBatch, place: Place, step: int) -> None:
         """Look at the loss of a batch.
@@ -47,10 +49,7 @@ class FiniteGuard:
         Raises:
             NonFinite: it is not finite.
         """
-        trajectories = sorted(set(batch.index.tolist()))
-        self.batches.append(
-            {**place._asdict(), "task": batch.task, "trajectories": trajectories, "loss": loss}
-        )
+        self.batches.append((place, batch.task, batch.index, loss))
         if not math.isfinite(loss):
             self._fail(f"the loss is {loss}", step)
 
@@ -65,9 +64,13 @@ class FiniteGuard:
         self.batches.clear()
 
     def _fail(self, what: str, step: int) -> None:
-        last, path = self.batches[-1], self.directory / BATCHES_FILE
-        batches = [batch | {"loss": str(batch["loss"])} for batch in self.batches]  # JSON has no NaN
+        path = self.directory / BATCHES_FILE
+        batches = [
+            {**place._asdict(), "task": task, "trajectories": sorted(set(index.tolist())), "loss": str(loss)}
+            for place, task, index, loss in self.batches
+        ]  # the loss as text: JSON has no NaN
         write_json(path, {"what": what, "step": step, "batches": batches})
+        last = batches[-1]
         raise NonFinite(
             f"{what} at epoch {last['epoch']}, batch {last['batch']} (task '{last['task']}', trajectories "
             f"{last['trajectories'][:8]}; all in {path.name}); the weights are those of step {step}; lower "

@@ -144,7 +144,9 @@ class SimulatorModule(pl.LightningModule):
     ) -> None:
         """Clip by the norm of the whole gradient, which must be finite: the update is next."""
         norm = clip_grad_norm_(self.simulator.parameters(), gradient_clip_val or math.inf)
-        if self.trainer.precision != "16-mixed":  # whose scaler leaves out such updates by itself
+        if self.trainer.precision == "16-mixed":  # whose scaler leaves out such updates by itself
+            self.finite.batches.clear()
+        else:
             self.finite.gradient(float(whole(norm)), self.global_step)
 
     def optimizer_step(
