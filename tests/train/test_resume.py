@@ -71,7 +71,14 @@ def kill(trainer: Trainer) -> None:
     raise Killed
 
 
-def train(root: Path, name: str, options: Mapping[str, Any], *callbacks: Callback, lines: Any = None) -> Path:
+def train(
+    root: Path,
+    name: str,
+    options: Mapping[str, Any],
+    *callbacks: Callback,
+    lines: Console | None = None,
+    max_time: float | None = None,
+) -> Path:
     """Train in the folder of this name; with what is there it goes on."""
     step, given = context(root / "data", root / name, **({"epochs": 3, "batch_size": 12} | dict(options)))
     if lines is not None:
@@ -83,7 +90,7 @@ def train(root: Path, name: str, options: Mapping[str, Any], *callbacks: Callbac
         trainer.callbacks[:0] = callbacks
         return trainer
 
-    with pytest.MonkeyPatch.context() as patch, stopping.listening():
+    with pytest.MonkeyPatch.context() as patch, stopping.listening(max_time):
         patch.setattr(OperatorStage, "_trainer", with_callbacks)
         step.run(given)
     return root / name
@@ -162,6 +169,19 @@ def test_a_signal_within_a_validation_waits_for_its_end(root: Path) -> None:
         )  # fmt: skip
     (line,) = read_metrics(root / "validating" / "metrics.jsonl")
     assert saved_steps(root / "validating" / "checkpoints") == [line["step"]]
+
+
+def test_a_time_limit_stops_like_a_signal(variant: tuple[str, dict[str, Any]], root: Path) -> None:
+    name, options = variant
+    lives = 0
+    while not (root / f"{name}-hasty" / "model").exists():
+        lives += 1
+        try:
+            train(root, f"{name}-hasty", options, max_time=0.5 * lives)
+        except stopping.Interrupted as stop:
+            assert stop.code == stopping.OUT_OF_TIME
+    assert lives > 1
+    assert outcome(root / f"{name}-hasty") == outcome(root / f"{name}-whole")
 
 
 def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
