@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -64,3 +67,32 @@ def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: P
         assert "Traceback" not in errors
     command("ups-run", *ARGUMENTS, cwd=parts)
     assert result(parts) == result(whole)
+
+
+def test_a_full_disk_ends_the_step_in_one_line_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: a checkpoint exceeds it, nothing else does."""
+    words = shlex.join([str(BIN / "ups-run"), *ARGUMENTS, "--data-root", str(whole / "data")])
+    limited = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {words}"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert limited.returncode == 1
+    assert "Traceback" not in limited.stderr
+    error = limited.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"error: step 'operator' failed: cannot write \S+\.ckpt \(\d+ bytes\): File too large; earlier checkpoints "
+        r"are intact: make room, then the same command goes on",
+        error,
+    ), limited.stderr
+    command("ups-run", *ARGUMENTS, "--data-root", whole / "data", cwd=tmp_path)
+    assert result(tmp_path) == result(whole)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "chaos.py"), "--kills", "4", "--longest", "10"],
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all as the uninterrupted one: sha256 " in done.stdout
