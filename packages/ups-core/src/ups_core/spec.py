@@ -128,7 +128,7 @@ class _PipelineEntry:
                 "'{name}' is no pipeline step: its options are no StepConfig",
                 {"name": component.kind},
             )
-        return StepSpec(role, component.entry, component.config)  # type: ignore[arg-type]
+        return StepSpec(role, component.entry, component.config)
 
 
 class PipelineSpec(Config):

@@ -193,7 +193,7 @@ class _Loader(yaml.SafeLoader):
 
     def get_event(self) -> Any:
         """The next event. Raises :class:`SpecError` when there are too many, or they are too deep."""
-        event = super().get_event()
+        event: Any = super().get_event()  # type: ignore[no-untyped-call]
         self.events += 1
         self.depth += isinstance(event, yaml.CollectionStartEvent)
         self.depth -= isinstance(event, yaml.CollectionEndEvent)
