@@ -80,8 +80,8 @@ def test_positions_count_from_one() -> None:
         ("a: !secret x", "the tag '!secret' is not allowed"),
         ("a: [1, 2", "s.yaml:1:9 not valid YAML"),
         ("a:\n\t- 1", "s.yaml:2:1 not valid YAML"),
-        ("a: 1\n---\nb: 2", "not valid YAML: but found another document"),
-        ("a: " + "[" * 60 + "]" * 60, "a spec may have 40 levels deep at most"),
+        ("a: 1\n---\nb: 2", "not valid YAML: found another document"),
+        ("a: " + "[" * 60 + "]" * 60, "a spec may have 40 levels at most"),
         ("? [a]\n: 1", "s.yaml:1:3 a key must be plain text"),
         ("a: ${env:NOT_THERE}", "s.yaml:1:4 a: the environment variable NOT_THERE is not set"),
         ("a: *b", "not valid YAML: found undefined alias"),
@@ -91,10 +91,41 @@ def test_mistakes_name_their_place(text: str, expected: str) -> None:
     assert expected in message(text)
 
 
-def test_alias_bomb_is_refused_quickly() -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    assert "aliases expand to more than" in message("\n".join(lines))
+def bomb(first: str, times: int, rounds: int) -> str:
+    """Each line holds the one before it `times` times."""
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * times)}]" for n in range(1, rounds + 1)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (bomb("[x, x, x, x, x, x, x, x, x, x]", 10, 8), "aliases expand to more than 100000 values"),
+        (bomb("x" * 10_000, 10, 8), "aliases expand to more than 1048576 characters"),
+        (bomb("x", 1, 60), "aliases expand to more than 40 levels"),
+        (bomb("x", 101, 1), "s.yaml:2:510 a spec may have 100 aliases at most"),
+        ("a: &a [*a]", "s.yaml:1:4 aliases expand to more than 40 levels"),
+        ("a: &a {b: &b {c: *a, d: *b}}", "aliases expand to more than 40 levels"),
+        ("&a [*a, *a, *a]", "aliases expand to more than 40 levels"),
+    ],
+)
+def test_alias_bombs_are_refused_quickly(text: str, expected: str) -> None:
+    assert expected in message(text)
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "[{a: ["])
+def test_depth_is_refused_quickly(opening: str) -> None:
+    assert "a spec may have 40 levels at most" in message(opening * 50_000)
+
+
+def test_the_deepest_spec_is_read() -> None:
+    assert parse("[" * 40 + "x" + "]" * 40) != parse("[" * 39 + "x" + "]" * 39)
+
+
+def test_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ups_core.yamlreader.MAX_EVENTS", 1000)
+    assert "a spec may have 1000 values at most" in message("[" + "1, " * 1000 + "]")
 
 
 def test_environment_fills_values_and_is_remembered(tmp_path: Path) -> None:
@@ -108,8 +139,11 @@ def test_files_that_cannot_be_specs(tmp_path: Path) -> None:
     big.write_text("a: " + "x" * MAX_BYTES)
     latin = tmp_path / "latin.yaml"
     latin.write_bytes(b"a: \xff")
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as file:
+        file.truncate(10 << 20)
     for path, expected in (
-        (big, "at most"), (latin, "not UTF-8"), (tmp_path / "none.yaml", "cannot read it"), (tmp_path, "cannot read"),
+        (big, "at most"), (huge, "at most"), (Path("/dev/zero"), "at most"), (latin, "not UTF-8"), (tmp_path / "none.yaml", "cannot read it"), (tmp_path, "cannot read"),
     ):  # fmt: skip
         with pytest.raises(SpecError, match=expected):
             read_yaml(path)
@@ -119,6 +153,20 @@ def test_byte_order_mark_and_crlf(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\r\nb: [2,\r\n  3]\r\n")
     assert read_yaml(path).data == {"a": 1, "b": [2, 3]}
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\rb: 2\r", "a: 1\u2028b: 2", "\ufeff\ufeffa: 1", "a: 1\x85b: 2", "a: \u200b"]
+)
+def test_odd_spaces_and_line_ends_are_read_or_placed(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(text, newline="")
+    place = f"{path}:1:"
+    try:
+        read_yaml(path)
+    except SpecError as error:
+        place = str(error)
+    assert place.startswith(f"{path}:1:")
 
 
 def test_extends_merges_deeply_and_a_new_kind_replaces(tmp_path: Path) -> None:
@@ -167,6 +215,10 @@ def test_extends_itself(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
     with pytest.raises(SpecError, match=r"b\.yaml:1:1 extends: 'a\.yaml' extends this file again"):
         read_spec(tmp_path / "a.yaml")
+    for number in range(12):
+        (tmp_path / f"{number}.yaml").write_text(f"extends: {number + 1}.yaml\n")
+    with pytest.raises(SpecError, match=r"/10\.yaml:1:1 extends: more than 10 files extend each other"):
+        read_spec(tmp_path / "0.yaml")
     (tmp_path / "c.yaml").write_text("extends: nowhere.yaml\n")
     with pytest.raises(SpecError, match="there is no file"):
         read_spec(tmp_path / "c.yaml")
@@ -174,7 +226,7 @@ def test_extends_itself(tmp_path: Path) -> None:
 
 def test_set_addresses_pipeline_entries_by_id_and_number(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
-    path.write_text("pipeline:\n  - stage: train\n  - evaluate: score\n    id: test\n")
+    path.write_text("pipeline:\n  - stage: train\n  - evaluate: score\n    id: test\nz: [1]\n")
     data = read_spec(path, ["pipeline.train.epochs=2", "pipeline.test.split=val", "pipeline.-1.x=1e-3"]).data
     assert data["pipeline"] == [
         {"stage": "train", "epochs": 2},
@@ -183,6 +235,9 @@ def test_set_addresses_pipeline_entries_by_id_and_number(tmp_path: Path) -> None
     for override, expected in (
         ("pipeline.nobody.epochs=2", "there is no 'nobody'"), ("epochs", "key.path=value"),
         ("pipeline.7.x=1", "there is no '7'"), ("a=[1", "not valid YAML"),
+        ("z.0.a.b=1", "'z.0' has no keys"), ("pipeline.--1.x=1", "there is no '--1'"),
+        ("pipeline.².x=1", "there is no '²'"), (f"pipeline.{'9' * 5000}.x=1", "there is no '9999"),
+        (f"a{'.b' * 50}=1", "a spec may have 40 levels at most"), ("a=&a [*a]", "aliases expand to more than"),
     ):  # fmt: skip
         with pytest.raises(SpecError, match=expected):
             read_spec(path, [override])

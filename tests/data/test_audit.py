@@ -84,6 +84,10 @@ def test_the_record_is_used_and_checked(
     record.write_text(json.dumps(content))
     with pytest.raises(UPSError, match=f"{plan.fingerprint}.json holds other splits .* delete it"):
         advection.open(tmp_path)
+    for damaged in ({}, {"splits": [], "statistics": {}}, content | {"statistics": {"state": 3}}):
+        record.write_text(json.dumps({"schema": audit_module.SCHEMA} | damaged))
+        with pytest.raises(UPSError, match=f"{plan.fingerprint}.json is damaged; delete it to audit again"):
+            advection.open(tmp_path)
     record.write_text("{ cut o")
     assert advection.open(tmp_path).splits == before.splits
 
@@ -123,6 +127,14 @@ def test_a_repeat_in_another_split_is_left_out(tmp_path: Path, task: Tasks, offi
     assert console.lines.count("advection1d: 1 trajectories repeat one of another split; left out") == 1
     for _ in range(2):
         assert advection.open(tmp_path).splits.excluded == {test: other}
+
+
+def test_repeats_name_the_file(tmp_path: Path, task: Tasks, official: Official, console: Console) -> None:
+    path = official(0.4)
+    edit(path, lambda file: file["tensor"].__setitem__(slice(None), file["tensor"][:1]))
+    with pytest.raises(UPSError, match=r"^/.*beta0.4.hdf5: \d of 12 trajectories start like one in another"):
+        task("advection1d", resolution=16, frames=3).prepare_data(tmp_path, console)
+    assert path.exists()
 
 
 def advection_splits(count: int) -> dict[str, list[int]]:

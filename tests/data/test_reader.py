@@ -102,6 +102,26 @@ def poison(file: h5py.File) -> None:
 X = (np.arange(1024) + 0.5) / 1024
 
 
+def turn_into_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def link_to_nothing(file: h5py.File) -> None:
+    del file["tensor"]
+    file["tensor"] = h5py.SoftLink("/elsewhere")
+
+
+def make_a_group(file: h5py.File) -> None:
+    del file["tensor"]
+    file.create_group("tensor")
+
+
+def claim_a_huge_coordinate(file: h5py.File) -> None:
+    del file["x-coordinate"]
+    file.create_dataset("x-coordinate", shape=(10**12,), chunks=(1024,), dtype="f4")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -132,6 +152,35 @@ X = (np.arange(1024) + 0.5) / 1024
         ),
         (edit(lambda file: file.attrs.__setitem__("beta", 0.7)), "beta is 0.7 in the file, 0.4 in its name"),
         (edit(poison), "'tensor' holds NaN or infinity in trajectory 7, frame 50"),
+        (
+            edit(lambda file: file["tensor"].__setitem__((7, 50, 512), -3e38)),
+            "'tensor' holds the number -3e.38 in trajectory 7, frame 50; the file seems damaged: get it again",
+        ),
+        (put("tensor", np.full((12, 201, 1024), 1e200)), "'tensor' holds NaN or infinity in trajectory"),
+        (put("tensor", np.full((12, 201, 1024), "a", "S1")), "'tensor' holds .S1; expected float32"),
+        (
+            put("tensor", np.float32(3)),
+            r"'tensor' has shape \(\); expected 'tensor' \(12 or more, 201, 1024\)",
+        ),
+        (edit(make_a_group), "no dataset 'tensor' .found t-coordinate, tensor, x-coordinate"),
+        (edit(link_to_nothing), "cannot read 'tensor' .*component not found.*; the file seems damaged"),
+        (turn_into_a_folder, r"not a readable HDF5 file .*Is a directory"),
+        (put("x-coordinate", np.float32(3)), r"'x-coordinate' of shape \(\) does not hold growing numbers"),
+        (put("x-coordinate", X[:, None]), r"'x-coordinate' of shape \(1024, 1\) does not hold growing"),
+        (put("x-coordinate", X[:0]), r"'x-coordinate' of shape \(0,\) does not hold growing numbers"),
+        (put("x-coordinate", np.full(1024, np.nan)), "'x-coordinate' .* does not hold growing numbers"),
+        (put("x-coordinate", np.full(1024, b"a")), "cannot read 'x-coordinate' .could not convert"),
+        (edit(claim_a_huge_coordinate), r"'x-coordinate' of shape \(1000000000000,\) does not hold growing"),
+        (put("t-coordinate", np.zeros(202)), "'t-coordinate' .* does not hold growing numbers"),
+        (put("t-coordinate", np.arange(202) * 1e-310), "cannot read its coordinates .cannot convert"),
+        (
+            edit(lambda file: file.attrs.__setitem__("beta", "fast")),
+            "cannot read the attribute 'beta' .could not",
+        ),
+        (
+            edit(lambda file: file.move("tensor", "u\n\x1b[31m")),
+            r"found t-coordinate, u\\n\\x1b\[31m, x-coord",
+        ),
     ],
 )
 @pytest.mark.usefixtures("limit")
@@ -144,6 +193,16 @@ def test_broken_files(
         Fields(task("advection1d").request, [path]).solutions(ids(0), ids(7), ids(8), 5)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_more_than_the_layout_is_no_harm(task: Tasks, official: Official) -> None:
+    path = official(0.4)
+    request = task("advection1d").request
+    before = Fields(request, [path]).solutions(ids(0), ids(7), ids(8), 5)
+    with h5py.File(path, "r+") as file:
+        file["pressure"] = np.zeros(3)
+        file.create_group("notes").attrs["author"] = "somebody"
+    assert np.array_equal(Fields(request, [path]).solutions(ids(0), ids(7), ids(8), 5), before)
 
 
 def test_nan_in_a_coefficient(task: Tasks, official: Official) -> None:

@@ -91,16 +91,20 @@ def test_resuming_gives_the_same_tail(
     assert list(resumed) == whole
 
 
-@settings(max_examples=30)
-@given(SIZES, st.integers(1, 9), st.sampled_from([0.0, 0.5]))
-def test_samples_of_a_task_come_equally_often(sizes: dict[str, int], batch: int, temperature: float) -> None:
-    sampler = MultiTaskBatchSampler(sizes, batch, temperature)
-    seen: dict[str, Counter[int]] = {task: Counter(range(n)) for task, n in sizes.items()}
+@settings(max_examples=40)
+@given(SIZES, st.integers(1, 9), WORLDS, TEMPERATURES, st.integers(0, 99))
+def test_a_task_is_drawn_in_whole_permutations_across_epochs(
+    sizes: dict[str, int], batch: int, world: int, temperature: float, seed: int
+) -> None:
+    drawn: dict[str, list[int]] = {task: [] for task in sizes}
     for epoch in range(6):
-        sampler.set_epoch(epoch)
-        for task, indices, _ in sampler:
-            seen[task].update(indices)
-    assert all(max(counts.values()) - min(counts.values()) <= 1 for counts in seen.values())
+        for step in zip(*ranks(sizes, batch, world, epoch, temperature=temperature, seed=seed), strict=True):
+            for task, indices, _ in step:
+                drawn[task] += indices
+    for task, n in sizes.items():
+        laps = [drawn[task][start : start + n] for start in range(0, len(drawn[task]), n)]
+        assert all(sorted(lap) == list(range(n)) for lap in laps[:-1])
+        assert len(set(laps[-1])) == len(laps[-1])
 
 
 def test_equal_shares_at_temperature_zero() -> None:

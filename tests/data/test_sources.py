@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,9 +56,36 @@ def test_a_missing_official_file_says_how_to_get_it(tmp_path: Path, task: Tasks)
         task("advection1d", source="official", beta=[0.3]).plan_data(tmp_path)
 
 
-def test_an_official_file_that_is_no_hdf5(tmp_path: Path, task: Tasks, official: Official) -> None:
-    official(0.4).write_bytes(b"")
-    with pytest.raises(UPSError, match=r"beta0.4.hdf5 \(0 bytes\) is no HDF5 file"):
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n", b"<!DOCTYPE html><title>Log in</title>"])
+def test_an_official_file_that_is_no_hdf5(
+    tmp_path: Path, task: Tasks, official: Official, content: bytes
+) -> None:
+    official(0.4).write_bytes(content)
+    with pytest.raises(UPSError, match=rf"beta0.4.hdf5 \({len(content)} bytes\) is no HDF5 file"):
+        task("advection1d").plan_data(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["auto", "official"])
+def test_a_broken_link_or_a_folder_is_no_official_file(
+    tmp_path: Path, task: Tasks, official: Official, source: str
+) -> None:
+    path = official(0.4)
+    disk = path.rename(tmp_path / "disk.hdf5")
+    path.symlink_to(disk)
+    assert task("advection1d", source=source).plan_data(tmp_path).files == (path,)
+    disk.unlink()
+    with pytest.raises(UPSError, match=r"beta0.4.hdf5 is a broken link; put the official file there"):
+        task("advection1d", source=source).plan_data(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UPSError, match=r"beta0.4.hdf5 is no file; put the official file there"):
+        task("advection1d", source=source).plan_data(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_an_official_file_that_may_not_be_read(tmp_path: Path, task: Tasks, official: Official) -> None:
+    official(0.4).chmod(0)
+    with pytest.raises(UPSError, match=r"cannot read .*beta0.4.hdf5: Permission denied"):
         task("advection1d").plan_data(tmp_path)
 
 

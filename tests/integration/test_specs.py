@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commands import SPECS, TINY, TINY_OTHERS, command, overrides
 from documents import ROOT
@@ -19,6 +22,7 @@ from ups_core.yamlreader import Document, KeyPath
 
 ALL = [*SPECS, ROOT / "examples" / "ups-plugin-example" / "spec.yaml"]
 IDS = [path.stem for path in SPECS]
+SMOKE = ROOT / "specs" / "smoke.yaml"
 
 
 def scalars(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
@@ -85,6 +89,51 @@ def test_resolved_spec_resolves_to_itself(
     assert (
         make_plan(spec2, document2, runs_dir=Path("runs"), data_root=Path("data")).directory == plan.directory
     )
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,30}", fullmatch=True)
+POSITIVE = st.floats(0, exclude_min=True, allow_nan=False, allow_infinity=False)
+FRACTIONS = st.floats(0, 1)
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": NAMES
+        | st.sampled_from(["null", "true", "1e3", "0x1F", "0o17", "12", "1.5", "no", "2024-01-01"]),
+        "seed": st.integers(0, 2**31 - 1),
+        "sampling.temperature": FRACTIONS,
+        "model.width": st.integers(1, 64).map(lambda half: 2 * half),
+        "trainer.workers": st.integers(0, 2**70),
+        "trainer.max_time": st.none() | POSITIVE,
+        "trainer.precision": st.sampled_from(["auto", 32, "bf16-mixed"]),
+        "tasks.advection1d.beta": st.lists(st.floats(0.1, 4.0), min_size=1, max_size=3, unique=True),
+        "tasks.advection1d.trajectories": st.integers(10, 10**6),
+        "pipeline.operator.batch_size": st.integers(1, 10**9),
+        "pipeline.operator.optimizer": st.builds(lambda lr: {"kind": "adamw", "lr": lr}, POSITIVE),
+        "pipeline.operator.clip": st.none() | POSITIVE,
+        "pipeline.operator.recompute": st.booleans(),
+        "pipeline.test.baselines": st.lists(
+            st.sampled_from(["persistence", "mean", "fno", "unet"]), unique=True
+        ),
+    },
+)
+
+
+@settings(max_examples=60)
+@given(values=VALUES)
+def test_a_resolved_spec_of_any_values_resolves_to_itself(
+    values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from ups_core.record import resolved_yaml
+
+    folder = tmp_path_factory.getbasetemp()
+    spec, document = load_spec(SMOKE, [f"{key}={json.dumps(value)}" for key, value in values.items()])
+    places = {"runs_dir": folder / "no_runs", "data_root": folder / "no_data"}
+    plan = make_plan(spec, document, **places)
+    again = folder / "resolved.yaml"
+    again.write_text(resolved_yaml(plan))
+    plan2 = make_plan(*load_spec(again), **places)
+    assert plan2.spec.model_dump(mode="json") == spec.model_dump(mode="json")
+    assert plan2.to_dict() == plan.to_dict()
 
 
 @pytest.mark.parametrize("path", [path for path in SPECS if path.stem != "smoke"], ids=lambda path: path.stem)

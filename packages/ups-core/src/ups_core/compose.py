@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ups_core.errors import Issue, SpecError
-from ups_core.yamlreader import Document, Key, KeyPath, Position, parse_yaml, read_yaml
+from ups_core.errors import Issue, SpecError, shown
+from ups_core.yamlreader import MAX_DEPTH, Document, Key, KeyPath, Position, parse_yaml, read_yaml
 
 MAX_EXTENDS = 10
 Told = TypeVar("Told")
@@ -34,19 +36,22 @@ def read_spec(
 def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, str] | None) -> Document:
     document = read_yaml(path, environment)
     if not isinstance(document.data, dict):
-        raise SpecError([Issue(str(path), 1, 1, "", "a spec is a mapping with the key 'pipeline'")])
+        found = "empty" if document.data is None else "a list" if isinstance(document.data, list) else "text"
+        raise SpecError([document.issue((), f"a spec is a mapping with the key 'pipeline'; this is {found}")])
     base_name = document.data.pop("extends", None)
     if base_name is None:
         return document
     at = ("extends",)
-    if not isinstance(base_name, str):
+    if not isinstance(base_name, str) or not base_name:
         raise SpecError([document.issue(at, "expected the path of another spec")])
     base_path = path.parent / base_name
+    if not os.path.isfile(base_path):
+        raise SpecError([document.issue(at, f"there is no file '{shown(str(base_path))}'")])
     chain = (*seen, path.resolve())
-    if base_path.resolve() in chain or len(chain) > MAX_EXTENDS:
+    if base_path.resolve() in chain:
         raise SpecError([document.issue(at, f"'{base_name}' extends this file again")])
-    if not base_path.is_file():
-        raise SpecError([document.issue(at, f"there is no file '{base_path}'")])
+    if len(chain) > MAX_EXTENDS:
+        raise SpecError([document.issue(at, f"more than {MAX_EXTENDS} files extend each other")])
     base = _read_chain(base_path, chain, environment)
     _merge(base, (), document, (), document.data)
     base.file = document.file
@@ -66,6 +71,7 @@ def _merge(base: Document, path: KeyPath, child: Document, source: KeyPath, valu
     if isinstance(value, dict) and isinstance(target, dict):
         replaces = "kind" in value and "kind" in target and value["kind"] != target["kind"]
         if not replaces:
+            base.positions[path] = child.position(source)  # what its keys say together, the child says
             for key, item in value.items():
                 _merge(base, (*path, key), child, (*source, key), item)
             return
@@ -113,6 +119,8 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
     data: Any = document.data
     here = Position(f"--set {override}", 0, 0)
     parts = name.strip().split(".")
+    if len(parts) > MAX_DEPTH:
+        raise SpecError([Issue(f"--set {override}", 0, 0, "", f"a spec may have {MAX_DEPTH} levels at most")])
     for index, part in enumerate(parts):
         key = _key(data, part)
         if key is None:
@@ -126,8 +134,9 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
                     data[key] = {}
                     document.positions[tuple(path)] = here
             data = data[key]
-    if not hasattr(data, "__setitem__"):
-        raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{'.'.join(parts[:-1])}' has no keys")])
+            if not isinstance(data, (dict, list)):
+                place = ".".join(parts[: index + 1])
+                raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{place}' has no keys")])
     where = tuple(path)
     if path[-1] == "kind" and data.get("kind", value.data) != value.data:
         _forget(document, where[:-1])
@@ -141,7 +150,7 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
 def _key(data: Any, part: str) -> Key | None:
     if not isinstance(data, list):
         return part
-    if part.lstrip("-").isdigit():
+    if re.fullmatch("-?[0-9]{1,9}", part):
         return int(part) if -len(data) <= int(part) < len(data) else None
     for index, item in enumerate(data):
         if isinstance(item, dict):

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+LONGEST = 100
+
+
+def shown(text: str) -> str:
+    """Text that a user wrote, at a length that a message can hold."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """Text in one line: a name may hold a line break, a terminal's colours or a space of no width."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def foreign(text: str) -> str:
+    """A remark about the first character that is not ASCII, which may look like another one; or ""."""
+    name = next((unicodedata.name(c, f"U+{ord(c):04X}") for c in text if not c.isascii()), None)
+    return f" (it holds {name})" if name else ""
 
 
 class UPSError(Exception):
@@ -27,7 +46,8 @@ class Issue:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place} {self.path}: {self.message}" if self.path else f"{place} {self.message}"
+        line = f"{place} {self.path}: {self.message}" if self.path else f"{place} {self.message}"
+        return printable(line)
 
     def to_dict(self) -> dict[str, str | int]:
         return {

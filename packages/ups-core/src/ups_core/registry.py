@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ups_core.errors import UPSError
+from ups_core.errors import UPSError, foreign, shown
 
 if TYPE_CHECKING:
     from ups_core.config import Config
@@ -157,9 +157,14 @@ class Registry:
         if (kind, str(name)) in self._conflicts:
             return self._conflicts[kind, str(name)]
         known = [entry.name for entry in self.entries(kind)]
-        close = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
-        message = f"no {singular(kind)} is called '{name}'; {hint}"
+        hint = f"known: {', '.join(known) or 'none'}"
+        if not isinstance(name, str):
+            return f"expected the name of one of the {kind}; {hint}"
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else hint
+        other = next((entry.kind for entry in self.entries() if entry.name == name), None)
+        remark = f" (it is one of the {other})" if other else foreign(name)
+        message = f"no {singular(kind)} is called '{shown(name)}'{remark}; {hint}"
         if self.failures:
             message += "; " + "; ".join(map(str, self.failures)) + " (see 'ups plugins')"
         return message

@@ -10,9 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from ups_core.config import Component, Config, Registered, component_schema, default_component, find_component
 from ups_core.registry import Entry, registry_in_use
@@ -20,6 +27,9 @@ from ups_core.step import StepConfig
 
 ROLES = {"stage": "stages", "evaluate": "evaluations"}
 """Pipeline keyword -> registry kind."""
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+"""What a run may be called."""
 
 
 class SamplingSpec(Config):
@@ -101,10 +111,13 @@ class _PipelineEntry:
     def _validate(self, value: Any, info: ValidationInfo) -> StepSpec:
         if isinstance(value, StepSpec):
             return value
-        roles = [role for role in ROLES if isinstance(value, Mapping) and role in value]
+        roles = [key for key in value if key in ROLES] if isinstance(value, Mapping) else []
         if len(roles) != 1:
-            raise PydanticCustomError(
+            error = PydanticCustomError(
                 "pipeline_entry", "a pipeline entry has either 'stage: NAME' or 'evaluate: NAME'", {}
+            )
+            raise ValidationError.from_exception_data(
+                "pipeline", [InitErrorDetails(type=error, loc=tuple(roles[1:]), input=value)]
             )
         role = roles[0]
         options = {key: option for key, option in value.items() if key != role}
@@ -115,7 +128,7 @@ class _PipelineEntry:
                 "'{name}' is no pipeline step: its options are no StepConfig",
                 {"name": component.kind},
             )
-        return StepSpec(role, component.entry, component.config)  # type: ignore[arg-type]
+        return StepSpec(role, component.entry, component.config)
 
 
 class PipelineSpec(Config):
@@ -123,7 +136,7 @@ class PipelineSpec(Config):
 
     version: Literal[1]
     """Version of the spec language."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     """Names the run directory."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds weights, order and augmentation."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ups_core.spec import PipelineSpec
 
 
+ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""What a step may be called."""
+
 PROFILE = "UPS_PROFILE"
 """Environment variable that `--profile` sets for training stages, in whatever process they run."""
 
@@ -78,7 +81,7 @@ class Requirement:
 class StepConfig(Config):
     """Options of a stage or evaluation step, with what the planner must know about it."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] | None = None
+    id: Annotated[str, Field(pattern=ID)] | None = None
     """Name of the step in records and metric keys; default: the component's name."""
     needs: list[str] = []
     """Ids of earlier steps to take inputs from; default: the newest that produce what this consumes."""

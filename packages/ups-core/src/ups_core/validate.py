@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,11 @@ from pydantic import ValidationError
 
 from ups_core.compose import read_spec
 from ups_core.config import Config, Registered, validate_options
-from ups_core.errors import Issue, SpecError
+from ups_core.errors import Issue, SpecError, foreign, shown
 from ups_core.registry import Registry, registry_in_use
-from ups_core.spec import ROLES, PipelineSpec, StepSpec
-from ups_core.yamlreader import Document, KeyPath
+from ups_core.spec import NAME, ROLES, PipelineSpec, StepSpec
+from ups_core.step import ID
+from ups_core.yamlreader import Document, KeyPath, resolve_scalar
 
 if typing.TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -72,19 +74,53 @@ def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issu
         path = path[:-1]  # union members and tags are part of pydantic's path but not of the file's
     kind = detail["type"]
     if kind == "extra_forbidden":
-        known = _known_keys(document.data, path[:-1], registry)
-        return document.issue(path, "unknown key" + _did_you_mean(str(path[-1]), known, "; "))
+        key, known = str(path[-1]), _known_keys(document.data, path[:-1], registry)
+        return document.issue(path, f"unknown key{foreign(key)}{_did_you_mean(key, known)}")
     if kind == "missing":
         return document.issue(path[:-1], f"the key '{path[-1]}' is missing")
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    if kind in ("unknown_component", "component_type", "component_kind", "pipeline_entry"):
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind in ("unknown_component", "component_kind", "pipeline_entry"):
         return document.issue(path, message)
     given = detail["input"]
     if kind == "value_error" and isinstance(given, dict):  # a rule about several keys names them itself
         return document.issue(path, message)
-    shown = repr(given) if not isinstance(given, (dict, list)) else f"a {type(given).__name__}"
-    expected = f"expected {message}" if detail["msg"].startswith("Input should") else message
-    return document.issue(path, f"{expected}, got {shown}")
+    return document.issue(path, f"{_expected(detail, message)}, got {_given(given, kind)}")
+
+
+_EXPECTED = {
+    "list_type": "a list", "tuple_type": "a list", "dict_type": "a mapping", "model_type": "a mapping",
+    "bool_type": "true or false", "string_type": "text",
+}  # fmt: skip
+"""Pydantic's types of mistakes whose messages speak of JSON -> what a spec should have there."""
+
+_PATTERNS = {
+    NAME: "at most 64 letters, digits, '_', '.' and '-', the first a letter or digit",
+    ID: "at most 64 small letters, digits, '_' and '-', the first a letter or digit",
+}
+
+
+def _expected(detail: ErrorDetails, message: str) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}"
+    if kind == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        return f"expected {_PATTERNS.get(pattern, f'text of the pattern {pattern}')}"
+    if kind == "too_short":
+        return f"expected {context['min_length']} or more entries"
+    if kind == "too_long":
+        return f"expected {context['max_length']} entries at most"
+    return message.replace("Input should be ", "expected ", 1)
+
+
+def _given(value: Any, kind: str) -> str:
+    if isinstance(value, (dict, list)):
+        return ("a " if value else "an empty ") + ("mapping" if isinstance(value, dict) else "list")
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    quoted = isinstance(value, str) and not isinstance(resolve_scalar(value), str)
+    advice = "; write it without quotes" if quoted and not kind.startswith("string") else ""
+    return shown(repr(value)) + advice
 
 
 def _exists(data: Any, path: KeyPath) -> bool:
@@ -96,11 +132,11 @@ def _exists(data: Any, path: KeyPath) -> bool:
     return True
 
 
-def _did_you_mean(word: str, known: Sequence[str], separator: str = "; ") -> str:
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     if close:
-        return f"{separator}did you mean '{close[0]}'?"
-    return f"{separator}known: {', '.join(known)}" if known else ""
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
 
 
 def _known_keys(data: Any, path: KeyPath, registry: Registry) -> list[str]:

@@ -1,8 +1,8 @@
 """YAML read safely, by the 1.2 rules, with every value's place remembered.
 
 PyYAML resolves scalars by YAML 1.1 (`1e-3` is a string, `no` is false, a repeated key silently wins). Specs
-follow the 1.2 core schema instead; size, depth and aliases are limited before anything is built, so a
-hostile file costs milliseconds.
+follow the 1.2 core schema instead. Size, depth and aliases are limited while a file is parsed, so a hostile
+one costs a second or two and little memory.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
-from ups_core.errors import Issue, SpecError
+from ups_core.errors import Issue, SpecError, shown
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 MAX_EVENTS = 100_000
+MAX_ALIASES = 100
+MAX_KEY = 100
+MAX_NUMBER = 100
 
 Key = str | int
 KeyPath = tuple[Key, ...]
@@ -31,10 +35,19 @@ _INT = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(
     r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
-_SCALAR_TAGS = {
-    f"tag:yaml.org,2002:{name}"
-    for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ADVICE = {
+    "found character '\\t'": "indent with spaces, not tabs",
+    "cannot start any token": "quote the text",
+    "unknown escape character": "in double quotes a backslash is \\\\; single quotes leave it alone",
+    "but got '{'": "quote text that holds braces",
+    "mapping values are not allowed": "quote text that holds ': ', or mend the indentation",
+    "expected <block end>": "mend the indentation",
+    "could not find expected ':'": "an entry is 'key: value', with a space after the colon",
+    "found another document": "keep one, and no '---' behind it",
+    "end of stream": "close the quote",
 }
+"""What PyYAML finds wrong -> the way out."""
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -85,6 +98,8 @@ def dotted(path: KeyPath) -> str:
 
 def resolve_scalar(text: str) -> bool | int | float | str | None:
     """A plain scalar's value by the YAML 1.2 core schema."""
+    if len(text) > MAX_NUMBER:
+        return text  # Python reads no integer of thousands of digits, and no option wants one
     if _NULL.match(text):
         return None
     if _BOOL.match(text):
@@ -105,12 +120,15 @@ def read_yaml(path: Path, environment: Mapping[str, str] | None = None) -> Docum
     """
     name = str(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise _error(name, f"the file has {size} bytes; a spec may have {MAX_BYTES} at most")
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise _error(name, f"a spec may have {MAX_BYTES} bytes at most, and this file has more")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _error(name, f"not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
+        before = error.object[: error.start].decode()
+        message = f"not UTF-8 text (byte 0x{error.object[error.start]:02x}); save the file as UTF-8"
+        raise _error(name, message, before) from None
     except OSError as error:
         raise _error(name, f"cannot read it: {error.strerror or error}") from None
     return parse_yaml(text, name, environment)
@@ -119,15 +137,18 @@ def read_yaml(path: Path, environment: Mapping[str, str] | None = None) -> Docum
 def parse_yaml(text: str, name: str, environment: Mapping[str, str] | None = None) -> Document:
     """Parse YAML text; `name` stands for the file in messages. Raises as :func:`read_yaml`."""
     try:
-        _check_limits(text, name)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = _Loader(text, name)
+    except ReaderError as error:
+        message = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML; remove it"
+        raise _error(name, message, text[: error.position]) from None
+    try:
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = " ".join((error.problem or str(error)).split())
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise SpecError([Issue(name, *place, "", f"not valid YAML: {problem}")]) from None
-    except yaml.YAMLError as error:
-        raise _error(name, f"not valid YAML: {' '.join(str(error).split())}") from None
+        raise _syntax_error(name, error) from None
+    except (ValueError, OverflowError):  # PyYAML checks neither \U escapes nor the digits of %YAML
+        mark = loader.get_mark()
+        problem = "not valid YAML: a character's code or a version is out of range"
+        raise SpecError([Issue(name, mark.line + 1, mark.column + 1, "", problem)]) from None
     document = Document(name, None)
     issues: list[Issue] = []
     if node is not None:
@@ -138,37 +159,55 @@ def parse_yaml(text: str, name: str, environment: Mapping[str, str] | None = Non
     return document
 
 
-def _error(name: str, message: str) -> SpecError:
-    return SpecError([Issue(name, 1, 1, "", message)])
+def _error(name: str, message: str, before: str = "") -> SpecError:
+    """A mistake after the text `before`."""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return SpecError([Issue(name, line, column, "", message)])
 
 
-def _check_limits(text: str, name: str) -> None:
-    """Refuse depth, size and alias expansion while reading events, before any tree exists."""
-    depth = aliases = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        mark = event.start_mark
-        assert mark is not None  # parsing text, PyYAML marks every event
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.AliasEvent):
-            aliases += 1
-        for value, limit, what in (
-            (depth, MAX_DEPTH, "levels deep"), (count, MAX_EVENTS, "values"), (aliases, 100, "aliases"),
-        ):  # fmt: skip
-            if value > limit:
-                raise SpecError(
-                    [
-                        Issue(
-                            name,
-                            mark.line + 1,
-                            mark.column + 1,
-                            "",
-                            f"a spec may have {limit} {what} at most",
-                        )
-                    ]
-                )
+def _syntax_error(name: str, error: yaml.MarkedYAMLError) -> SpecError:
+    problem, at = " ".join((error.problem or "").split()).removeprefix("but "), error.problem_mark
+    assert at is not None  # reading text, PyYAML marks every problem
+    begun = error.context_mark
+    advice = next((f"; {advice}" for what, advice in _ADVICE.items() if what in problem), "")
+    if begun is not None and begun.line < at.line:
+        if "could not find expected ':'" in problem:
+            at = begun  # the entry that lacks it, not the line below
+        elif error.context and error.context.startswith("while"):
+            problem += f" {error.context} from line {begun.line + 1}"
+    for token, words in (("<stream end>", "the end of the file"), ("<scalar>", "a value"), ("?", "a key")):
+        problem = problem.replace(f"'{token}'", words)
+    return SpecError([Issue(name, at.line + 1, at.column + 1, "", f"not valid YAML: {problem}{advice}")])
+
+
+class _Loader(yaml.SafeLoader):
+    """Counts what it reads, and tags nothing: a node's tag is one that stands in the file."""
+
+    def __init__(self, text: str, name: str):
+        super().__init__(text)
+        self.file = name
+        self.events = self.depth = self.aliases = 0
+
+    def resolve(self, kind: object, value: object, implicit: object) -> None:
+        """No tag for a node without one."""
+
+    def get_event(self) -> Any:
+        """The next event. Raises :class:`SpecError` when there are too many, or they are too deep."""
+        event: Any = super().get_event()  # type: ignore[no-untyped-call]
+        self.events += 1
+        self.depth += isinstance(event, yaml.CollectionStartEvent)
+        self.depth -= isinstance(event, yaml.CollectionEndEvent)
+        self.aliases += isinstance(event, yaml.AliasEvent)
+        for count, limit, what in (
+            (self.depth, MAX_DEPTH, "levels"),
+            (self.events, MAX_EVENTS, "values"),
+            (self.aliases, MAX_ALIASES, "aliases"),
+        ):
+            if count > limit:
+                at = event.start_mark
+                message = f"a spec may have {limit} {what} at most"
+                raise SpecError([Issue(self.file, at.line + 1, at.column + 1, "", message)])
+        return event
 
 
 class _Builder:
@@ -178,18 +217,23 @@ class _Builder:
         self.document = document
         self.issues = issues
         self.environment = environment
-        self.built = 0
+        self.built = self.characters = 0
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
         self.built += 1
-        if self.built > MAX_EVENTS:
-            raise _error(self.document.file, f"aliases expand to more than {MAX_EVENTS} values")
+        for count, limit, what in (
+            (self.built, MAX_EVENTS, "values"),
+            (self.characters, MAX_BYTES, "characters"),
+            (len(path), MAX_DEPTH, "levels"),
+        ):
+            if count > limit:
+                at, message = self._position(node), f"aliases expand to more than {limit} {what}"
+                raise SpecError([Issue(at.file, at.line, at.column, "", message)])
         self.document.positions.setdefault(path, self._position(node))
+        self._check_tag(node, path)
         if isinstance(node, yaml.MappingNode):
-            self._check_tag(node, path, "map")
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            self._check_tag(node, path, "seq")
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, path)
@@ -199,8 +243,13 @@ class _Builder:
         for key_node, value_node in node.value:
             key = key_node.value
             where = self._position(key_node)
-            if not isinstance(key_node, yaml.ScalarNode) or not key:
-                self._issue(where, path, "a key must be plain text")
+            if not isinstance(key_node, yaml.ScalarNode) or not 0 < len(key) <= MAX_KEY:
+                self._issue(where, path, f"a key must be plain text of 1 to {MAX_KEY} characters")
+                continue
+            self._check_tag(key_node, path)
+            self._check_text(key, where, path)
+            if key == "<<" and key_node.style is None:
+                self._issue(where, path, "YAML 1.2 has no merge keys; write the keys out or use 'extends'")
                 continue
             if key in result:
                 first = self.document.positions[(*path, key)]
@@ -212,11 +261,11 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         plain = node.style is None
-        if node.tag not in _SCALAR_TAGS:
-            self._check_tag(node, path, "str")
         text = _ENV.sub(lambda match: self._environment(match[1], node, path), node.value)
         if text != node.value:
             self.document.interpolated[path] = node.value
+        self.characters += len(text)
+        self._check_text(text, self._position(node), path)
         # A value that is one reference and nothing else takes the variable's type, quoted or not: inside
         # `{...}` YAML wants the quotes.
         return resolve_scalar(text) if plain or _ENV.fullmatch(node.value) else text
@@ -227,10 +276,15 @@ class _Builder:
             return ""
         return self.environment[name]
 
-    def _check_tag(self, node: yaml.Node, path: KeyPath, expected: str) -> None:
-        if node.tag != f"tag:yaml.org,2002:{expected}":
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    def _check_tag(self, node: yaml.Node, path: KeyPath) -> None:
+        if node.tag is not None:
+            tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
             self._issue(self._position(node), path, f"the tag '{tag}' is not allowed; write plain values")
+
+    def _check_text(self, text: str, at: Position, path: KeyPath) -> None:
+        found = _SURROGATE.search(text)
+        if found:
+            self._issue(at, path, f"U+{ord(found[0]):04X} is half a character; write the whole one")
 
     def _position(self, node: yaml.Node) -> Position:
         return Position(self.document.file, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -65,15 +65,19 @@ def _to_record(plan: DataPlan, audit: Audit) -> dict[str, Any]:
 
 
 def _from_record(record: Mapping[str, Any], wanted: Splits, fingerprint: str, path: Path) -> Audit:
-    splits = Splits.from_dict(record["splits"])
+    try:
+        splits, statistics = Splits.from_dict(record["splits"]), Statistics.from_dict(record["statistics"])
+        stored = record["fingerprint"]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UPSError(f"{path} is damaged; delete it to audit again") from None
     expected = (
         tuple(number for number in wanted[split] if number not in splits.excluded) for split in SPLITS
     )
-    if record["fingerprint"] != fingerprint or any(
+    if stored != fingerprint or any(
         splits[split] != ids for split, ids in zip(SPLITS, expected, strict=True)
     ):
         raise UPSError(f"{path} holds other splits than the task asks for; delete it to audit again")
-    return Audit(splits, Statistics.from_dict(record["statistics"]))
+    return Audit(splits, statistics)
 
 
 def _read_everything(fields: Fields, splits: Splits, evolves: bool, name: str, console: Console) -> Audit:
@@ -84,7 +88,11 @@ def _read_everything(fields: Fields, splits: Splits, evolves: bool, name: str, c
             given = solution[:, 0] if coefficient is None else coefficient
             hashes[file][part] = [sha256(first.tobytes()).digest() for first in given]
             advance(len(given))
-    splits = exclude_repeats(splits, hashes)
+    try:
+        splits = exclude_repeats(splits, hashes)
+    except UPSError as error:
+        more = f" and {len(hashes) - 1} more" if len(hashes) > 1 else ""
+        raise UPSError(f"{fields.files[0].path}{more}: {error}") from error
     audit_splits(splits, count)
     if splits.excluded:
         console.say(f"{name}: {len(splits.excluded)} trajectories repeat one of another split; left out")

@@ -36,8 +36,9 @@ def inspect_file(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             return _findings(path, file)
-    except OSError as error:
-        raise UPSError(f"{path}: not a readable HDF5 file ({error})") from error
+    except Exception as error:  # over a damaged file HDF5 and h5py raise anything
+        reason = " ".join(str(error).split())
+        raise UPSError(f"{path}: not a readable HDF5 file ({reason})") from error
 
 
 def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
@@ -51,7 +52,8 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
     family = next((family for family in FAMILIES if _matches(family, file)), None)
     datasets = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in found.items()}
     numeric = {key: item for key, item in found.items() if item.dtype.kind == "f" and item.ndim and item.size}
-    coordinates = {key: _coordinate(numeric.pop(key)[:]) for key in list(numeric) if "coordinate" in key}
+    lines = [key for key, item in numeric.items() if "coordinate" in key and item.ndim == 1]
+    coordinates = {key: _coordinate(numeric.pop(key)[:]) for key in lines}
     return {
         "path": str(path),
         "bytes": path.stat().st_size,

@@ -7,7 +7,8 @@ already strided ones, and a file of another grid is refused instead of misread.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_core import UPSError
+from ups_core.errors import printable
 from ups_data.family import Request
 
 Array = NDArray[np.float32]
+
+MOST_POINTS = 1_000_000
+"""Points of a coordinate; a damaged file may claim more than memory holds."""
+
+LARGEST = 1e18
+"""Beyond it no field of ours goes, and the square of twice it still fits float32."""
+
+DAMAGED = "the file seems damaged: get it again, or delete it if it is a generated one"
 
 
 @dataclass
@@ -53,27 +63,39 @@ class FieldFile:
         self, key: str, leading: tuple[int | slice, ...], rows: int | slice, first_frame: int | None
     ) -> Array:
         # Whole grid rows are read and strided in memory: HDF5 is slow at picking single points.
-        try:
-            raw = self._file[key][leading]
-        except OSError as error:
-            raise self._error(f"cannot read '{key}' of trajectories {rows}: {error}") from error
         space = (slice(None, None, self._strides[0]),) * len(self.request.shape)
-        values = np.ascontiguousarray(raw[(..., *space)], dtype=np.float32)
-        if not np.isfinite(values).all():
-            self._report_nan(key, values, rows, first_frame)
+        with self._reading(f"'{key}' of trajectories {rows}"):
+            raw = self._file[key][leading]
+        with np.errstate(over="ignore"):  # a number that float32 does not hold becomes infinity
+            values = np.ascontiguousarray(raw[(..., *space)], dtype=np.float32)
+        if not -LARGEST < values.min() <= values.max() < LARGEST:  # false for NaN too
+            self._report_damage(key, values, rows, first_frame)
         return values
 
-    def _report_nan(self, key: str, values: Array, rows: int | slice, first_frame: int | None) -> None:
+    def _report_damage(self, key: str, values: Array, rows: int | slice, first_frame: int | None) -> None:
         one = isinstance(rows, int)
         first_row = rows if isinstance(rows, int) else rows.start
-        place = np.argwhere(~np.isfinite(values[None] if one else values))[0]
+        values = values[None] if one else values
+        place = np.argwhere(~(np.abs(values) < LARGEST))[0]
+        value = values[tuple(place)]
         where = f"trajectory {first_row + place[0]}"
         if first_frame is not None:
             where += f", frame {(first_frame + place[1]) * self._strides[1]}"
-        raise self._error(f"'{key}' holds NaN or infinity in {where}; the file is damaged, get it again")
+        what = f"the number {value:g}" if np.isfinite(value) else "NaN or infinity"
+        raise self._error(f"'{key}' holds {what} in {where}; {DAMAGED}")
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """Turns whatever HDF5 and h5py raise over a damaged file into one line."""
+        try:
+            yield
+        except UPSError:
+            raise
+        except Exception as error:
+            raise self._error(f"cannot read {what} ({' '.join(str(error).split())}); {DAMAGED}") from error
 
     def _error(self, message: str) -> UPSError:
-        return UPSError(f"{self.path}: {message}")
+        return UPSError(f"{self.path}: {printable(message)}")
 
     @property
     def _file(self) -> h5py.File:
@@ -88,12 +110,13 @@ class FieldFile:
         except FileNotFoundError:
             raise self._error("no such file; expected " + self._expected) from None
         except OSError as error:
-            size = self.path.stat().st_size
+            size = os.path.getsize(self.path) if os.path.exists(self.path) else 0
             raise self._error(
                 f"not a readable HDF5 file ({size} bytes: {error}); expected {self._expected}"
             ) from error
         try:
-            self._check(file)
+            with self._reading("its layout"):
+                self._check(file)
         except BaseException:
             file.close()
             raise
@@ -121,33 +144,40 @@ class FieldFile:
                 raise self._error(
                     f"'{key}' holds {dataset.shape[0]} trajectories; the task wants {request.trajectories}"
                 )
-            points = tuple(len(self._dataset(file, axis)) for axis in family.axes)
+            points = tuple(len(self._points(file, axis)) for axis in family.axes)
             if dataset.shape[rank - dim :] != points:
                 raise self._error(f"'{key}' has shape {dataset.shape}, its coordinates {points} points")
-        stored = file.attrs.get(family.parameter)
-        if stored is not None and not np.isclose(np.asarray(stored, dtype=float), self.value).all():
+        with self._reading(f"the attribute '{family.parameter}'"):
+            stored = file.attrs.get(family.parameter)
+            same = stored is None or np.isclose(np.asarray(stored, dtype=float), self.value).all()
+        if not same:
             raise self._error(f"{family.parameter} is {stored} in the file, {self.value} in its name")
 
     @cached_property
     def _strides(self) -> tuple[int, int]:
         """Space and time stride that turn the file's grid into the task's."""
-        file, family, request = self._file, self.request.family, self.request
-        space = max(1, len(file[family.axes[0]]) // request.resolution)
+        file, request = self._file, self.request
+        with self._reading("its coordinates"):
+            return self._space_stride(file), self._time_stride(file) if request.frames > 1 else 1
+
+    def _space_stride(self, file: h5py.File) -> int:
+        family, request = self.request.family, self.request
+        stride = max(1, len(self._points(file, family.axes[0])) // request.resolution)
         for axis in family.axes:
-            points = file[axis][:]
-            if not _same(points[::space], request.axis, 1e-2 / request.resolution):
+            points = self._points(file, axis)
+            if not _same(points[::stride], request.axis, 1e-2 / request.resolution):
                 raise self._error(
                     f"'{axis}' ({len(points)} points from {points[0]:g} to {points[-1]:g}) does not hold the "
                     f"{request.resolution} points of the task; expected {family.native[0]} cell centres"
                 )
-        return space, self._time_stride(file) if request.frames > 1 else 1
+        return stride
 
     def _time_stride(self, file: h5py.File) -> int:
         family, request = self.request.family, self.request
-        times = self._dataset(file, "t-coordinate")[:]
+        times = self._points(file, "t-coordinate")
         wanted = request.times(request.frames)
         frames = file[family.solution].shape[1]
-        stride = max(1, round(wanted[1] / (times[1] - times[0]))) if len(times) > 1 else 1
+        stride = max(1, round(wanted[1] / float(times[1] - times[0]))) if len(times) > 1 else 1
         if (request.frames - 1) * stride >= frames:
             raise self._error(
                 f"'{family.solution}' holds {frames} frames; {request.frames} frames {stride} apart need "
@@ -159,11 +189,24 @@ class FieldFile:
             )
         return stride
 
+    def _points(self, file: h5py.File, key: str) -> NDArray[np.float64]:
+        """A coordinate: finite numbers that grow."""
+        dataset = self._dataset(file, key)
+        with self._reading(f"'{key}'"):
+            if dataset.ndim == 1 and 0 < dataset.size <= MOST_POINTS:
+                points: NDArray[np.float64] = dataset[:].astype(np.float64)
+                if np.isfinite(points).all() and (np.diff(points) > 0).all():
+                    return points
+            raise self._error(f"'{key}' of shape {dataset.shape} does not hold growing numbers; {DAMAGED}")
+
     def _dataset(self, file: h5py.File, key: str) -> Any:
-        if not isinstance(file.get(key), h5py.Dataset):
-            found = ", ".join(sorted(file)) or "nothing"
-            raise self._error(f"no dataset '{key}' (found {found}); expected {self._expected}")
-        return file[key]
+        with self._reading(f"'{key}'"):
+            found = sorted(map(str, file))
+            dataset = file[key] if key in found else None
+        if not isinstance(dataset, h5py.Dataset):
+            there = ", ".join(found) or "nothing"
+            raise self._error(f"no dataset '{key}' (found {there}); expected {self._expected}")
+        return dataset
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_handle": None, "_process": 0}

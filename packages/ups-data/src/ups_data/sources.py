@@ -6,6 +6,7 @@ Planning reads file heads at most and imports neither h5py nor numpy.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -141,8 +142,15 @@ class Auto:
 
 
 def find_official(family: Family, value: float, data_root: Path) -> Path | None:
-    """The official file for a parameter value, or None."""
+    """The official file for a parameter value, or None.
+
+    Raises:
+        UPSError: something that is no file has its name, a link to a disk that is not there, say.
+    """
     for path in _candidates(family, value, data_root):
+        if os.path.lexists(path) and not os.path.isfile(path):
+            what = "a broken link" if path.is_symlink() else "no file"
+            raise UPSError(f"{path} is {what}; put the official file there, or remove it")
         if path.is_file() and not _made_by_ups(path):
             return path
     return None
