@@ -75,6 +75,14 @@ def test_mistakes_of_overrides_name_the_override(spec_file: Path) -> None:
     ]
 
 
+def test_values_of_the_environment_are_not_shown(spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    spec_file.write_text(spec_file.read_text().replace("epochs: 2", "epochs: ${env:TOKEN}"))
+    assert issues(spec_file) == [
+        "toy.yaml:11:5 pipeline[0].epochs: expected a valid integer, got ${env:TOKEN}"
+    ]
+
+
 def test_command_line_prints_lines_and_exits_2(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ups(["validate", str(spec_file)]) == 0
     spec_file.write_text(spec_file.read_text().replace("width", "widht"))

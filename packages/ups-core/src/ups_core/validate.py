@@ -84,7 +84,8 @@ def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issu
     given = detail["input"]
     if kind == "value_error" and isinstance(given, dict):  # a rule about several keys names them itself
         return document.issue(path, message)
-    return document.issue(path, f"{_expected(detail, message)}, got {_given(given, kind)}")
+    reference = document.interpolated.get(path)  # in place of the environment's value, maybe a secret
+    return document.issue(path, f"{_expected(detail, message)}, got {reference or _given(given, kind)}")
 
 
 _EXPECTED = {
