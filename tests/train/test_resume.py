@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,14 @@ def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]], int]:
     return (directory / "model" / "weights.safetensors").read_bytes(), lines, tracked
 
 
+@pytest.fixture(autouse=True)
+def _hears_ctrl_c() -> Iterator[None]:
+    """Tests that run in the background ignore it, and so would the trainings that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("resume")
@@ -176,7 +184,7 @@ def test_a_time_limit_stops_like_a_signal(variant: tuple[str, dict[str, Any]], r
     codes: list[int] = []
     while not (root / f"{name}-hasty" / "model").exists():
         try:
-            train(root, f"{name}-hasty", options, max_time=0.5 * (len(codes) + 1))
+            train(root, f"{name}-hasty", options, max_time=0.1 * (len(codes) + 1))
         except stopping.Interrupted as stop:
             codes.append(stop.code)
     assert set(codes) == {stopping.OUT_OF_TIME}

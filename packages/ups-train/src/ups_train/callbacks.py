@@ -32,15 +32,22 @@ class MetricsFile(Callback):
         self.clock = clock
         self.begun = time.monotonic()
         self.losses: dict[str, list[float]] = {}
+        self.told = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget lines from after the checkpoint that training resumes from; tell trackers the others."""
         self.trainer = trainer
+        self.told = True
         kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
         for line in kept:
             self._track(trainer, line)
         if trainer.is_global_zero:
             write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that was stopped after its last step does not start again, and trackers want to know."""
+        if not self.told:
+            self.on_train_start(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
