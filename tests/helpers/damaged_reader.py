@@ -109,7 +109,7 @@ def answer(task: Task, folder: Path, values: Any) -> tuple[str, str]:
         inspect_file(path)
     except UPSError as error:
         return "refused", str(error)
-    except Exception:
+    except Exception:  # whatever else comes through is what the test looks for
         return "bug", traceback.format_exc()
     if found.shape != (2, 2, 16) or not np.isfinite(found).all():
         return "bug", f"read {found}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import shutil
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from ups_core import UPSError
-from ups_core.files import write_text
+from ups_core.files import write_bytes, write_text
 
 SUM = ".sha256"
 RESUMABLE = "step-{:08d}.ckpt"
@@ -26,7 +26,6 @@ RESUMABLE = "step-{:08d}.ckpt"
 SCORED = "weights-{:08d}.ckpt"
 """Name of one that was scored between two optimizer steps, with gradients pending: its weights are good, but
 training cannot go on from it exactly."""
-UNFINISHED = ".tmp"
 
 
 class CheckpointFiles(CheckpointIO):
@@ -149,33 +148,24 @@ def set_aside(folder: Path, after: int) -> None:
         if step > after:
             path = folder / RESUMABLE.format(step)
             path.replace(path.with_name(path.name + ".damaged"))
-    for path in folder.glob(f".*{UNFINISHED}"):
+    for path in folder.glob(".*.tmp"):
         path.unlink()
 
 
 def remove(path: Path) -> None:
     """Delete a checkpoint and its sum."""
     if path.is_dir():
-        for item in sorted(path.rglob("*"), reverse=True):
-            item.rmdir() if item.is_dir() else item.unlink()
-        path.rmdir()
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
     path.with_name(path.name + SUM).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: memoryview) -> None:
-    temporary = path.with_name(f".{path.name}{UNFINISHED}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         _note(path, hashlib.sha256(content).hexdigest())
-        temporary.replace(path)
+        write_bytes(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UPSError(
             f"cannot write {path} ({len(content)} bytes): {error.strerror}; earlier checkpoints are intact: "
             "make room, then the same command goes on"
