@@ -12,6 +12,10 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 
 
+LOG_WIDTH = 120
+"""Columns of a table in a file or pipe, which has no width of its own: narrower ones break names."""
+
+
 class Advance(Protocol):
     """Moves a progress bar."""
 
@@ -24,6 +28,8 @@ class Console:
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
         self.rich = RichConsole(file=sys.stderr, soft_wrap=True, highlight=False, quiet=quiet)
+        if not self.rich.is_terminal:
+            self.rich.width = LOG_WIDTH
 
     @property
     def interactive(self) -> bool:
