@@ -11,7 +11,6 @@ from typing import Protocol
 from rich.console import Console as RichConsole
 from rich.markup import escape
 
-
 LOG_WIDTH = 120
 """Columns of a table in a file or pipe, which has no width of its own: narrower ones break names."""
 
