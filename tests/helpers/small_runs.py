@@ -41,6 +41,11 @@ class Result:
     said: str = ""
     """Standard error."""
 
+    @property
+    def step(self) -> Path:
+        """Of the training."""
+        return self.directory / "steps" / "operator"
+
     def curve(self, name: str) -> torch.Tensor:
         return torch.tensor([line[name] for line in self.metrics], dtype=torch.float64)
 

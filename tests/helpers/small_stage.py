@@ -21,7 +21,11 @@ MODEL = {
 
 
 def context(
-    data_root: Path, directory: Path, trainer: Mapping[str, Any] | None = None, **stage: Any
+    data_root: Path,
+    directory: Path,
+    trainer: Mapping[str, Any] | None = None,
+    launcher: str = "local",
+    **stage: Any,
 ) -> tuple[OperatorStage, StepContext]:
     spec = {
         "version": 1, "name": "t", "seed": 1, "model": MODEL, "sampling": {"temperature": 0.0},
@@ -30,7 +34,7 @@ def context(
             "darcy2d": {"kind": "darcy2d", "trajectories": 20, "resolution": 16},
         },
         "trainer": {"accelerator": "cpu", "threads": 1, **(trainer or {})},
-        "trackers": [{"kind": "csv"}],
+        "launcher": launcher, "trackers": [{"kind": "csv"}],
         "pipeline": [{"stage": "operator", "epochs": 2, "batch_size": 8, **stage}],
     }  # fmt: skip
     loaded = validate_options(PipelineSpec, spec, registry_in_use())

@@ -66,6 +66,10 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
             "pipeline[0].offload: offload needs a GPU, and there is none here",
         ),
         (
+            "trainer={devices: 2, strategy: {kind: fsdp2, offload: true}}",
+            "trainer.strategy: offload needs a GPU, and there is none here",
+        ),
+        (
             "trainer={devices: 2, strategy: deepspeed}",
             "pipeline[0].optimizer: Muon needs whole matrices, 'deepspeed' splits them; use fsdp2 or adamw",
         ),

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from commands import BIN, command
+from documents import ROOT
 from small_runs import PARALLEL, STEPS, train, write_spec
 from ups_train.memory import HOOK
 
@@ -42,7 +43,7 @@ def test_two_processes_train_what_one_trains(optimizer: str, tolerance: float, f
         assert [agreement in line for line in two.metrics] == [agreement in line for line in one.metrics]
         for ours, theirs in zip(two.metrics, one.metrics, strict=True):
             assert ours.get(agreement, 0.0) == pytest.approx(theirs.get(agreement, 0.0), abs=0.02)
-        assert sorted(path.name for path in (two.directory / "steps" / "operator").iterdir()) == [
+        assert sorted(path.name for path in two.step.iterdir()) == [
             "checkpoints", "details.json", "metrics.jsonl", "model", "step.json",
         ]  # fmt: skip
         assert set(two.weights) == set(one.weights)
@@ -88,7 +89,7 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
 def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Signals, folder: Path) -> None:
-    stage = {"validate_every": 7, "ema": 0.9}
+    stage = {"validate_every": 7, "ema": 0.9, "checkpoints": {"asynchronous": True}}
     if not list(folder.glob("runs/undisturbed-*")):
         train(folder, "undisturbed", 2, stage=stage, **PARALLEL)
     name = f"stopped-{stop}"
@@ -120,6 +121,18 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Sig
     assert metrics[0] == metrics[1]
 
 
+def test_processes_agree_on_spikes_and_go_back_together(folder: Path) -> None:
+    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
+    stage["spikes"] = {"policy": "rollback", "factor": 2.0, "window": 5}
+    one = train(folder, "spiky-1", 1, stage=stage)
+    two = train(folder, "spiky-2", 2, stage=stage, **PARALLEL)
+    spikes = [json.loads((run.step / "spikes.json").read_text()) for run in (one, two)]
+    places = [[(spike["epoch"], spike["batch"]) for spike in found] for found in spikes]
+    assert places == [[(2, 0)]] * 2
+    difference = (two.curve("train/loss") - one.curve("train/loss")).abs() / one.curve("train/loss")
+    assert difference.max() < 1e-5
+
+
 def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(folder: Path) -> None:
     stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
     whole = train(folder, "roomy", 2, stage=stage, **PARALLEL)
@@ -132,7 +145,7 @@ def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(folder: Path) 
     told = json.loads((tight.directory / "run.json").read_text())["steps"][0]["details"]
     assert told["parts"]["failures"] == [{"rank": 1, "parts": 1}]
     assert told["strategy"]["kind"] == "ddp"
-    assert not list((tight.directory / "steps" / "operator").glob("error-*"))
+    assert not list(tight.step.glob("error-*"))
 
 
 @pytest.mark.parametrize(("optimizer", "before", "after"), [("adamw", 1, 2), ("muon_hybrid", 2, 1)])
@@ -160,6 +173,26 @@ def test_a_checkpoint_goes_on_with_another_number_of_ranks(
     for key, weight in whole.weights.items():
         if key != "codec.head.advection1d.bias":  # of a flux: it moves by rounding errors alone
             assert torch.allclose(continued.weights[key], weight, rtol=0, atol=50 * tolerance), key
+
+
+def test_shards_in_the_hosts_memory_train_and_go_on_to_the_same_bits(folder: Path) -> None:
+    """A plan refuses to offload where there is no GPU, but the policy works there all the same.
+
+    Muon hybrid has matrices for Muon and all else for AdamW.
+    """
+
+    def weights(name: str, offload: bool) -> bytes:
+        command(
+            "torchrun", "--standalone", "--nproc-per-node=2", ROOT / "tests/helpers/sharded_stage.py",
+            folder / "offload-data", folder / name, str(offload), cwd=folder,
+        )  # fmt: skip
+        return (folder / name / "model" / "weights.safetensors").read_bytes()
+
+    whole = weights("on-devices", False)
+    assert weights("in-hosts", True) == whole
+    for path in (folder / "in-hosts").glob("checkpoints/*-00000008.ckpt*"):
+        path.unlink()
+    assert weights("in-hosts", True) == whole
 
 
 def planned(folder: Path, name: str, devices: int, **changes: Any) -> Path:

@@ -165,8 +165,8 @@ class OperatorConfig(StepConfig):
             )
         if self.offload and trainer.devices > 1:
             problems.append(
-                ("offload", f"offload works on one device, got {trainer.devices}; with several, fsdp2 shards "
-                            "the optimizer's state: set offload to false")
+                ("offload", f"offload works on one device, got {trainer.devices}; for several set "
+                            "trainer.strategy to {kind: fsdp2, offload: true}")
             )  # fmt: skip
         if getattr(spec.launcher.config, "remote", False):
             return problems  # what there is, is known there
@@ -174,6 +174,7 @@ class OperatorConfig(StepConfig):
             (place, what)
             for place, what, asked in (
                 ("offload", "offload", self.offload),
+                ("trainer.strategy", "offload", getattr(strategy.config, "offload", False)),
                 ("trainer.precision", f"precision {trainer.precision}", trainer.precision in GPU_PRECISIONS),
                 ("trainer.accelerator", "accelerator gpu", trainer.accelerator == "gpu"),
             )

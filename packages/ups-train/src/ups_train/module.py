@@ -94,15 +94,16 @@ class SimulatorModule(pl.LightningModule):
             recompute_blocks(self.simulator.network)
         mesh = self.device_mesh
         if mesh is not None:
+            offload = getattr(self.trainer.strategy, "offload", False)
             for simulator in filter(None, (self.simulator, self.average)):
-                shard(simulator.network, mesh["data_parallel"])
+                shard(simulator.network, mesh["data_parallel"], offload)
 
     def on_train_start(self) -> None:
         """Compile."""
         if self.config.compile is not None:
             loader = self.trainer.train_dataloader
             assert isinstance(loader, MultiTaskLoader)
-            batches = [batch.to(self.device) for batch in loader.firsts()]
+            batches = [batch.to(self.trainer.strategy.root_device) for batch in loader.firsts()]
 
             def loss(batch: FieldBatch) -> Tensor:
                 with self.trainer.precision_plugin.forward_context():
@@ -119,7 +120,7 @@ class SimulatorModule(pl.LightningModule):
         """Count the time, which all ranks must agree on; end the training when its budget is used up."""
         self.progress.stop()
         if self.progress.budget is not None and self.trainer.world_size > 1:
-            seconds = torch.tensor(self.progress.seconds, device=self.device)
+            seconds = torch.tensor(self.progress.seconds, device=self.trainer.strategy.root_device)
             self.progress.seconds = float(self.trainer.strategy.reduce(seconds, reduce_op="mean"))
         if self.progress.over:
             self.trainer.should_stop = True

@@ -228,6 +228,14 @@ class SingleConfig(StrategyConfig):
     max_devices: ClassVar[int] = 1
 
 
+class Fsdp2Config(SeveralDevicesConfig):
+    """Fully sharded data parallel."""
+
+    offload: bool = False
+    """Whether the shards of weights, gradients and optimizer state live in the hosts' memory, where the
+    optimizer steps too; needs GPUs."""
+
+
 class DeepSpeedConfig(SeveralDevicesConfig):
     """DeepSpeed ZeRO through Lightning; needs `pip install 'ups-train[deepspeed]'`."""
 

@@ -92,7 +92,7 @@ def ups_register_strategies(register: Register) -> None:
         summary="the whole model on every device, gradients averaged",
     )  # fmt: skip
     register(
-        "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.options:SeveralDevicesConfig",
+        "fsdp2", "ups_train.strategies:fsdp2", config="ups_train.options:Fsdp2Config",
         summary="parameters, gradients and optimizer state sharded",
     )  # fmt: skip
     register(

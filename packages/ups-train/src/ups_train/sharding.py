@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 from torch.distributed.tensor import DTensor
 
 from ups_models.network import LatentNetwork, Network
 
 
-def shard(network: Network, mesh: DeviceMesh) -> None:
-    """Shard every block of a network by itself, then what is left: one block is whole at a time."""
+def shard(network: Network, mesh: DeviceMesh, offload: bool = False) -> None:
+    """Shard every block of a network by itself, then what is left: one block is whole at a time.
+
+    Args:
+        offload: keep the shards in the host's memory.
+    """
+    policy = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
     for block in blocks(network):
-        fully_shard(block, mesh=mesh)
-    fully_shard(network, mesh=mesh)
+        fully_shard(block, mesh=mesh, offload_policy=policy)
+    fully_shard(network, mesh=mesh, offload_policy=policy)
     if isinstance(network, LatentNetwork):
         for method in ("encode", "advance", "decode"):
             register_fsdp_forward_method(network, method)

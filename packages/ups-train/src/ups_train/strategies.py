@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 
 from ups_core import UPSError
-from ups_train.options import DDPConfig, DeepSpeedConfig, StrategyConfig
+from ups_train.options import DDPConfig, DeepSpeedConfig, Fsdp2Config, StrategyConfig
+from ups_train.sharding import is_sharded
 
 STATE_BYTES = 16
 """Of a parameter in float32: itself, its gradient, Adam's two moments."""
@@ -43,7 +44,9 @@ def auto(config: StrategyConfig, devices: int, parameters: int) -> Any:
     kind = choose(devices, parameters).kind
     if kind == "ddp":
         return ddp(DDPConfig(), devices, parameters)
-    return (fsdp2 if kind == "fsdp2" else single)(config, devices, parameters)
+    if kind == "fsdp2":
+        return fsdp2(Fsdp2Config(), devices, parameters)
+    return single(config, devices, parameters)
 
 
 def single(config: StrategyConfig, devices: int, parameters: int) -> str:
@@ -61,12 +64,32 @@ def ddp(config: DDPConfig, devices: int, parameters: int) -> Strategy:
     )
 
 
-def fsdp2(config: StrategyConfig, devices: int, parameters: int) -> Strategy:
-    """Parameters, gradients and optimizer state are sharded; checkpoints hold whole tensors in one file."""
-    return ModelParallelStrategy(
-        data_parallel_size=devices, tensor_parallel_size=1, save_distributed_checkpoint=False,
-        process_group_backend=_backend(),
-    )  # fmt: skip
+class Fsdp2Strategy(ModelParallelStrategy):
+    """Parameters, gradients and optimizer state are sharded; checkpoints hold whole tensors in one file.
+
+    Attributes:
+        offload: whether the shards live in the hosts' memory. Norms and Muon's whole matrices are then
+            reckoned there, for which processes have to talk about tensors on CPUs too.
+    """
+
+    def __init__(self, devices: int, offload: bool):
+        super().__init__(
+            data_parallel_size=devices, tensor_parallel_size=1, save_distributed_checkpoint=False,
+            process_group_backend="cpu:gloo,cuda:nccl" if offload and _backend() == "nccl" else _backend(),
+        )  # fmt: skip
+        self.offload = offload
+
+    def model_to_device(self) -> None:
+        """Move what is not sharded; shards are where they belong."""
+        assert self.model is not None
+        self.model._apply(  # type: ignore[no-untyped-call]
+            lambda tensor: tensor if is_sharded(tensor) else tensor.to(self.root_device)
+        )
+
+
+def fsdp2(config: Fsdp2Config, devices: int, parameters: int) -> Strategy:
+    """Every process has a shard of everything."""
+    return Fsdp2Strategy(devices, config.offload)
 
 
 def deepspeed(config: DeepSpeedConfig, devices: int, parameters: int) -> Strategy:
