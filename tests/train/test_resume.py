@@ -25,13 +25,13 @@ from ups_train.checkpoints import RESUMABLE, SUM, digest_of, find_damage, newest
 from ups_train.operator_stage import OperatorStage
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "adamw": {"optimizer": "adamw", "ema": None, "validate_every": 4},
+    "adamw": {"optimizer": "adamw", "ema": None, "validate_every": 4, "measure_conflict": True},
     "everything": {
         "optimizer": "muon_hybrid", "ema": 0.9, "unroll": 2, "pushforward": 1, "noise": 0.01,
         "scheduler": {"kind": "plateau", "patience": 0, "threshold": 0.5}, "validate_every": 3,
         "spikes": {"policy": "skip", "window": 5, "factor": 1.05, "most": 50},
     },
-    "accumulated": {"accumulate": 3, "validate_every": 4, "checkpoints": {"every": 1e-9, "keep": 1}},
+    "accumulated": {"accumulate": 3, "validate_every": 5, "checkpoints": {"every": 1e-9, "keep": 1}},
     "bfloat16": {"trainer": {"precision": "bf16-mixed"}, "checkpoints": {"asynchronous": True}},
     "workers": {"trainer": {"workers": 2}, "checkpoints": {"every": 1e-9}},
 }  # fmt: skip
@@ -169,14 +169,41 @@ def test_a_second_signal_stops_at_once(root: Path) -> None:
     assert saved_steps(root / "twice" / "checkpoints") == [line["step"]], "the validation's, from before"
 
 
-def test_a_signal_within_a_validation_waits_for_its_end(root: Path) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_signal_breaks_a_validation_off(
+    batch: int, variant: tuple[str, dict[str, Any]], root: Path
+) -> None:
+    """It begins anew; where gradients are pending it is finished, and training goes on to the next update."""
+    name, options = variant
+    run = f"{name}-validation-{batch}"
+    reached: list[tuple[int, bool]] = []
+
+    def ask(trainer: Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached.append((trainer.global_step, trainer.fit_loop.epoch_loop._should_accumulate()))
+
+    with pytest.raises(stopping.Interrupted):
+        train(root, run, options, At("on_validation_batch_end", batch, ask))
+    ((step, pending),) = reached
+    assert pending == (name == "accumulated")
+    assert (step in [line["step"] for line in read_metrics(root / run / "metrics.jsonl")]) == pending
+    assert saved_steps(root / run / "checkpoints")[-1] == step + pending
+    with pytest.raises(Killed):
+        train(root, run, options, At("on_train_batch_start", 2, kill))
+    assert outcome(train(root, run, options)) == outcome(root / f"{name}-whole")
+
+
+def test_a_signal_within_the_last_validation_waits_for_its_end(root: Path) -> None:
+    name, options = "last-validation", VARIANTS["adamw"] | {"epochs": 1, "validate_every": None}
     with pytest.raises(stopping.Interrupted):
         train(
-            root, "validating", VARIANTS["adamw"],
-            At("on_validation_batch_end", 2, lambda trainer: os.kill(os.getpid(), signal.SIGTERM)),
+            root, name, options,
+            At("on_validation_batch_end", 1, lambda trainer: os.kill(os.getpid(), signal.SIGTERM)),
         )  # fmt: skip
-    (line,) = read_metrics(root / "validating" / "metrics.jsonl")
-    assert saved_steps(root / "validating" / "checkpoints") == [line["step"]]
+    (line,) = read_metrics(root / name / "metrics.jsonl")
+    assert saved_steps(root / name / "checkpoints") == [line["step"]]
+    train(root, name, options)
+    assert len(read_metrics(root / name / "metrics.jsonl")) == 1
 
 
 def test_a_time_limit_stops_like_a_signal(variant: tuple[str, dict[str, Any]], root: Path) -> None:

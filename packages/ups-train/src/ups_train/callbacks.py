@@ -22,7 +22,7 @@ class MetricsFile(Callback):
     """One line per validation: to `metrics.jsonl`, to the trackers, and to people where no progress bar is.
 
     A line holds the validation metrics and, since the line before, the mean training loss per task and the
-    speed of the steps. On resume lines of steps that are trained again are dropped.
+    speed of the steps. On resume lines of validations after the checkpoint are dropped.
     """
 
     def __init__(self, path: Path, console: Console, progress: Progress, clock: StepClock):
@@ -32,13 +32,14 @@ class MetricsFile(Callback):
         self.clock = clock
         self.begun = time.monotonic()
         self.losses: dict[str, list[float]] = {}
+        self.lines = 0
         self.told = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget lines from after the checkpoint that training resumes from; tell trackers the others."""
         self.trainer = trainer
         self.told = True
-        kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.global_step]
+        kept = read_metrics(self.path)[: self.lines]
         for line in kept:
             self._track(trainer, line)
         if trainer.is_global_zero:
@@ -71,6 +72,7 @@ class MetricsFile(Callback):
         metrics["seconds"] = round(time.monotonic() - self.begun, 3)
         metrics["training_seconds"] = round(self.progress.seconds, 3)
         self._track(trainer, metrics)
+        self.lines += 1
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
             file.flush()
@@ -80,11 +82,13 @@ class MetricsFile(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Losses since the last line: over all processes, for one of them writes the checkpoint."""
-        return {task: _over_ranks(self.trainer, values) for task, values in self.losses.items()}
+        losses = {task: _over_ranks(self.trainer, values) for task, values in self.losses.items()}
+        return {"losses": losses, "lines": self.lines}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from them."""
-        self.losses = {task: list(values) for task, values in state.items()}
+        self.losses = {task: list(values) for task, values in state["losses"].items()}
+        self.lines = state["lines"]
 
     def _track(self, trainer: pl.Trainer, metrics: dict[str, Any]) -> None:
         known = {key: value for key, value in metrics.items() if value is not None}

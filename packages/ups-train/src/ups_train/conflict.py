@@ -48,6 +48,14 @@ class GradientConflict(Callback):
                 self.cosines.append(float(torch.nn.functional.cosine_similarity(one, two, dim=0)))
         self.latest[self.task] = ours
 
+    def state_dict(self) -> dict[str, Any]:
+        """What is compared next."""
+        return {"latest": self.latest, "cosines": list(self.cosines)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from it."""
+        self.latest, self.cosines = state["latest"], list(state["cosines"])
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the mean and start again."""
         if self.cosines:

@@ -25,7 +25,8 @@ class Saving(Checkpoint):
     """Writes checkpoints, keeps the newest and the best, and ends a training that was asked to stop.
 
     A training goes on exactly from any place between two optimizer steps. So a checkpoint is written after a
-    validation, and otherwise before the next batch for which no gradient is pending.
+    validation, and otherwise before the next batch for which no gradient is pending. A validation that is
+    broken off begins anew.
 
     Attributes:
         improvements: steps of the validations that were the best so far; the last one is the best of all.
@@ -41,6 +42,7 @@ class Saving(Checkpoint):
         self.last: int | None = None
         self._best = math.inf
         self._due = False
+        self._broken_off = False
 
     def path_of(self, step: int) -> Path:
         """The checkpoint of a validation."""
@@ -62,10 +64,39 @@ class Saving(Checkpoint):
         wish = self._agree(trainer)
         if not wish or batch_idx % trainer.accumulate_grad_batches:
             return
-        if trainer.global_step != self._saved_step:
-            self._save(trainer, self.folder / RESUMABLE.format(trainer.global_step))
+        self._save_step(trainer)
         if wish > DUE:
             self._stop(wish)
+
+    def on_validation_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Break a validation off, unless it is the last one or gradients are pending."""
+        wish = self._agree(trainer)
+        over = trainer.should_stop or trainer.fit_loop.done
+        if wish > DUE and not over and not trainer.fit_loop.epoch_loop._should_accumulate():
+            self._broken_off = True
+            self._save_step(trainer)
+            self._stop(wish)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let a validation that is broken off count as one whose first batch has just begun.
+
+        Lightning takes it up again by these counts, and goes on counting from them, so that later ones have
+        to be put right.
+        """
+        counts = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+        for count in (counts["total"], counts["current"]):
+            done = 0 if self._broken_off else count["completed"]
+            begun = done + self._broken_off
+            count |= {"ready": begun, "started": begun, "processed": done, "completed": done}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save what was scored."""
@@ -89,6 +120,11 @@ class Saving(Checkpoint):
             told = torch.tensor(wish, device=trainer.strategy.root_device)
             wish = int(trainer.strategy.reduce(told, reduce_op="max"))
         return wish
+
+    def _save_step(self, trainer: pl.Trainer) -> None:
+        """Write a checkpoint of this step, unless there is one."""
+        if trainer.global_step != self._saved_step:
+            self._save(trainer, self.folder / RESUMABLE.format(trainer.global_step))
 
     def _save(self, trainer: pl.Trainer, path: Path) -> None:
         trainer.save_checkpoint(path)
