@@ -25,7 +25,7 @@ check: install  ## lint, format, types, import layers, links and specs in docume
 	$(BIN)/python -m pytest -q tests/integration/test_docs.py -k 'links or yaml'
 
 test-slow: install  ## the tests that take minutes: wheels alone in empty environments, ...
-	$(BIN)/python -m pytest -m slow --timeout=1800
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout=1800
 
 chaos: install  ## kill a run at 30 random moments; it must end with the bits of one that was left alone
 	$(BIN)/python tests/chaos.py

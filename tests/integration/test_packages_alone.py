@@ -75,27 +75,9 @@ def test_installs_alone_and_passes_its_own_tests(
     assert {row["plugin"]: row["status"] for row in plugins} == {
         f"ups-{sibling}": "loaded" for sibling in siblings
     }
-    run(
-        python,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        *constraints,
-        "pytest",
-        "pytest-timeout",
-        "hypothesis",
-        cwd=tmp_path,
-    )
-    run(
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        "-c",
-        ROOT / "pyproject.toml",
-        ROOT / "tests" / name,
-        "-p",
-        "no:cacheprovider",
-        cwd=tmp_path,
-    )
+    tools = ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis"]
+    if name == "train":
+        tools.append(f"{wheel}[slurm,tune]")
+    run(python, "-m", "pip", "install", "-q", *constraints, "--find-links", wheels, *tools, cwd=tmp_path)
+    options = ("-q", "-n", "2", "--dist", "loadfile", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider")
+    run(python, "-m", "pytest", *options, ROOT / "tests" / name, cwd=tmp_path)
