@@ -78,8 +78,8 @@ class Saving(Checkpoint):
     ) -> None:
         """Break a validation off, unless it is the last one or gradients are pending."""
         wish = self._agree(trainer)
-        over = trainer.should_stop or trainer.fit_loop.done
-        if wish > DUE and not over and not trainer.fit_loop.epoch_loop._should_accumulate():
+        fit = trainer.fit_loop
+        if wish > DUE and not (trainer.should_stop or fit.done or fit.epoch_loop._should_accumulate()):
             self._broken_off = True
             self._save_step(trainer)
             self._stop(wish)
