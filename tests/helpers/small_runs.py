@@ -29,6 +29,8 @@ SPEC: dict[str, Any] = {
 }  # fmt: skip
 """The batches of both tasks end with an odd one: 16 * 3 = 48 windows and 21 samples in batches of 8."""
 PARALLEL = {"launcher": "torchrun"}
+STAGE = {"optimizer": {"kind": "adamw", "lr": 2e-3}}
+ENDLESS = {"epochs": 100_000, "max_steps": 100_000}
 
 
 @dataclass
@@ -71,3 +73,19 @@ def train(folder: Path, name: str, devices: int, code: int = 0, **changes: Any) 
     step = directory / "steps" / "operator"
     lines = [json.loads(line) for line in (step / "metrics.jsonl").read_text().splitlines()]
     return Result(directory, lines, load_file(step / "model" / "weights.safetensors"), result.stderr)
+
+
+def same_training(ours: Result, theirs: Result) -> None:
+    """Two runs have the same curves, up to rounding."""
+    assert [line["step"] for line in ours.metrics] == [line["step"] for line in theirs.metrics]
+    for name in ("train/loss", "val/nrmse"):
+        difference = (ours.curve(name) - theirs.curve(name)).abs() / theirs.curve(name)
+        assert difference.max() < 1e-5, (name, difference)
+
+
+def dry_run(folder: Path, name: str, devices: int, **changes: Any) -> str:
+    """What a launcher says that it would start or submit."""
+    path = write_spec(folder, name, devices, **changes)
+    printed = command("ups-run", path, "--data-root", folder / "data", "--dry-run", "--json", cwd=folder)
+    (step,) = json.loads(printed.stdout)
+    return str(step["submits"])
