@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
-from safetensors.torch import load_file
 
-from small_stage import context
-from ups_core import UPSError, stopping
-from ups_core.console import Console
-from ups_train import checkpoints
+from interrupted import ADAMW, At, Killed, kill, outcome, train
+from ups_core import stopping
 from ups_train.callbacks import read_metrics
-from ups_train.checkpoints import RESUMABLE, SUM, digest_of, find_damage, newest_sound, saved_steps
-from ups_train.operator_stage import OperatorStage
+from ups_train.checkpoints import saved_steps
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "adamw": {"optimizer": "adamw", "ema": None, "validate_every": 4, "measure_conflict": True},
+    "adamw": ADAMW,
     "everything": {
         "optimizer": "muon_hybrid", "ema": 0.9, "unroll": 2, "pushforward": 1, "noise": 0.01,
         "scheduler": {"kind": "plateau", "patience": 0, "threshold": 0.5}, "validate_every": 3,
@@ -47,63 +39,6 @@ PLACES = {
     "at the start of an epoch": ("on_train_epoch_start", 2),
     "after the last step": ("on_train_end", 1),
 }
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-class At(Callback):
-    """Does something at the n-th call of a hook."""
-
-    def __init__(self, hook: str, number: int, action: Callable[[Trainer], None]):
-        self.left = number
-        self.action = action
-        setattr(self, hook, self.hook)
-
-    def hook(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.action(trainer)
-
-
-def kill(trainer: Trainer) -> None:
-    raise Killed
-
-
-def train(
-    root: Path,
-    name: str,
-    options: Mapping[str, Any],
-    *callbacks: Callback,
-    lines: Console | None = None,
-    max_time: float | None = None,
-) -> Path:
-    """Train in the folder of this name; with what is there it goes on."""
-    step, given = context(root / "data", root / name, **({"epochs": 3, "batch_size": 12} | dict(options)))
-    if lines is not None:
-        given = replace(given, console=lines)
-    build = OperatorStage._trainer
-
-    def with_callbacks(self: OperatorStage, *arguments: Any) -> Trainer:
-        trainer = build(self, *arguments)
-        trainer.callbacks[:0] = callbacks
-        return trainer
-
-    with pytest.MonkeyPatch.context() as patch, stopping.listening(max_time):
-        patch.setattr(OperatorStage, "_trainer", with_callbacks)
-        step.run(given)
-    return root / name
-
-
-def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]], int]:
-    """What must not depend on interruptions: saved weights, all figures but times, the tracker's lines."""
-    lines = [
-        {key: value for key, value in line.items() if not key.startswith("speed/") and "seconds" not in key}
-        for line in read_metrics(directory / "metrics.jsonl")
-    ]
-    tracked = (directory / "metrics.csv").read_text().count("\n")
-    return (directory / "model" / "weights.safetensors").read_bytes(), lines, tracked
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +96,7 @@ def test_a_second_signal_stops_at_once(root: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    options = VARIANTS["adamw"]
+    options = ADAMW
     with pytest.raises(stopping.Interrupted) as stop:
         train(root, "twice", options, At("on_after_backward", 6, ask_twice))
     assert stop.value.code == 128 + signal.SIGTERM
@@ -194,7 +129,7 @@ def test_a_signal_breaks_a_validation_off(
 
 
 def test_a_signal_within_the_last_validation_waits_for_its_end(root: Path) -> None:
-    name, options = "last-validation", VARIANTS["adamw"] | {"epochs": 1, "validate_every": None}
+    name, options = "last-validation", ADAMW | {"epochs": 1, "validate_every": None}
     with pytest.raises(stopping.Interrupted):
         train(
             root, name, options,
@@ -216,143 +151,3 @@ def test_a_time_limit_stops_like_a_signal(variant: tuple[str, dict[str, Any]], r
             codes.append(stop.code)
     assert set(codes) == {stopping.OUT_OF_TIME}
     assert outcome(root / f"{name}-hasty") == outcome(root / f"{name}-whole")
-
-
-def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
-    directory = train(
-        root, "kept", {"epochs": 6, "validate_every": 2, "optimizer": {"kind": "adamw", "lr": 0.02}}
-    )
-    lines = read_metrics(directory / "metrics.jsonl")
-    best = min(lines, key=lambda line: line["val/nrmse"])["step"]
-    newest = [line["step"] for line in lines[-2:]]
-    assert set(newest) <= set(saved_steps(directory / "checkpoints"))
-    assert best in saved_steps(directory / "checkpoints")
-    assert len(saved_steps(directory / "checkpoints")) <= 4
-    for path in (directory / "checkpoints").glob("*.ckpt"):
-        assert find_damage(path) is None
-    told = json.loads((directory / "details.json").read_text())["checkpoint"]
-    chosen = directory / "checkpoints" / RESUMABLE.format(best)
-    assert told == {"step": best, "file": chosen.name, "sha256": digest_of(chosen)}
-    saved = torch.load(chosen, weights_only=True)["state_dict"]
-    weights = load_file(directory / "model" / "weights.safetensors")
-    assert all(torch.equal(value, saved[f"average.network.{name}"]) for name, value in weights.items())
-
-
-class Lines(Console):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.said: list[str] = []
-
-    def say(self, message: str, style: str = "") -> None:
-        self.said.append(message)
-
-
-def truncate(share: float) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        os.truncate(path, int(share * path.stat().st_size))
-
-    return damage
-
-
-def flip_a_bit(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-class Hostile:
-    """Leaves a trace when it is unpickled."""
-
-    def __init__(self, trace: Path):
-        self.trace = trace
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.trace),)
-
-
-def hostile_pickle(path: Path) -> None:
-    torch.save({"state_dict": Hostile(path.parent / "executed")}, path)
-    checkpoints.seal(path)  # who writes such a thing can write a sum too
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    **{
-        f"cut to {share:.0%}": (truncate(share), "does not match its sha256")
-        for share in (0, 1e-3, 0.5, 0.99)
-    },
-    "one bit": (flip_a_bit, "does not match its sha256"),
-    "without its sum": (lambda path: path.with_name(path.name + SUM).unlink(), "has no sha256 beside it"),
-    "hostile": (hostile_pickle, "holds something else than tensors and plain data"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(damage: str, root: Path) -> None:
-    options = VARIANTS["adamw"]
-    if not (root / "adamw-whole" / "model").exists():
-        train(root, "adamw-whole", options)
-    with pytest.raises(Killed):
-        train(root, damage, options, At("on_train_batch_start", 11, kill))
-    folder = root / damage / "checkpoints"
-    before, newest = saved_steps(folder)
-    path = folder / RESUMABLE.format(newest)
-    spoil, what = DAMAGES[damage]
-    spoil(path)
-    size, lines = path.stat().st_size, Lines()
-    train(root, damage, options, lines=lines)
-    assert any(f"{path} ({size} bytes) {what}" in line for line in lines.said), lines.said
-    assert outcome(root / damage) == outcome(root / "adamw-whole")
-    assert not (folder / "executed").exists()
-    assert before < newest
-
-
-def test_with_nothing_but_damage_nothing_is_started_from_scratch(root: Path) -> None:
-    with pytest.raises(Killed):
-        train(root, "ruins", VARIANTS["adamw"], At("on_train_batch_start", 6, kill))
-    folder = root / "ruins" / "checkpoints"
-    for step in saved_steps(folder):
-        truncate(0.5)(folder / RESUMABLE.format(step))
-    with pytest.raises(UPSError, match=r"no checkpoint in .* can be used; to start this step from scratch"):
-        train(root, "ruins", VARIANTS["adamw"])
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_full_disk_leaves_the_earlier_checkpoint(
-    asynchronous: bool, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name, options = f"full-{asynchronous}", {"checkpoints": {"asynchronous": asynchronous}, "epochs": 3}
-    write, files = checkpoints._write, []
-
-    def full(path: Path, content: memoryview) -> None:
-        files.append(path)
-        if len(files) == 2:
-            with monkeypatch.context() as patch:
-                patch.setattr(
-                    os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-                )
-                return write(path, content)
-        return write(path, content)
-
-    monkeypatch.setattr(checkpoints, "_write", full)
-    with pytest.raises(
-        UPSError, match=r"cannot write .*ckpt \(\d+ bytes\): No space left on device; earlier"
-    ):
-        train(root, name, options)
-    folder = root / name / "checkpoints"
-    assert newest_sound(folder, print) == folder / RESUMABLE.format(saved_steps(folder)[0])
-    assert len(saved_steps(folder)) == 1
-    monkeypatch.undo()
-    train(root, name, options)
-
-
-def test_what_cannot_be_deleted_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
-        raise OSError(13, "Permission denied")
-
-    monkeypatch.setattr(checkpoints, "remove", refuse)
-    lines = Lines()
-    directory = train(root, "undeleted", {"validate_every": 2}, lines=lines)
-    assert any("cannot delete" in line and "Permission denied" in line for line in lines.said)
-    assert len(saved_steps(directory / "checkpoints")) == len(read_metrics(directory / "metrics.jsonl"))

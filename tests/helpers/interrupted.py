@@ -1,0 +1,77 @@
+"""Trainings of a tiny stage that end in the middle, and what must not depend on that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+
+from small_stage import context
+from ups_core import stopping
+from ups_core.console import Console
+from ups_train.callbacks import read_metrics
+from ups_train.operator_stage import OperatorStage
+
+ADAMW = {"optimizer": "adamw", "ema": None, "validate_every": 4, "measure_conflict": True}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class At(Callback):
+    """Does something at the n-th call of a hook."""
+
+    def __init__(self, hook: str, number: int, action: Callable[[Trainer], None]):
+        self.left = number
+        self.action = action
+        setattr(self, hook, self.hook)
+
+    def hook(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.action(trainer)
+
+
+def kill(trainer: Trainer) -> None:
+    raise Killed
+
+
+def train(
+    root: Path,
+    name: str,
+    options: Mapping[str, Any],
+    *callbacks: Callback,
+    lines: Console | None = None,
+    max_time: float | None = None,
+) -> Path:
+    """Train in the folder of this name; with what is there it goes on."""
+    step, given = context(root / "data", root / name, **({"epochs": 3, "batch_size": 12} | dict(options)))
+    if lines is not None:
+        given = replace(given, console=lines)
+    build = OperatorStage._trainer
+
+    def with_callbacks(self: OperatorStage, *arguments: Any) -> Trainer:
+        trainer = build(self, *arguments)
+        trainer.callbacks[:0] = callbacks
+        return trainer
+
+    with pytest.MonkeyPatch.context() as patch, stopping.listening(max_time):
+        patch.setattr(OperatorStage, "_trainer", with_callbacks)
+        step.run(given)
+    return root / name
+
+
+def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]], int]:
+    """What must not depend on interruptions: saved weights, all figures but times, the tracker's lines."""
+    lines = [
+        {key: value for key, value in line.items() if not key.startswith("speed/") and "seconds" not in key}
+        for line in read_metrics(directory / "metrics.jsonl")
+    ]
+    tracked = (directory / "metrics.csv").read_text().count("\n")
+    return (directory / "model" / "weights.safetensors").read_bytes(), lines, tracked

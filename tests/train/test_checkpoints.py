@@ -1,0 +1,164 @@
+"""Checkpoint files: which are kept, and what damage, a full disk and hostile content do to them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from interrupted import ADAMW, At, Killed, kill, outcome, train
+from ups_core import UPSError
+from ups_core.console import Console
+from ups_train import checkpoints
+from ups_train.callbacks import read_metrics
+from ups_train.checkpoints import RESUMABLE, SUM, digest_of, find_damage, newest_sound, saved_steps
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("checkpoints")
+
+
+def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
+    directory = train(
+        root, "kept", {"epochs": 6, "validate_every": 2, "optimizer": {"kind": "adamw", "lr": 0.02}}
+    )
+    lines = read_metrics(directory / "metrics.jsonl")
+    best = min(lines, key=lambda line: line["val/nrmse"])["step"]
+    newest = [line["step"] for line in lines[-2:]]
+    assert set(newest) <= set(saved_steps(directory / "checkpoints"))
+    assert best in saved_steps(directory / "checkpoints")
+    assert len(saved_steps(directory / "checkpoints")) <= 4
+    for path in (directory / "checkpoints").glob("*.ckpt"):
+        assert find_damage(path) is None
+    told = json.loads((directory / "details.json").read_text())["checkpoint"]
+    chosen = directory / "checkpoints" / RESUMABLE.format(best)
+    assert told == {"step": best, "file": chosen.name, "sha256": digest_of(chosen)}
+    saved = torch.load(chosen, weights_only=True)["state_dict"]
+    weights = load_file(directory / "model" / "weights.safetensors")
+    assert all(torch.equal(value, saved[f"average.network.{name}"]) for name, value in weights.items())
+
+
+class Lines(Console):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    def say(self, message: str, style: str = "") -> None:
+        self.said.append(message)
+
+
+def truncate(share: float) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        os.truncate(path, int(share * path.stat().st_size))
+
+    return damage
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+class Hostile:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path):
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.trace),)
+
+
+def hostile_pickle(path: Path) -> None:
+    torch.save({"state_dict": Hostile(path.parent / "executed")}, path)
+    checkpoints.seal(path)  # who writes such a thing can write a sum too
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    **{
+        f"cut to {share:.0%}": (truncate(share), "does not match its sha256")
+        for share in (0, 1e-3, 0.5, 0.99)
+    },
+    "one bit": (flip_a_bit, "does not match its sha256"),
+    "without its sum": (lambda path: path.with_name(path.name + SUM).unlink(), "has no sha256 beside it"),
+    "hostile": (hostile_pickle, "holds something else than tensors and plain data"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(damage: str, root: Path) -> None:
+    if not (root / "whole" / "model").exists():
+        train(root, "whole", ADAMW)
+    with pytest.raises(Killed):
+        train(root, damage, ADAMW, At("on_train_batch_start", 11, kill))
+    folder = root / damage / "checkpoints"
+    before, newest = saved_steps(folder)
+    path = folder / RESUMABLE.format(newest)
+    spoil, what = DAMAGES[damage]
+    spoil(path)
+    size, lines = path.stat().st_size, Lines()
+    train(root, damage, ADAMW, lines=lines)
+    assert any(f"{path} ({size} bytes) {what}" in line for line in lines.said), lines.said
+    assert outcome(root / damage) == outcome(root / "whole")
+    assert not (folder / "executed").exists()
+    assert before < newest
+
+
+def test_with_nothing_but_damage_nothing_is_started_from_scratch(root: Path) -> None:
+    with pytest.raises(Killed):
+        train(root, "ruins", ADAMW, At("on_train_batch_start", 6, kill))
+    folder = root / "ruins" / "checkpoints"
+    for step in saved_steps(folder):
+        truncate(0.5)(folder / RESUMABLE.format(step))
+    with pytest.raises(UPSError, match=r"no checkpoint in .* can be used; to start this step from scratch"):
+        train(root, "ruins", ADAMW)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_full_disk_leaves_the_earlier_checkpoint(
+    asynchronous: bool, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, options = f"full-{asynchronous}", {"checkpoints": {"asynchronous": asynchronous}, "epochs": 3}
+    write, files = checkpoints._write, []
+
+    def full(path: Path, content: memoryview) -> None:
+        files.append(path)
+        if len(files) == 2:
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+                )
+                return write(path, content)
+        return write(path, content)
+
+    monkeypatch.setattr(checkpoints, "_write", full)
+    with pytest.raises(
+        UPSError, match=r"cannot write .*ckpt \(\d+ bytes\): No space left on device; earlier"
+    ):
+        train(root, name, options)
+    folder = root / name / "checkpoints"
+    assert newest_sound(folder, print) == folder / RESUMABLE.format(saved_steps(folder)[0])
+    assert len(saved_steps(folder)) == 1
+    monkeypatch.undo()
+    train(root, name, options)
+
+
+def test_what_cannot_be_deleted_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoints, "remove", refuse)
+    lines = Lines()
+    directory = train(root, "undeleted", {"validate_every": 2}, lines=lines)
+    assert any("cannot delete" in line and "Permission denied" in line for line in lines.said)
+    assert len(saved_steps(directory / "checkpoints")) == len(read_metrics(directory / "metrics.jsonl"))
