@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 
 import torch
-from accuracy import BATCH, HERE, OURS, SINGLE, TASKS, Job, shrink_tasks, task_data
+from accuracy import HERE, task_data
 from accuracy_report import NAMES
+from contenders import BATCH, OURS, SINGLE, TASKS, Job, shrink_tasks
 from rich.progress import track
 
 from ups_core.spec import PipelineSpec

@@ -17,7 +17,8 @@ from typing import Any
 
 import matplotlib
 import torch
-from accuracy import JOINT, JOINT_ADAMW, Job, arguments, complete
+from accuracy import arguments, complete
+from contenders import JOINT, JOINT_ADAMW, Job
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -30,7 +30,8 @@ from typing import Any
 
 import torch
 import yaml
-from accuracy import HERE, TASKS, shrink_tasks, task_data
+from accuracy import HERE, task_data
+from contenders import TASKS, shrink_tasks
 from rich.progress import track
 
 from ups_core.cli.run import main as ups_run
