@@ -80,7 +80,10 @@ class Fsdp2Strategy(ModelParallelStrategy):
         self.offload = offload
 
     def model_to_device(self) -> None:
-        """Move what is not sharded; shards are where they belong."""
+        """Move all, or with `offload` what is not sharded: shards are in the hosts' memory already."""
+        if not self.offload:
+            super().model_to_device()
+            return
         assert self.model is not None
         self.model._apply(  # type: ignore[no-untyped-call]
             lambda tensor: tensor if is_sharded(tensor) else tensor.to(self.root_device)
