@@ -21,6 +21,7 @@ check: install  ## lint, format, types, import layers, links and specs in docume
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/integration/test_docs.py -k 'links or yaml'
 

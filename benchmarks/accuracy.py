@@ -83,7 +83,8 @@ def run(job: Job, args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         same = args.results / replace(job, final=False).path  # a run that chose the learning rate
         if job.final and job.seed == 0 and _model(same).exists():
-            found, model = json.loads(same.read_text()), _model(same)
+            found: dict[str, Any] = json.loads(same.read_text())
+            model = _model(same)
         else:
             found, model = _train(job, args, Path(scratch))
         if job.final:

@@ -188,7 +188,8 @@ def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return NAMES.get(row["model"], row["model"])
+    model: str = row["model"]
+    return NAMES.get(model, model)
 
 
 def _short(value: float) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ups_core.cores import available_cores
 from ups_data.advection1d import ADVECTION
 from ups_data.darcy2d import DARCY
 from ups_data.family import Request
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     args = parser.parse_args()
-    cores = darcy.available_cores()
+    cores = available_cores()
     rows = [
         ("advection 201 x 1024, in memory", advection_rate(1024, 201, 1, args.repeats), "trajectories/s"),
         ("advection 41 x 256, in memory", advection_rate(256, 41, 5, args.repeats), "trajectories/s"),

@@ -15,18 +15,17 @@ import time
 
 import torch
 
+from ups_core import Component
 from ups_core.registry import registry_in_use
 from ups_data import prepare_task
 from ups_models.simulator import build_simulator
+from ups_train.groups import assign
 from ups_train.muon import Float32Muon
-from ups_train.optimizers import is_muon_matrix, trainable
 from ups_train.options import MuonHybridConfig
 
 
 def hidden_matrices(data_root: str) -> list[torch.nn.Parameter]:
     """The default latent operator's matrices that Muon updates, with random gradients."""
-    from ups_core import Component
-
     tasks = [prepare_task(name, {"trajectories": 20}, data_root) for name in ("advection1d", "darcy2d")]
     entry = registry_in_use().get("models", "latent_operator")
     component = Component(entry, entry.load_config()())
@@ -35,8 +34,8 @@ def hidden_matrices(data_root: str) -> list[torch.nn.Parameter]:
         {task.info.name: task.info for task in tasks},
         {task.info.name: task.statistics for task in tasks},
     )
-    exclude = MuonHybridConfig().exclude
-    found = [weight for name, weight in trainable(simulator.network) if is_muon_matrix(name, weight, exclude)]
+    groups = assign(MuonHybridConfig(), simulator.network)
+    found = [weight for group, part in groups if group.optimizer == "muon" for _, weight in part]
     for weight in found:
         weight.grad = torch.randn_like(weight)
     return found
@@ -63,11 +62,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     weights = hidden_matrices(given.data_root)
-    options = {"lr": 1e-3, "adjust_lr_fn": "match_rms_adamw"}
     results = {
-        "torch.optim.Muon": seconds(torch.optim.Muon(weights, **options), given.repeats),
-        "ups_train.muon.Float32Muon": seconds(Float32Muon(weights, **options), given.repeats),
-    }
+        name: seconds(kind(weights, lr=1e-3, adjust_lr_fn="match_rms_adamw"), given.repeats)
+        for name, kind in (
+            ("torch.optim.Muon", torch.optim.Muon), ("ups_train.muon.Float32Muon", Float32Muon),
+        )
+    }  # fmt: skip
     if given.json:
         print(json.dumps(results))
         return

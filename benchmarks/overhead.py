@@ -113,7 +113,7 @@ def through_ups_run(args: argparse.Namespace) -> dict[str, float]:
     return {"seconds": seconds, "loss": end["train/loss"]}
 
 
-GUARDS = {
+GUARDS: dict[str, list[tuple[type, str]]] = {
     "checkpoints": [(Saving, "_save")],
     "requests to stop": [(Saving, "_agree")],
     "finite losses and gradients": [(FiniteGuard, "loss"), (FiniteGuard, "gradient")],

@@ -33,6 +33,15 @@ def test_classical_solvers(tmp_path: Path) -> None:
     assert all(value < 0.2 for value in error.values())
 
 
+def test_muon_compares_both_kinds(tmp_path: Path) -> None:
+    times = json.loads(run("muon.py", "--repeats", "1", "--json", cwd=tmp_path))
+    assert set(times) == {"torch.optim.Muon", "ups_train.muon.Float32Muon"}
+
+
+def test_generators_are_timed(tmp_path: Path) -> None:
+    assert json.loads(run("generate.py", "--repeats", "1", "--json", cwd=tmp_path))["cores"] >= 1
+
+
 @pytest.mark.slow
 def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
     options = [
