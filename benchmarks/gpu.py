@@ -30,7 +30,7 @@ from ups_models.simulator import build_simulator
 from ups_train.compilation import compile_network
 from ups_train.config import OperatorConfig
 from ups_train.options import CompileConfig
-from ups_train.sizing import Trial
+from ups_train.sizing.measure import Trial
 from ups_train.telemetry import count_flops, peak_flops, peak_memory
 
 REFERENCE = {"width": 384, "depth": 12, "depth_2d": 12, "heads": 8}

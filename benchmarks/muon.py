@@ -1,4 +1,4 @@
-"""Time of one Muon step for the default model's hidden matrices: torch.optim.Muon against ups_train.muon.
+"""Time of a Muon step for the default model's hidden matrices: torch.optim.Muon against Float32Muon.
 
     python benchmarks/muon.py [--repeats 5] [--json]
 
@@ -19,8 +19,8 @@ from ups_core import Component
 from ups_core.registry import registry_in_use
 from ups_data import prepare_task
 from ups_models.simulator import build_simulator
-from ups_train.groups import assign
-from ups_train.muon import Float32Muon
+from ups_train.optimizers.groups import assign
+from ups_train.optimizers.muon import Float32Muon
 from ups_train.options import MuonHybridConfig
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     results = {
         name: seconds(kind(weights, lr=1e-3, adjust_lr_fn="match_rms_adamw"), given.repeats)
         for name, kind in (
-            ("torch.optim.Muon", torch.optim.Muon), ("ups_train.muon.Float32Muon", Float32Muon),
+            ("torch.optim.Muon", torch.optim.Muon), ("ups_train.optimizers.muon.Float32Muon", Float32Muon),
         )
     }  # fmt: skip
     if given.json:

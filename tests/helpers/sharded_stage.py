@@ -20,7 +20,7 @@ def main(data_root: str, directory: str, offload: str) -> None:
         Path(data_root), Path(directory), {"devices": 2, "strategy": strategy}, "torchrun",
         batch_size=4, epochs=None, max_steps=8, validate_every=2,
     )  # fmt: skip
-    with mock.patch("ups_train.sharding.CPUOffloadPolicy", wraps=CPUOffloadPolicy) as policy:
+    with mock.patch("ups_train.parallel.sharding.CPUOffloadPolicy", wraps=CPUOffloadPolicy) as policy:
         stage.run(given)
     assert policy.called == (offload == "True")
 

@@ -35,7 +35,7 @@ def test_classical_solvers(tmp_path: Path) -> None:
 
 def test_muon_compares_both_kinds(tmp_path: Path) -> None:
     times = json.loads(run("muon.py", "--repeats", "1", "--json", cwd=tmp_path))
-    assert set(times) == {"torch.optim.Muon", "ups_train.muon.Float32Muon"}
+    assert set(times) == {"torch.optim.Muon", "ups_train.optimizers.muon.Float32Muon"}
 
 
 def test_generators_are_timed(tmp_path: Path) -> None:

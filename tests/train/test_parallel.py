@@ -53,6 +53,16 @@ def test_two_processes_train_what_one_trains(optimizer: str, tolerance: float, f
             assert torch.allclose(two.weights[name], weight, rtol=0, atol=50 * tolerance), (strategy, name)
 
 
+def test_muon_orthogonalises_whole_matrices_whose_shards_it_has(folder: Path) -> None:
+    """Ours for CPUs in float32, and torch's own, which GPUs use, within bfloat16's rounding."""
+    script = ROOT / "tests" / "helpers" / "sharded_muon.py"
+    said = command("torchrun", "--standalone", "--nproc-per-node=2", script, cwd=folder).stdout
+    differences = json.loads(said)
+    assert len(differences) == 8
+    for case, difference in differences.items():
+        assert difference < (1e-5 if case.startswith("Float32Muon") else 0.05), case
+
+
 def workers_of(run: str) -> list[int]:
     """Process numbers of a run's ranks."""
     lines = {path.parent.name: _command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")}

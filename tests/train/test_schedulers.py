@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from ups_train.optimizers.schedulers import cosine, one_cycle, plateau, step_decay, warmup_stable_decay
 from ups_train.options import CosineConfig, OneCycleConfig, PlateauConfig, StepDecayConfig, WSDConfig
 from ups_train.progress import Progress
-from ups_train.schedulers import cosine, one_cycle, plateau, step_decay, warmup_stable_decay
 
 
 def rates(make: Any, config: Any, steps: int = 100) -> list[float]:

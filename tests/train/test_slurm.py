@@ -16,8 +16,8 @@ import pytest
 from commands import BIN
 from slurm_cluster import slurm_cluster
 from small_runs import ENDLESS, PARALLEL, STAGE, Result, same_training, train, write_spec
+from ups_train.launchers.slurm_task import TIME_IS_UP, requeue, torchrun_variables
 from ups_train.memory import HOOK
-from ups_train.slurm_task import TIME_IS_UP, requeue, torchrun_variables
 
 SLURM = {"launcher": {"kind": "slurm", "minutes": 10}}
 

@@ -15,7 +15,7 @@ from ups_core.step import PROFILE
 from ups_models.simulator import build_simulator
 from ups_train.callbacks import read_metrics
 from ups_train.memory import parts_of
-from ups_train.sizing import Sizing, measure
+from ups_train.sizing.measure import Sizing, measure
 from ups_train.start import new_simulator
 from ups_train.telemetry import count_flops
 
@@ -62,7 +62,7 @@ def test_more_memory_allows_more_samples(
     data = {name: task.open(data_root) for name, task in given.tasks.items()}
 
     def size(free: float, **changes: object) -> Sizing:
-        monkeypatch.setattr("ups_train.sizing.free_memory", lambda device: int(free))
+        monkeypatch.setattr("ups_train.sizing.measure.free_memory", lambda device: int(free))
         config = step.config.model_copy(update=changes)
         simulator = new_simulator(given.spec.model, data)
         return measure(config, "latent_operator", simulator, data, given.spec, torch.device("cpu"))

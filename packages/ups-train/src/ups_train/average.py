@@ -11,7 +11,7 @@ import copy
 import torch
 
 from ups_models.simulator import Simulator
-from ups_train.sharding import local
+from ups_train.parallel.sharding import local
 
 
 def averaged_copy(simulator: Simulator) -> Simulator:

@@ -198,7 +198,7 @@ class OperatorConfig(StepConfig):
         config = self.optimizer.config
         if not isinstance(config, MuonHybridConfig) or config.groups is None:
             return ()
-        from ups_train.groups import assign_parameters_of
+        from ups_train.optimizers.groups import assign_parameters_of
 
         try:
             assign_parameters_of(config, model, tasks)

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from ups_train.sharding import whole
+from ups_train.parallel.sharding import whole
 
 METRIC = "train/gradient_cosine"
 

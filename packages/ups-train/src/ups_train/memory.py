@@ -15,7 +15,7 @@ import torch
 
 from ups_core import UPSError
 from ups_core.files import read_json, write_json
-from ups_train.ranks import Ranks
+from ups_train.parallel.ranks import Ranks
 
 FILE = "memory.json"
 ADVICE = 2

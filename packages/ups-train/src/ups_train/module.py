@@ -31,12 +31,12 @@ from ups_train.consistency import latent_consistency
 from ups_train.curriculum import draw_depth
 from ups_train.guards import FiniteGuard, Place, SpikeGuard
 from ups_train.memory import simulate
-from ups_train.offload import offloaded
-from ups_train.portable import make_portable
+from ups_train.optimizers.offload import offloaded
+from ups_train.optimizers.portable import make_portable
+from ups_train.parallel.ranks import Ranks
+from ups_train.parallel.sharding import shard, whole
 from ups_train.progress import Progress
-from ups_train.ranks import Ranks
 from ups_train.recompute import recompute_blocks
-from ups_train.sharding import shard, whole
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

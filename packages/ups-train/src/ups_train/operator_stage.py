@@ -30,16 +30,16 @@ from ups_train.length import DEFAULT_EPOCHS, TrainingLength, training_length
 from ups_train.memory import FILE as MEMORY_FILE
 from ups_train.memory import is_out_of_memory, keep_parts, parts_of, split_further
 from ups_train.module import SimulatorModule, create_losses, load_scored
+from ups_train.parallel.ranks import Ranks, leave_group, nodes
+from ups_train.parallel.strategies import Choice, choose
 from ups_train.precision import lightning_precision
 from ups_train.profiling import ProfileSteps
 from ups_train.profiling import wanted as profile_wanted
 from ups_train.progress import Progress
 from ups_train.quiet import quiet_lightning
-from ups_train.ranks import Ranks, leave_group, nodes
 from ups_train.saving import MONITOR, Saving
-from ups_train.sizing import measure
+from ups_train.sizing.measure import measure
 from ups_train.start import initialise, new_simulator
-from ups_train.strategies import Choice, choose
 from ups_train.telemetry import StepClock
 from ups_train.trajectories import TrajectoryLoader
 

@@ -93,7 +93,7 @@ class MuonHybridConfig(AdamWConfig):
     weights are AdamW's.
     """
 
-    explain: ClassVar[str | None] = "ups_train.groups:explain"
+    explain: ClassVar[str | None] = "ups_train.optimizers.groups:explain"
 
     lr: PositiveFloat = 2e-3
     """Peak learning rate of all groups that name no other."""

@@ -59,6 +59,6 @@ class ProfileSteps(Callback):
 
     def _write(self, profiler: profile) -> None:
         profiler.export_chrome_trace(str(self.directory / "trace.json"))
-        order = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+        order = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         table = profiler.key_averages().table(sort_by=order, row_limit=ROWS, max_name_column_width=50)
         write_text(self.directory / "operators.txt", table + "\n")

@@ -7,7 +7,7 @@ from functools import partial
 from torch.utils.checkpoint import checkpoint
 
 from ups_models.network import Network
-from ups_train.sharding import blocks
+from ups_train.parallel.sharding import blocks
 
 
 def recompute_blocks(network: Network) -> int:

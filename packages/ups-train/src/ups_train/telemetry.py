@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ups_data.batch import FieldBatch
 from ups_train.module import SimulatorModule
-from ups_train.sharding import is_sharded
+from ups_train.parallel.sharding import is_sharded
 
 PARTS = ("data", "forward", "backward", "optimizer")
 GPU_SAMPLE = 10

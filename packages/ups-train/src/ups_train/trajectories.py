@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ups_data.batch import FieldBatch
 from ups_data.dataset import Windows
-from ups_train.ranks import Ranks
+from ups_train.parallel.ranks import Ranks
 
 
 class TrajectoryLoader:

@@ -1,6 +1,7 @@
 """The launcher `slurm`: a step as a job with a task for every device.
 
-submitit writes the batch script; the job puts itself back in the queue (:mod:`ups_train.slurm_task`).
+submitit writes the batch script; the job puts itself back in the queue
+(:mod:`ups_train.launchers.slurm_task`).
 The state comes from squeue alone: many clusters keep no accounts, which submitit would ask.
 """
 
@@ -19,7 +20,7 @@ from ups_core.console import Console
 from ups_core.files import read_json, write_json
 from ups_core.plan import Plan, PlannedStep, partial_directory
 from ups_core.worker import FAILURE, IN_PROCESS, RESULT, execute
-from ups_train.attempts import Ended, run_attempts, worker_module
+from ups_train.launchers.attempts import Ended, run_attempts, worker_module
 from ups_train.options import SlurmConfig
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Slurm:
     def _submit(self, plan: Plan, step: PlannedStep, folder: Path, console: Console) -> str:
         import submitit
 
-        from ups_train.slurm_task import SlurmTask
+        from ups_train.launchers.slurm_task import SlurmTask
 
         executor = submitit.SlurmExecutor(folder)
         executor.update_parameters(**self._options(plan, step))

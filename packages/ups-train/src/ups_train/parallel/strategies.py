@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelPa
 
 from ups_core import UPSError
 from ups_train.options import DDPConfig, DeepSpeedConfig, Fsdp2Config, StrategyConfig
-from ups_train.sharding import is_sharded
+from ups_train.parallel.sharding import is_sharded
 
 STATE_BYTES = 16
 """Of a parameter in float32: itself, its gradient, Adam's two moments."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ups_train.sharding import shard_like, whole
+from ups_train.parallel.sharding import shard_like, whole
 
 
 class Float32Muon(torch.optim.Muon):

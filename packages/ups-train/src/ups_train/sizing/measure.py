@@ -20,7 +20,7 @@ from ups_models.simulator import Simulator
 from ups_train.config import OperatorConfig
 from ups_train.length import training_length
 from ups_train.module import SimulatorModule, create_losses
-from ups_train.offload import offloaded
+from ups_train.optimizers.offload import offloaded
 from ups_train.precision import autocast
 from ups_train.progress import Progress
 from ups_train.recompute import recompute_blocks

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ups_train.combined import CombinedOptimizer
-from ups_train.groups import assign, decays, trainable
-from ups_train.muon import Float32Muon
+from ups_train.optimizers.combined import CombinedOptimizer
+from ups_train.optimizers.groups import assign, decays, trainable
+from ups_train.optimizers.muon import Float32Muon
 from ups_train.options import AdamConfig, AdamWConfig, MuonHybridConfig, SGDConfig
 
 
@@ -35,7 +35,7 @@ def sgd(config: SGDConfig, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def muon_hybrid(config: MuonHybridConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """Muon and AdamW on the groups of :func:`ups_train.groups.assign`.
+    """Muon and AdamW on the groups of :func:`ups_train.optimizers.groups.assign`.
 
     Raises:
         UPSError: a group gets nothing, or a parameter is in no group.
@@ -51,7 +51,7 @@ def muon_hybrid(config: MuonHybridConfig, module: nn.Module) -> torch.optim.Opti
         (muon if group.optimizer == "muon" else other).extend(parts)
     parts_: list[torch.optim.Optimizer] = []
     if muon:
-        # A CPU's bfloat16 products may be emulated: see ups_train.muon.
+        # A CPU's bfloat16 products may be emulated: see ups_train.optimizers.muon.
         kind = Float32Muon if muon[0]["params"][0].device.type == "cpu" else torch.optim.Muon
         parts_.append(kind(muon, lr=config.lr, momentum=config.momentum, adjust_lr_fn=config.adjust_lr))
     if other:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ups_train.sharding import is_sharded
+from ups_train.parallel.sharding import is_sharded
 
 
 def make_portable(states: Sequence[dict[str, Any]], optimizer: Optimizer, module: nn.Module) -> None:

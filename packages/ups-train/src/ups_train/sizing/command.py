@@ -17,7 +17,7 @@ from ups_core.plan import make_plan
 from ups_core.validate import load_spec
 from ups_eval.evaluate import choose_device
 from ups_train.config import OperatorConfig
-from ups_train.sizing import Sizing, free_memory, measure
+from ups_train.sizing.measure import Sizing, free_memory, measure
 from ups_train.start import new_simulator
 
 FILE = "sizing.json"

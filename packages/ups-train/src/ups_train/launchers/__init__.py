@@ -1,0 +1,1 @@
+"""How a step's processes are started: by torch elastic, as a Slurm job, on a rented machine."""

@@ -1,0 +1,1 @@
+"""Several processes: strategies, shards and ranks."""

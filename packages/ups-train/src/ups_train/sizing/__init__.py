@@ -1,0 +1,1 @@
+"""What a training takes on the device at hand: `ups size` and `trainer.batch: auto`."""
