@@ -1,0 +1,80 @@
+"""Checkpoints go on with another number of processes, and with shards in another memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from commands import command
+from documents import ROOT
+from small_runs import PARALLEL, train, write_spec
+from ups_train.memory import HOOK
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ranks")
+
+
+@pytest.mark.parametrize(("optimizer", "before", "after"), [("adamw", 1, 2), ("muon_hybrid", 2, 1)])
+def test_a_checkpoint_goes_on_with_another_number_of_ranks(
+    optimizer: str, before: int, after: int, folder: Path
+) -> None:
+    """Stop one run half-way, hand its checkpoint to a run of another number of sharded ranks."""
+    stage = {"optimizer": {"kind": optimizer, "lr": 2e-3}, "validate_every": 5}
+    ways: dict[int, dict[str, Any]] = {1: {}, 2: {"trainer": {"strategy": "fsdp2"}, **PARALLEL}}
+    whole = train(folder, f"whole-{optimizer}", 1, stage=stage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOOK, "operator:0:17:99")  # fails there however small the micro-batches are
+        half = train(folder, f"half-{optimizer}", before, code=1, stage=stage, **ways[before])
+    rest = planned(folder, f"rest-{optimizer}", after, stage=stage, **ways[after])
+    shutil.copytree(
+        half.directory / "steps" / ".operator.partial" / "checkpoints",
+        rest / "steps" / ".operator.partial" / "checkpoints",
+    )
+    continued = train(folder, f"rest-{optimizer}", after, stage=stage, **ways[after])
+    assert [line["step"] for line in continued.metrics] == [20, 25, 30]
+    tolerance = 1e-5 if optimizer == "adamw" else 1e-3
+    for ours, theirs in zip(continued.metrics, whole.metrics[3:], strict=True):
+        assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=tolerance)
+    assert set(continued.weights) == set(whole.weights)
+    for key, weight in whole.weights.items():
+        if key != "codec.head.advection1d.bias":  # of a flux: it moves by rounding errors alone
+            assert torch.allclose(continued.weights[key], weight, rtol=0, atol=50 * tolerance), key
+
+
+def test_shards_in_the_hosts_memory_train_and_go_on_to_the_same_bits(folder: Path) -> None:
+    """A plan refuses to offload where there is no GPU, but the policy works there all the same.
+
+    Muon hybrid has matrices for Muon and all else for AdamW.
+    """
+
+    def weights(name: str, offload: bool) -> bytes:
+        command(
+            "torchrun", "--standalone", "--nproc-per-node=2", ROOT / "tests/helpers/sharded_stage.py",
+            folder / "offload-data", folder / name, str(offload), cwd=folder,
+        )  # fmt: skip
+        return (folder / name / "model" / "weights.safetensors").read_bytes()
+
+    whole = weights("on-devices", False)
+    assert weights("in-hosts", True) == whole
+    for path in (folder / "in-hosts").glob("checkpoints/*-00000008.ckpt*"):
+        path.unlink()
+    assert weights("in-hosts", True) == whole
+
+
+def planned(folder: Path, name: str, devices: int, **changes: Any) -> Path:
+    """The directory of a run that was interrupted before its first checkpoint."""
+    path = write_spec(folder, name, devices, **changes)
+    plan = command("ups-run", path, "--data-root", folder / "data", "--plan", "--json", cwd=folder)
+    content = json.loads(plan.stdout)
+    directory = folder / content["directory"]
+    partial = directory / "steps" / ".operator.partial"
+    partial.mkdir(parents=True)
+    (partial / "step.json").write_text(json.dumps({"fingerprint": content["steps"][0]["fingerprint"]}))
+    return directory

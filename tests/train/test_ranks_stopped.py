@@ -1,0 +1,117 @@
+"""Several processes of which one is killed, is out of memory or meets a bad batch, or which are all stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from commands import BIN
+from small_runs import PARALLEL, train, write_spec
+from ups_train.memory import HOOK
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ranks")
+
+
+def workers_of(run: str) -> list[int]:
+    """Process numbers of a run's ranks."""
+    lines = {path.parent.name: _command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
+    return [int(number) for number, line in lines.items() if f"ups_core.worker\0runs/{run}" in line]
+
+
+def _command_line(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it has just ended
+        return ""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -> None:
+    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}}
+    whole = train(folder, "whole", 1, stage=stage)
+    killed: list[int] = []
+
+    def kill_a_rank() -> None:
+        while not list((folder / "runs").glob("killed-*/steps/.operator.partial/checkpoints/step-*.ckpt")):
+            time.sleep(0.05)
+        killed.append(workers_of("killed-")[-1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_a_rank, daemon=True)
+    killer.start()
+    again = train(folder, "killed", 2, stage=stage, launcher={"kind": "torchrun", "restarts": 1})
+    assert killed
+    assert [line["step"] for line in again.metrics] == [line["step"] for line in whole.metrics]
+    difference = (again.curve("train/loss") - whole.curve("train/loss")).abs() / whole.curve("train/loss")
+    assert difference.max() < 1e-5
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Signals, folder: Path) -> None:
+    stage = {"validate_every": 7, "ema": 0.9, "checkpoints": {"asynchronous": True}}
+    if not list(folder.glob("runs/undisturbed-*")):
+        train(folder, "undisturbed", 2, stage=stage, **PARALLEL)
+    name = f"stopped-{stop}"
+    path = write_spec(folder, name, 2, stage=stage, **PARALLEL)
+    run = subprocess.Popen(
+        [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    while not list(folder.glob(f"runs/{name}-*/steps/.operator.partial/checkpoints/step-*.ckpt")):
+        time.sleep(0.05)
+    run.send_signal(stop)
+    _, said = run.communicate(timeout=100)
+    assert run.returncode == (-stop if stop == signal.SIGKILL else 128 + stop), said
+    if stop != signal.SIGKILL:
+        assert f"interrupted ({stop.name}); the same command continues" in said
+        record = json.loads(next(folder.glob(f"runs/{name}-*/run.json")).read_text())
+        assert record["status"] == "interrupted"
+    for _ in range(200):
+        if not workers_of(name):
+            break
+        time.sleep(0.05)
+    assert not workers_of(name), "workers end with the one who started them"
+    (directory,) = folder.glob(f"runs/{name}-*")
+    assert not (directory / "steps" / "operator").exists()
+    again = train(folder, name, 2, stage=stage, **PARALLEL)
+    (whole,) = folder.glob("runs/undisturbed-*")
+    weights = [run / "steps/operator/model/weights.safetensors" for run in (again.directory, whole)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    metrics = [json.loads((run / "run.json").read_text())["metrics"] for run in (again.directory, whole)]
+    assert metrics[0] == metrics[1]
+
+
+def test_processes_agree_on_spikes_and_go_back_together(folder: Path) -> None:
+    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
+    stage["spikes"] = {"policy": "rollback", "factor": 2.0, "window": 5}
+    one = train(folder, "spiky-1", 1, stage=stage)
+    two = train(folder, "spiky-2", 2, stage=stage, **PARALLEL)
+    spikes = [json.loads((run.step / "spikes.json").read_text()) for run in (one, two)]
+    places = [[(spike["epoch"], spike["batch"]) for spike in found] for found in spikes]
+    assert places == [[(2, 0)]] * 2
+    difference = (two.curve("train/loss") - one.curve("train/loss")).abs() / one.curve("train/loss")
+    assert difference.max() < 1e-5
+
+
+def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(folder: Path) -> None:
+    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
+    whole = train(folder, "roomy", 2, stage=stage, **PARALLEL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOOK, "operator:1:12:1")
+        tight = train(folder, "tight", 2, stage=stage, **PARALLEL)
+    assert [line["step"] for line in tight.metrics] == [line["step"] for line in whole.metrics]
+    difference = (tight.curve("train/loss") - whole.curve("train/loss")).abs() / whole.curve("train/loss")
+    assert difference.max() < 1e-5
+    told = json.loads((tight.directory / "run.json").read_text())["steps"][0]["details"]
+    assert told["parts"]["failures"] == [{"rank": 1, "parts": 1}]
+    assert told["strategy"]["kind"] == "ddp"
+    assert not list(tight.step.glob("error-*"))
