@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from ups_train.optimizers.closure import evaluate
+
 
 class CombinedOptimizer(torch.optim.Optimizer):
     """Several optimizers as one: a scheduler, a checkpoint and Lightning see a single object.
@@ -27,12 +29,9 @@ class CombinedOptimizer(torch.optim.Optimizer):
             part.param_groups = [next(groups) for _ in part.param_groups]
             part.state = self.state
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Evaluate the closure once, then let every part update."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for part in self.parts:
             part.step()
         return loss

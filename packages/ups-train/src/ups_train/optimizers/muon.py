@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ups_train.optimizers.closure import evaluate
 from ups_train.parallel.sharding import shard_like, whole
 
 
@@ -27,10 +28,7 @@ class Float32Muon(torch.optim.Muon):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every matrix that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for weight in group["params"]:

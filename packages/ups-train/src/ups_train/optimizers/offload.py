@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ups_core import Component
+from ups_train.optimizers.closure import evaluate
 
 
 class OffloadedOptimizer(Optimizer):
@@ -41,10 +42,7 @@ class OffloadedOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Evaluate the closure, then update."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for ours, theirs in zip(self.param_groups, self.inner.param_groups, strict=True):
             theirs |= {name: value for name, value in ours.items() if name != "params"}
         for host, device in self.device_of.items():
