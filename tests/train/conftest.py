@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,3 +12,9 @@ import torch
 def _one_thread() -> None:
     """Tensors this small are faster on one thread, and bits do not depend on the machine's cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of a module's runs, which share the data that they generate."""
+    return tmp_path_factory.mktemp("runs")

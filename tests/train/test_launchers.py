@@ -12,11 +12,6 @@ from commands import command
 from small_runs import PARALLEL, STAGE, dry_run, train, write_spec
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("launchers")
-
-
 def test_a_dry_run_says_what_would_be_submitted(folder: Path) -> None:
     assert dry_run(folder, "here", 1) == "in this process"
     assert "--nproc-per-node=2" in dry_run(folder, "two", 2, **PARALLEL)

@@ -13,11 +13,6 @@ from documents import ROOT
 from small_runs import PARALLEL, STEPS, train
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("parallel")
-
-
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 1e-5), ("muon_hybrid", 1e-3)])
 def test_two_processes_train_what_one_trains(optimizer: str, tolerance: float, folder: Path) -> None:
     stage = {"optimizer": {"kind": optimizer, "lr": 2e-3}}

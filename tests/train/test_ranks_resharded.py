@@ -16,11 +16,6 @@ from small_runs import PARALLEL, train, write_spec
 from ups_train.memory import HOOK
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("ranks")
-
-
 @pytest.mark.parametrize(("optimizer", "before", "after"), [("adamw", 1, 2), ("muon_hybrid", 2, 1)])
 def test_a_checkpoint_goes_on_with_another_number_of_ranks(
     optimizer: str, before: int, after: int, folder: Path

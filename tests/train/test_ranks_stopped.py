@@ -17,11 +17,6 @@ from small_runs import PARALLEL, train, write_spec
 from ups_train.memory import HOOK
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("ranks")
-
-
 def workers_of(run: str) -> list[int]:
     """Process numbers of a run's ranks."""
     lines = {path.parent.name: _command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")}

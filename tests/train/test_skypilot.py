@@ -21,11 +21,6 @@ SKYPILOT = "skypilot==0.14.1"
 CLOUD: dict[str, Any] = {"kind": "skypilot", "infra": "vast", "max_hours": 1.0}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("skypilot")
-
-
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
     cloud = FakeCloud(tmp_path / "cloud")

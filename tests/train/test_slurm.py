@@ -23,11 +23,6 @@ SLURM = {"launcher": {"kind": "slurm", "minutes": 10}}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("slurm")
-
-
-@pytest.fixture(scope="module")
 def torchrun(folder: Path) -> Result:
     return train(folder, "torchrun", 2, stage=STAGE, **PARALLEL)
 
