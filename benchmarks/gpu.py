@@ -28,8 +28,7 @@ from ups_data.statistics import ChannelStatistics, Statistics
 from ups_data.task import TaskInfo
 from ups_models.simulator import build_simulator
 from ups_train.compilation import compile_network
-from ups_train.config import OperatorConfig
-from ups_train.options import CompileConfig
+from ups_train.config import CompileConfig, OperatorConfig
 from ups_train.sizing.measure import Trial
 from ups_train.telemetry import count_flops, peak_flops, peak_memory
 

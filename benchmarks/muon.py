@@ -19,9 +19,9 @@ from ups_core import Component
 from ups_core.registry import registry_in_use
 from ups_data import prepare_task
 from ups_models.simulator import build_simulator
+from ups_train.optimizers.config import MuonHybridConfig
 from ups_train.optimizers.groups import assign
 from ups_train.optimizers.muon import Float32Muon
-from ups_train.options import MuonHybridConfig
 
 
 def hidden_matrices(data_root: str) -> list[torch.nn.Parameter]:

@@ -1,10 +1,11 @@
 """What the machinery costs: the same training as a bare PyTorch loop and through `ups-run`.
 
 Both train the default latent operator on the same batches with the same loss, symmetries, optimizer,
-schedule, clipping and moving average, in turn, each in a process of its own; that they did the same work is
-checked by the loss. A round's ratio is the bare loop's time of a step over ours: 1 is no overhead. Ours is
-wall time between two validations, so it holds logging, progress, checkpoints and a validation of one
-trajectory.
+schedule, clipping and moving average; that they did the same work is checked by the loss. They take turns of
+a few steps within one process, so that what slows the machine down slows both: before each of its turns
+`ups-run`'s training waits while the bare loop makes its steps. The ratio is the bare loop's time over ours: 1
+is no overhead. All that `ups-run` does between the first timed step and the last is ours: loading, callbacks,
+records, a validation of one trajectory and its checkpoint. The first half of a round is not timed.
 
     python benchmarks/overhead.py                     # Darcy flow, five rounds: about five minutes
     python benchmarks/overhead.py --task advection1d --rounds 3
@@ -18,15 +19,16 @@ training's steps is the share that safety takes.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import yaml
@@ -40,12 +42,16 @@ from ups_data.loader import MultiTaskLoader
 from ups_data.randomness import derive_seed
 from ups_data.sampler import MultiTaskBatchSampler
 from ups_train.average import averaged_copy, update_average
+from ups_train.callbacks import read_metrics
 from ups_train.config import OperatorConfig
 from ups_train.guards import FiniteGuard
 from ups_train.module import SimulatorModule, create_losses
 from ups_train.progress import Progress
 from ups_train.saving import Saving
 from ups_train.start import initialise, new_simulator
+
+TURN = 5
+"""Steps of one training before the other's turn."""
 
 
 def main() -> None:
@@ -57,60 +63,81 @@ def main() -> None:
     if args.guards:
         print(cost_of_guards(args))
         return
-    if args.bare:
-        print(json.dumps(bare_loop(args)))
-        return
-    rounds = []
-    for _ in track(range(args.rounds), description=f"{args.task}, {args.steps} steps"):
-        ours = through_ups_run(args)
-        options = [f"--{name}={value}" for name, value in vars(args).items() if name in PASSED]
-        done = subprocess.run(
-            [sys.executable, __file__, "--bare", *options, *(["--small"] if args.small else [])],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        bare = json.loads(done.stdout)
-        if abs(ours["loss"] - bare["loss"]) > 1e-3 * bare["loss"]:
-            raise SystemExit(f"the two trained something else: loss {ours['loss']} and {bare['loss']}")
-        rounds.append({"ours": ours["seconds"], "bare": bare["seconds"]})
-    ratios = sorted(pair["bare"] / pair["ours"] for pair in rounds)
+    rounds = [
+        in_turn(args) for _ in track(range(args.rounds), description=f"{args.task}, {args.steps} steps")
+    ]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     found = {"task": args.task, "threads": args.threads, "torch": torch.__version__, "rounds": rounds}
     args.output.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    print(
-        f"{args.task}: a step takes {1000 * statistics.median(pair['bare'] for pair in rounds):.1f} ms bare, "
-        f"{1000 * statistics.median(pair['ours'] for pair in rounds):.1f} ms through ups-run; ratio "
-        f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), of the fastest rounds "
-        f"{min(pair['bare'] for pair in rounds) / min(pair['ours'] for pair in rounds):.3f}"
+    print(summary(args.task, rounds))
+
+
+def summary(task: str, rounds: list[dict[str, list[float]]]) -> str:
+    """The ratio over everything, and how it scatters over rounds and turns."""
+    of_rounds = sorted(sum(times["bare"]) / sum(times["ours"]) for times in rounds)
+    of_turns = [
+        bare / ours for times in rounds for bare, ours in zip(times["bare"], times["ours"], strict=True)
+    ]
+    low, middle, high = statistics.quantiles(of_turns, n=4)
+    bare, ours = (sum(sum(times[name]) for times in rounds) for name in ("bare", "ours"))
+    steps = TURN * len(of_turns)
+    return (
+        f"{task}: a step takes {1000 * bare / steps:.1f} ms bare, {1000 * ours / steps:.1f} ms through "
+        f"ups-run; ratio {bare / ours:.3f}, of rounds {of_rounds[0]:.3f} to {of_rounds[-1]:.3f}; "
+        f"of {len(of_turns)} turns {middle:.3f} (median), half of them {low:.3f} to {high:.3f}"
     )
 
 
-PASSED = ("task", "steps", "threads", "data")
-
-
 def spec_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What both train: the second half of the steps is timed."""
+    """What both train."""
     return {
         "version": 1, "name": "overhead", "tasks": {args.task: TASKS[args.task]},
         "model": {"kind": "latent_operator"}, "trainer": {"accelerator": "cpu", "threads": args.threads},
-        "pipeline": [{
-            "stage": "operator", "max_steps": args.steps, "validate_every": args.steps // 2, "validate_on": 1,
-            "batch_size": 16,
-        }],
+        "pipeline": [{"stage": "operator", "max_steps": args.steps, "batch_size": 16}],
     }  # fmt: skip
 
 
-def through_ups_run(args: argparse.Namespace) -> dict[str, float]:
-    """Seconds of a step between the two validations, and the mean loss there."""
+def train(content: dict[str, Any], data: Path) -> list[dict[str, Any]]:
+    """Run a spec in this process; the lines of its `metrics.jsonl`."""
     with tempfile.TemporaryDirectory() as scratch:
         spec = Path(scratch) / "spec.yaml"
-        spec.write_text(yaml.safe_dump(spec_of(args)), encoding="utf-8")
-        program = Path(sys.executable).with_name("ups-run")
-        command = [program, spec, "--runs-dir", scratch, "--data-root", args.data]
-        subprocess.run(command, capture_output=True, check=True)
-        file = next(Path(scratch).glob("overhead-*/steps/operator/metrics.jsonl"))
-        middle, end = map(json.loads, file.read_text().splitlines())
-    seconds = (end["seconds"] - middle["seconds"]) / (end["step"] - middle["step"])
-    return {"seconds": seconds, "loss": end["train/loss"]}
+        spec.write_text(yaml.safe_dump(content), encoding="utf-8")
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            code = ups_run([str(spec), "--runs-dir", scratch, "--data-root", str(data)])
+        if code:
+            raise SystemExit(f"the training failed:\n{said.getvalue()}")
+        return read_metrics(next(Path(scratch).glob("overhead-*/steps/operator/metrics.jsonl")))
+
+
+def in_turn(args: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds of every counted turn of both trainings."""
+    content = spec_of(args)
+    content["pipeline"][0] |= {"validate_every": args.steps // 4, "validate_on": 1}
+    bare_losses = bare_loop(PipelineSpec.model_validate(content), args)
+    losses: list[float] = []
+    turns: dict[str, list[float]] = {"ours": [], "bare": []}
+    since = 0.0
+    begin_step = SimulatorModule.on_train_batch_start
+
+    def take_turns(module: SimulatorModule, batch: Any, batch_idx: int) -> None:
+        nonlocal since
+        step = module.global_step
+        if step % TURN == 0:
+            paused = time.perf_counter()
+            losses.extend(next(bare_losses) for _ in range(TURN))
+            resumed = time.perf_counter()
+            if step > args.steps // 2:
+                turns["ours"].append(paused - since)
+                turns["bare"].append(resumed - paused)
+            since = resumed
+        begin_step(module, batch, batch_idx)
+
+    with mock.patch.object(SimulatorModule, "on_train_batch_start", take_turns):
+        lines = train(content, args.data)
+    ours, bare = lines[-1]["train/loss"], statistics.fmean(losses[lines[-2]["step"] :])
+    if abs(ours - bare) > 1e-3 * bare:
+        raise SystemExit(f"the two trained something else: loss {ours} and {bare}")
+    return turns
 
 
 GUARDS: dict[str, list[tuple[type, str]]] = {
@@ -138,16 +165,7 @@ def cost_of_guards(args: argparse.Namespace) -> str:
     for name, functions in GUARDS.items():
         for owner, method in functions:
             setattr(owner, method, timed(name, getattr(owner, method)))
-    content = spec_of(args)
-    for option in ("validate_every", "validate_on"):
-        del content["pipeline"][0][option]
-    with tempfile.TemporaryDirectory() as scratch:
-        spec = Path(scratch) / "spec.yaml"
-        spec.write_text(yaml.safe_dump(content), encoding="utf-8")
-        if ups_run([str(spec), "--runs-dir", scratch, "--data-root", str(args.data)]):
-            raise SystemExit("the training failed")
-        file = next(Path(scratch).glob("overhead-*/steps/operator/metrics.jsonl"))
-        last = json.loads(file.read_text().splitlines()[-1])
+    last = train(spec_of(args), args.data)[-1]
     training = last["training_seconds"]
     lines = [f"{args.task}: {last['step']} steps in {training:.1f} s"]
     for name, spent in seconds.items():
@@ -155,10 +173,9 @@ def cost_of_guards(args: argparse.Namespace) -> str:
     return "\n".join([*lines, f"in all {sum(seconds.values()) / training:.2%}"])
 
 
-def bare_loop(args: argparse.Namespace) -> dict[str, float]:
-    """The same steps without Lightning, callbacks, checkpoints and records."""
+def bare_loop(spec: PipelineSpec, args: argparse.Namespace) -> Iterator[float]:
+    """The same steps without Lightning, callbacks, checkpoints and records; yields every step's loss."""
     torch.set_num_threads(args.threads)
-    spec = PipelineSpec.model_validate(spec_of(args))
     config = spec.pipeline[0].config
     assert isinstance(config, OperatorConfig)
     data = {name: component.create(name=name).open(args.data) for name, component in spec.tasks.items()}
@@ -173,13 +190,11 @@ def bare_loop(args: argparse.Namespace) -> dict[str, float]:
     windows = {name: opened.windows("train", horizon=config.horizon) for name, opened in data.items()}
     sampler = MultiTaskBatchSampler({name: len(part) for name, part in windows.items()}, config.batch_size)
     loader = MultiTaskLoader(windows, sampler)
-    losses: list[float] = []
-    begin, epoch = 0.0, 0
-    while len(losses) < args.steps:
+    assert config.ema is not None
+    step = 0
+    for epoch in range(args.steps):
         loader.set_epoch(epoch)
         for index, batch in enumerate(loader):
-            if len(losses) == args.steps // 2:
-                begin = time.perf_counter()
             torch.manual_seed(derive_seed(spec.seed, "step", 0, epoch, index))
             loss = module.loss(batch, derive_seed(spec.seed, "batch", epoch, index)) * batch.share
             optimizer.zero_grad()
@@ -187,14 +202,10 @@ def bare_loop(args: argparse.Namespace) -> dict[str, float]:
             torch.nn.utils.clip_grad_norm_(simulator.parameters(), config.clip or float("inf"))
             optimizer.step()
             schedule.step()
-            losses.append(loss.item())
-            assert config.ema is not None
-            update_average(average, simulator, config.ema, len(losses))
-            if len(losses) == args.steps:
-                break
-        epoch += 1
-    half = args.steps // 2
-    return {"seconds": (time.perf_counter() - begin) / half, "loss": statistics.fmean(losses[half:])}
+            value = loss.item()
+            step += 1
+            update_average(average, simulator, config.ema, step)
+            yield value
 
 
 def _arguments() -> argparse.Namespace:
@@ -209,8 +220,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=HERE / "results" / "overhead.json", metavar="FILE")
     parser.add_argument("--small", action="store_true", help="little data, to see that it runs")
     parser.add_argument("--guards", action="store_true", help="time checkpoints and guards alone")
-    parser.add_argument("--bare", action="store_true", help="only the bare loop, result as JSON")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.steps % (4 * TURN):
+        parser.error(f"--steps {args.steps} is no multiple of {4 * TURN}")
+    return args
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from small_stage import run
 from ups_core import TryAgain, UPSError
 from ups_train.callbacks import read_metrics
+from ups_train.config import SpikesConfig
 from ups_train.guards import BATCHES_FILE, SPIKES_FILE, NonFinite, Place, SpikeGuard
 from ups_train.module import SimulatorModule
-from ups_train.options import SpikesConfig
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from ups_models.simulator import Simulator, build_simulator
 from ups_train.callbacks import read_metrics
 from ups_train.memory import HOOK
 from ups_train.module import SimulatorModule, create_losses
+from ups_train.optimizers.config import AdamWConfig, MuonHybridConfig
 from ups_train.optimizers.offload import offloaded
-from ups_train.options import AdamWConfig, MuonHybridConfig
 from ups_train.parallel.ranks import Ranks
 from ups_train.progress import Progress
 from ups_train.recompute import recompute_blocks

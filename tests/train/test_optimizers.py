@@ -15,10 +15,10 @@ from toy_models import SMALL, simulator
 from toy_tasks import evolution, steady
 from ups_core import UPSError
 from ups_train.optimizers.combined import CombinedOptimizer
+from ups_train.optimizers.config import AdamConfig, AdamWConfig, MuonHybridConfig, ParameterGroup, SGDConfig
 from ups_train.optimizers.factories import adam, adamw, muon_hybrid, sgd
 from ups_train.optimizers.groups import assign, is_muon_matrix
 from ups_train.optimizers.muon import Float32Muon, orthogonalise
-from ups_train.options import AdamConfig, AdamWConfig, MuonHybridConfig, ParameterGroup, SGDConfig
 
 
 def net() -> nn.Module:

@@ -17,7 +17,7 @@ from ups_models.layers.spectral import _SpectralLayer
 from ups_models.simulator import build_simulator
 from ups_train.callbacks import read_metrics
 from ups_train.compilation import compile_network
-from ups_train.options import CompileConfig
+from ups_train.config import CompileConfig
 
 TRUNKS: list[dict[str, Any]] = [{}, {"trunk": "pdet_stack", "heads": 2}, {"trunk": "pdet_unet", "heads": 2}]
 

@@ -10,8 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from ups_train.optimizers.config import (
+    CosineConfig,
+    OneCycleConfig,
+    PlateauConfig,
+    StepDecayConfig,
+    WSDConfig,
+)
 from ups_train.optimizers.schedulers import cosine, one_cycle, plateau, step_decay, warmup_stable_decay
-from ups_train.options import CosineConfig, OneCycleConfig, PlateauConfig, StepDecayConfig, WSDConfig
 from ups_train.progress import Progress
 
 

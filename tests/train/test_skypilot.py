@@ -15,7 +15,7 @@ from commands import BIN, command
 from documents import ROOT
 from fake_cloud import FakeCloud
 from small_runs import ENDLESS, PARALLEL, STAGE, dry_run, same_training, train, write_spec
-from ups_train.options import SkyPilotConfig
+from ups_train.launchers.config import SkyPilotConfig
 
 SKYPILOT = "skypilot==0.14.1"
 CLOUD: dict[str, Any] = {"kind": "skypilot", "infra": "vast", "max_hours": 1.0}

@@ -1,1 +1,1 @@
-"""UPS train: Lightning stages, losses, optimizers, schedules and trackers. Knows no YAML."""
+"""UPS train: Lightning stages, losses, optimizers, strategies, launchers, sizing and tuning. Knows no YAML."""

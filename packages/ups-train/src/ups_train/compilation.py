@@ -14,7 +14,7 @@ from torch import Tensor
 from ups_core import UPSError
 from ups_data.batch import FieldBatch
 from ups_models.simulator import Simulator
-from ups_train.options import CompileConfig
+from ups_train.config import CompileConfig
 from ups_train.parallel.sharding import is_sharded
 
 Loss = Callable[[FieldBatch], Tensor]

@@ -5,21 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from ups_core import Component, Registered, StepConfig, UPSError, default_component
+from ups_core import Component, Config, Registered, StepConfig, UPSError, default_component
 from ups_core.spec import PipelineSpec
-from ups_train.options import (
-    CheckpointsConfig,
-    CompileConfig,
-    MuonHybridConfig,
-    NonNegativeFloat,
-    PositiveFloat,
-    SpikesConfig,
-)
+from ups_train.optimizers.config import MuonHybridConfig
 
 Positive = Annotated[int, Field(ge=1)]
 GPU_PRECISIONS = ("16-mixed", "tf32")
+
+
+class CompileConfig(Config):
+    """torch.compile."""
+
+    mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
+    """How long to search for fast code; `reduce-overhead` uses CUDA graphs."""
+    policy: Literal["allow", "require"] = "allow"
+    """What happens where the network cannot be compiled: it trains as it is, with a line that says so, or the
+    step fails."""
+
+
+class CheckpointsConfig(Config):
+    """When a training is saved, beside after every validation, and what is kept."""
+
+    keep: Annotated[int, Field(ge=1)] = 2
+    """Newest checkpoints that stay; the best always does."""
+    every: PositiveFloat | None = 600.0
+    """Most seconds between two; null for validations only."""
+    asynchronous: bool = False
+    """Whether they are written in a thread while training goes on; takes their size in memory."""
+
+
+class SpikesConfig(Config):
+    """What to do about a loss that is suddenly much larger than before (a bad batch, a rate too high).
+
+    A spike is a loss above `factor` times the median of the task's last `window` losses.
+    """
+
+    policy: Literal["off", "skip", "rollback", "stop"] = "off"
+    """`skip`: without an update from that batch; `rollback`: back to the last checkpoint, then without that
+    batch; `stop`: the step fails before the update."""
+    factor: Annotated[float, Field(gt=1.0)] = 10.0
+    """How many times the median is too much."""
+    window: Annotated[int, Field(ge=5)] = 50
+    """Losses of a task that its median is taken from; none is a spike before there are so many."""
+    most: Annotated[int, Field(ge=1)] = 5
+    """Spikes in one training; with the next one the step fails."""
 
 
 class OperatorConfig(StepConfig):

@@ -13,7 +13,7 @@ from torch import Tensor
 from ups_core import TryAgain, UPSError
 from ups_core.files import read_json, write_json
 from ups_data.batch import FieldBatch
-from ups_train.options import SpikesConfig
+from ups_train.config import SpikesConfig
 
 BATCHES_FILE = "non_finite.json"
 """In the step's directory: what an optimizer step was made of whose loss or gradient was not finite."""

@@ -32,20 +32,20 @@ def ups_register_losses(register: Register) -> None:
 @hookimpl
 def ups_register_optimizers(register: Register) -> None:
     register(
-        "adam", "ups_train.optimizers.factories:adam", config="ups_train.options:AdamConfig",
+        "adam", "ups_train.optimizers.factories:adam", config="ups_train.optimizers.config:AdamConfig",
         summary="Adam, no decay",
     )  # fmt: skip
     register(
-        "sgd", "ups_train.optimizers.factories:sgd", config="ups_train.options:SGDConfig",
+        "sgd", "ups_train.optimizers.factories:sgd", config="ups_train.optimizers.config:SGDConfig",
         summary="stochastic gradient descent with momentum",
     )  # fmt: skip
     register(
-        "adamw", "ups_train.optimizers.factories:adamw", config="ups_train.options:AdamWConfig",
+        "adamw", "ups_train.optimizers.factories:adamw", config="ups_train.optimizers.config:AdamWConfig",
         summary="AdamW, no decay on norms and biases",
     )  # fmt: skip
     register(
         "muon_hybrid", "ups_train.optimizers.factories:muon_hybrid",
-        config="ups_train.options:MuonHybridConfig",
+        config="ups_train.optimizers.config:MuonHybridConfig",
         summary="Muon for hidden matrices, AdamW for the rest",
     )  # fmt: skip
 
@@ -53,27 +53,32 @@ def ups_register_optimizers(register: Register) -> None:
 @hookimpl
 def ups_register_schedulers(register: Register) -> None:
     register(
-        "cosine", "ups_train.optimizers.schedulers:cosine", config="ups_train.options:CosineConfig",
+        "cosine", "ups_train.optimizers.schedulers:cosine", config="ups_train.optimizers.config:CosineConfig",
         summary="linear warm-up, then a cosine",
     )  # fmt: skip
     register(
-        "wsd", "ups_train.optimizers.schedulers:warmup_stable_decay", config="ups_train.options:WSDConfig",
+        "wsd", "ups_train.optimizers.schedulers:warmup_stable_decay",
+        config="ups_train.optimizers.config:WSDConfig",
         summary="warm-up, stable, decay",
     )  # fmt: skip
     register(
-        "one_cycle", "ups_train.optimizers.schedulers:one_cycle", config="ups_train.options:OneCycleConfig",
+        "one_cycle", "ups_train.optimizers.schedulers:one_cycle",
+        config="ups_train.optimizers.config:OneCycleConfig",
         summary="a cosine up, a cosine down",
     )  # fmt: skip
     register(
-        "plateau", "ups_train.optimizers.schedulers:plateau", config="ups_train.options:PlateauConfig",
+        "plateau", "ups_train.optimizers.schedulers:plateau",
+        config="ups_train.optimizers.config:PlateauConfig",
         summary="falls when the validation rollout no longer improves",
     )  # fmt: skip
     register(
-        "step", "ups_train.optimizers.schedulers:step_decay", config="ups_train.options:StepDecayConfig",
+        "step", "ups_train.optimizers.schedulers:step_decay",
+        config="ups_train.optimizers.config:StepDecayConfig",
         summary="a fall by a factor at equal intervals",
     )  # fmt: skip
     register(
-        "constant", "ups_train.optimizers.schedulers:constant", config="ups_train.options:ConstantConfig",
+        "constant", "ups_train.optimizers.schedulers:constant",
+        config="ups_train.optimizers.config:ConstantConfig",
         summary="one learning rate",
     )  # fmt: skip
 
@@ -81,23 +86,24 @@ def ups_register_schedulers(register: Register) -> None:
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
     register(
-        "auto", "ups_train.parallel.strategies:auto", config="ups_train.options:StrategyConfig",
+        "auto", "ups_train.parallel.strategies:auto", config="ups_train.parallel.config:StrategyConfig",
         summary="by the number of devices and the size of the model",
     )  # fmt: skip
     register(
-        "single", "ups_train.parallel.strategies:single", config="ups_train.options:SingleConfig",
+        "single", "ups_train.parallel.strategies:single", config="ups_train.parallel.config:SingleConfig",
         summary="one device",
     )  # fmt: skip
     register(
-        "ddp", "ups_train.parallel.strategies:ddp", config="ups_train.options:DDPConfig",
+        "ddp", "ups_train.parallel.strategies:ddp", config="ups_train.parallel.config:DDPConfig",
         summary="the whole model on every device, gradients averaged",
     )  # fmt: skip
     register(
-        "fsdp2", "ups_train.parallel.strategies:fsdp2", config="ups_train.options:Fsdp2Config",
+        "fsdp2", "ups_train.parallel.strategies:fsdp2", config="ups_train.parallel.config:Fsdp2Config",
         summary="parameters, gradients and optimizer state sharded",
     )  # fmt: skip
     register(
-        "deepspeed", "ups_train.parallel.strategies:deepspeed", config="ups_train.options:DeepSpeedConfig",
+        "deepspeed", "ups_train.parallel.strategies:deepspeed",
+        config="ups_train.parallel.config:DeepSpeedConfig",
         summary="ZeRO by DeepSpeed, an optional package",
     )  # fmt: skip
 
@@ -105,15 +111,17 @@ def ups_register_strategies(register: Register) -> None:
 @hookimpl
 def ups_register_launchers(register: Register) -> None:
     register(
-        "torchrun", "ups_train.launchers.torchrun:Torchrun", config="ups_train.options:TorchrunConfig",
+        "torchrun", "ups_train.launchers.torchrun:Torchrun",
+        config="ups_train.launchers.config:TorchrunConfig",
         summary="a process for every device of this machine, restarted when one fails",
     )  # fmt: skip
     register(
-        "slurm", "ups_train.launchers.slurm:Slurm", config="ups_train.options:SlurmConfig",
+        "slurm", "ups_train.launchers.slurm:Slurm", config="ups_train.launchers.config:SlurmConfig",
         summary="a Slurm job with a task for every device, put back in the queue when it is cut off",
     )  # fmt: skip
     register(
-        "skypilot", "ups_train.launchers.skypilot:SkyPilot", config="ups_train.options:SkyPilotConfig",
+        "skypilot", "ups_train.launchers.skypilot:SkyPilot",
+        config="ups_train.launchers.config:SkyPilotConfig",
         summary="a rented machine of any cloud, Vast.ai included, within a budget",
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from ups_core import stopping
 from ups_core.console import Console
 from ups_train.checkpoints import RESUMABLE, SCORED, CheckpointFiles, prune, saved_steps, seal, set_aside
-from ups_train.options import CheckpointsConfig
+from ups_train.config import CheckpointsConfig
 
 MONITOR = "val/nrmse"
 DUE = 1

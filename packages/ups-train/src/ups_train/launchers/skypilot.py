@@ -16,8 +16,8 @@ from ups_core.files import write_text
 from ups_core.plan import Plan, PlannedStep, partial_directory
 from ups_core.worker import IN_PROCESS, execute
 from ups_train.launchers.attempts import Ended, run_attempts
+from ups_train.launchers.config import SkyPilotConfig
 from ups_train.launchers.skypilot_task import cluster_name, remote_partial, task_yaml
-from ups_train.options import SkyPilotConfig
 
 STDERR = 2
 """Where `sky` and `rsync` speak: standard output is for results."""

@@ -16,7 +16,7 @@ from ups_core.fingerprint import code_versions, editable_project
 from ups_core.plan import Plan, PlannedStep, components, partial_directory
 from ups_core.worker import FAILURE
 from ups_train.launchers.attempts import worker_module
-from ups_train.options import SkyPilotConfig
+from ups_train.launchers.config import SkyPilotConfig
 
 HOME = "~/ups"
 """Where everything is on the rented machine."""

@@ -21,7 +21,7 @@ from ups_core.files import read_json, write_json
 from ups_core.plan import Plan, PlannedStep, partial_directory
 from ups_core.worker import FAILURE, IN_PROCESS, RESULT, execute
 from ups_train.launchers.attempts import Ended, run_attempts, worker_module
-from ups_train.options import SlurmConfig
+from ups_train.launchers.config import SlurmConfig
 
 if TYPE_CHECKING:
     import submitit

@@ -19,7 +19,7 @@ from ups_core.plan import Plan, PlannedStep
 from ups_core.stopping import Interrupted
 from ups_core.worker import IN_PROCESS, execute
 from ups_train.launchers.attempts import Ended, run_attempts, worker_module
-from ups_train.options import TorchrunConfig
+from ups_train.launchers.config import TorchrunConfig
 
 
 class Torchrun:

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from ups_train.optimizers.combined import CombinedOptimizer
+from ups_train.optimizers.config import AdamConfig, AdamWConfig, MuonHybridConfig, SGDConfig
 from ups_train.optimizers.groups import assign, decays, trainable
 from ups_train.optimizers.muon import Float32Muon
-from ups_train.options import AdamConfig, AdamWConfig, MuonHybridConfig, SGDConfig
 
 
 def adam(config: AdamConfig, module: nn.Module) -> torch.optim.Optimizer:

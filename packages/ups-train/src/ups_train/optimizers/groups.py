@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ups_core import Component, UPSError
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_data.task import TaskInfo
-from ups_train.options import MuonHybridConfig, ParameterGroup
+from ups_train.optimizers.config import MuonHybridConfig, ParameterGroup
 
 BY_ROLE = (
     ParameterGroup(pattern="lift|embed|head", optimizer="adamw"),

@@ -7,7 +7,7 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from ups_train.options import (
+from ups_train.optimizers.config import (
     ConstantConfig,
     CosineConfig,
     OneCycleConfig,

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 
 from ups_core import UPSError
-from ups_train.options import DDPConfig, DeepSpeedConfig, Fsdp2Config, StrategyConfig
+from ups_train.parallel.config import DDPConfig, DeepSpeedConfig, Fsdp2Config, StrategyConfig
 from ups_train.parallel.sharding import is_sharded
 
 STATE_BYTES = 16
