@@ -1,1 +1,1 @@
-"""UPS train: Lightning stages, losses, optimizers, strategies, launchers, sizing and tuning. Knows no YAML."""
+"""UPS train: the Lightning stage, optimizers, strategies, launchers, sizing, tuning. Knows no YAML."""

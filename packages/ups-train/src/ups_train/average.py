@@ -19,15 +19,25 @@ def averaged_copy(simulator: Simulator) -> Simulator:
     return copy.deepcopy(simulator).requires_grad_(False)
 
 
-@torch.no_grad()
-def update_average(average: Simulator, simulator: Simulator, decay: float, updates: int) -> None:
-    """Move the average towards the weights after optimizer step number `updates`, counted from 1.
+class MovingAverage:
+    """Moves an averaged simulator towards the trained one.
 
-    The decay grows as min(decay, updates / (9 + updates)), so that a short training is not averaged with its
-    random start.
+    Args:
+        average, simulator: as training uses them, on their device and sharded; their tensors are looked up
+            here once, which at every step would take longer than the averaging.
+        decay: grows to this as updates / (9 + updates), so that a short training is not averaged with its
+            random start.
     """
-    weight = 1 - min(decay, updates / (9 + updates))
-    means = [local(mean) for mean in average.parameters()]
-    torch._foreach_lerp_(means, [local(value) for value in simulator.parameters()], weight)
-    for mean, value in zip(average.buffers(), simulator.buffers(), strict=True):
-        mean.copy_(value)
+
+    def __init__(self, average: Simulator, simulator: Simulator, decay: float):
+        self.decay = decay
+        self._weights = list(average.parameters()), list(simulator.parameters())
+        self._buffers = list(zip(average.buffers(), simulator.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, updates: int) -> None:
+        """Average once more, after optimizer step number `updates`, counted from 1."""
+        means, values = ([local(weight) for weight in weights] for weights in self._weights)
+        torch._foreach_lerp_(means, values, 1 - min(self.decay, updates / (9 + updates)))
+        for mean, value in self._buffers:
+            mean.copy_(value)

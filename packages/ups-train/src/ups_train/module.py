@@ -24,7 +24,7 @@ from ups_data.symmetry import augment
 from ups_eval.metrics import NRMSE
 from ups_models.network import module_key
 from ups_models.simulator import Simulator, feed_back
-from ups_train.average import averaged_copy, update_average
+from ups_train.average import MovingAverage, averaged_copy
 from ups_train.compilation import compile_network
 from ups_train.config import OperatorConfig
 from ups_train.consistency import latent_consistency
@@ -80,6 +80,7 @@ class SimulatorModule(pl.LightningModule):
         self.finite = FiniteGuard(directory)
         self.spikes = SpikeGuard(config.spikes, directory)
         self._skip = False
+        self._moving: MovingAverage | None = None
         self.scores: dict[str, Metric] = {name: NRMSE() for name in simulator.tasks}
         self.validation = nn.ModuleDict({module_key(name): score for name, score in self.scores.items()})
 
@@ -99,7 +100,7 @@ class SimulatorModule(pl.LightningModule):
                 shard(simulator.network, mesh["data_parallel"], offload)
 
     def on_train_start(self) -> None:
-        """Compile."""
+        """Compile, and find the weights that are averaged."""
         if self.config.compile is not None:
             loader = self.trainer.train_dataloader
             assert isinstance(loader, MultiTaskLoader)
@@ -110,10 +111,15 @@ class SimulatorModule(pl.LightningModule):
                     return self.loss(batch, self.seed)
 
             self.compilation = compile_network(self.config.compile, self.simulator, batches, loss)
+        if self.average is not None:
+            assert self.config.ema is not None
+            self._moving = MovingAverage(self.average, self.simulator, self.config.ema)
 
     def on_train_batch_start(self, batch: FieldBatch, batch_idx: int) -> None:
         """Seed what a network may draw, say for dropout, from where the step stands in the training."""
-        torch.manual_seed(derive_seed(self.seed, "step", self.global_rank, self.current_epoch, batch_idx))
+        seed_draws(
+            derive_seed(self.seed, "step", self.global_rank, self.current_epoch, batch_idx), self.device
+        )
         self.progress.start(self.global_step)
 
     def on_train_batch_end(self, outputs: Any, batch: FieldBatch, batch_idx: int) -> None:
@@ -166,9 +172,8 @@ class SimulatorModule(pl.LightningModule):
             optimizer.zero_grad()
         else:
             super().optimizer_step(epoch, batch_idx, optimizer, lambda: loss)
-        if self.average is not None:
-            assert self.config.ema is not None
-            update_average(self.average, self.simulator, self.config.ema, self.global_step + 1)
+        if self._moving is not None:
+            self._moving.update(self.global_step + 1)
 
     def loss(self, batch: FieldBatch, seed: int) -> Tensor:
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says.
@@ -280,6 +285,17 @@ def load_scored(checkpoint: Path, simulator: Simulator) -> Simulator:
         {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     )
     return simulator
+
+
+def seed_draws(seed: int, device: torch.device) -> None:
+    """Seed what networks draw from by default on the CPU and on the device.
+
+    `torch.manual_seed` does it for all kinds of devices, and takes a traceback for each that is not there: a
+    millisecond.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def noise_like(batch: FieldBatch, seed: int) -> Tensor:
