@@ -67,7 +67,7 @@ def test_progress_by_steps_and_by_seconds() -> None:
     other.start(50)
     time.sleep(0.06)
     other.stop()
-    assert other.over
+    assert other.over(0)
     assert other.at(0) == 1.0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands import BIN
-from small_runs import PARALLEL, train, write_spec
+from small_runs import PARALLEL, Result, same_training, train, write_spec
 from ups_train.memory import HOOK
 
 
@@ -30,10 +30,17 @@ def _command_line(path: Path) -> str:
         return ""
 
 
+STAGE = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Result:
+    """What one process trains that nothing happens to."""
+    return train(folder, "whole", 1, stage=STAGE)
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
-def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -> None:
-    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}}
-    whole = train(folder, "whole", 1, stage=stage)
+def test_a_killed_rank_is_started_again_from_the_last_checkpoint(whole: Result, folder: Path) -> None:
     killed: list[int] = []
 
     def kill_a_rank() -> None:
@@ -44,11 +51,9 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(folder: Path) -
 
     killer = threading.Thread(target=kill_a_rank, daemon=True)
     killer.start()
-    again = train(folder, "killed", 2, stage=stage, launcher={"kind": "torchrun", "restarts": 1})
+    again = train(folder, "killed", 2, stage=STAGE, launcher={"kind": "torchrun", "restarts": 1})
     assert killed
-    assert [line["step"] for line in again.metrics] == [line["step"] for line in whole.metrics]
-    difference = (again.curve("train/loss") - whole.curve("train/loss")).abs() / whole.curve("train/loss")
-    assert difference.max() < 1e-5
+    same_training(again, whole)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
@@ -86,26 +91,20 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Sig
 
 
 def test_processes_agree_on_spikes_and_go_back_together(folder: Path) -> None:
-    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
-    stage["spikes"] = {"policy": "rollback", "factor": 2.0, "window": 5}
+    stage = {**STAGE, "spikes": {"policy": "rollback", "factor": 2.0, "window": 5}}
     one = train(folder, "spiky-1", 1, stage=stage)
     two = train(folder, "spiky-2", 2, stage=stage, **PARALLEL)
     spikes = [json.loads((run.step / "spikes.json").read_text()) for run in (one, two)]
     places = [[(spike["epoch"], spike["batch"]) for spike in found] for found in spikes]
     assert places == [[(2, 0)]] * 2
-    difference = (two.curve("train/loss") - one.curve("train/loss")).abs() / one.curve("train/loss")
-    assert difference.max() < 1e-5
+    same_training(two, one)
 
 
-def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(folder: Path) -> None:
-    stage = {"optimizer": {"kind": "adamw", "lr": 2e-3}, "validate_every": 5}
-    whole = train(folder, "roomy", 2, stage=stage, **PARALLEL)
+def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(whole: Result, folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOOK, "operator:1:12:1")
-        tight = train(folder, "tight", 2, stage=stage, **PARALLEL)
-    assert [line["step"] for line in tight.metrics] == [line["step"] for line in whole.metrics]
-    difference = (tight.curve("train/loss") - whole.curve("train/loss")).abs() / whole.curve("train/loss")
-    assert difference.max() < 1e-5
+        tight = train(folder, "tight", 2, stage=STAGE, **PARALLEL)
+    same_training(tight, whole)
     told = json.loads((tight.directory / "run.json").read_text())["steps"][0]["details"]
     assert told["parts"]["failures"] == [{"rank": 1, "parts": 1}]
     assert told["strategy"]["kind"] == "ddp"

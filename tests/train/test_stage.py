@@ -129,6 +129,15 @@ def test_validations_fill_the_training(
         assert length.validate_every == batches
 
 
+@pytest.mark.parametrize("every", [2, 99])
+def test_accumulated_training_ends_with_a_validation(every: int, data_root: Path, tmp_path: Path) -> None:
+    """Also where the last step ends between two validations, or before the first."""
+    run(data_root, tmp_path, epochs=9, max_steps=7, accumulate=5, validate_every=every)
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert steps[-1] == 7
+    assert steps.count(7) == 1
+
+
 def test_unrolled_training_and_other_losses(data_root: Path, tmp_path: Path) -> None:
     metrics = run(
         data_root, tmp_path, unroll=3, losses=[{"kind": "nrmse"}, {"kind": "mse", "weight": 0.1}], epochs=1

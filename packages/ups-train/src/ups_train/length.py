@@ -28,16 +28,16 @@ class TrainingLength:
 def training_length(config: OperatorConfig, batches: int, parts: int = 1) -> TrainingLength:
     """How long to train on `batches` an epoch, each of which comes in `parts` micro-batches.
 
-    Validations are spaced evenly, as near to `validate_every` as that allows, so that the last one sees the
-    end of the training; a remainder of steps that would follow it is left out.
+    Validations are spaced evenly, as near to `validate_every` as that allows, and the last one is at the end.
+    A remainder of steps that would follow it is left out, unless gradients are accumulated: there the end may
+    lie between two validations, and is validated once more.
     """
     if config.budget is not None:
         return TrainingLength(-1, timedelta(seconds=config.budget / VALIDATIONS_IN_BUDGET))
-    epochs = config.epochs or DEFAULT_EPOCHS
-    steps = math.ceil(batches / config.accumulate) * epochs
-    total = batches * epochs
-    if config.max_steps is not None and config.max_steps < steps:
-        steps, total = config.max_steps, config.max_steps * config.accumulate
+    epoch = math.ceil(batches / config.accumulate)
+    steps = min(epoch * (config.epochs or DEFAULT_EPOCHS), config.max_steps or math.inf)
+    epochs, rest = divmod(int(steps), epoch)
+    total = epochs * batches + rest * config.accumulate
     validations = max(1, round(total / (config.validate_every or batches)))
     every = total // validations
-    return TrainingLength(every * validations if config.accumulate == 1 else steps, every * parts)
+    return TrainingLength(every * validations if config.accumulate == 1 else int(steps), every * parts)

@@ -123,12 +123,12 @@ class SimulatorModule(pl.LightningModule):
         self.progress.start(self.global_step)
 
     def on_train_batch_end(self, outputs: Any, batch: FieldBatch, batch_idx: int) -> None:
-        """Count the time, which all ranks must agree on; end the training when its budget is used up."""
+        """Count the time, which all ranks must agree on; end the training, with a validation."""
         self.progress.stop()
         if self.progress.budget is not None and self.trainer.world_size > 1:
             seconds = torch.tensor(self.progress.seconds, device=self.trainer.strategy.root_device)
             self.progress.seconds = float(self.trainer.strategy.reduce(seconds, reduce_op="mean"))
-        if self.progress.over:
+        if self.progress.over(self.global_step):
             self.trainer.should_stop = True
 
     def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:

@@ -51,10 +51,9 @@ class Progress:
             return by_steps
         return max(by_steps, min(1.0, self.seconds / self.budget))
 
-    @property
-    def over(self) -> bool:
-        """Whether the budget is used up."""
-        return self.budget is not None and self.seconds >= self.budget
+    def over(self, step: int) -> bool:
+        """Whether the training ends after `step` optimizer steps."""
+        return step >= self.steps or (self.budget is not None and self.seconds >= self.budget)
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds used, for a checkpoint."""
