@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -82,7 +83,7 @@ class StepClock(Callback):
         if self.timed:
             self.batches += 1
             self.samples += len(batch)
-            self.tokens += len(batch) * batch.target[0, 0, 0].numel()
+            self.tokens += len(batch) * math.prod(batch.target.shape[3:])
             self.flops += self.flops_of.get(batch.task, 0.0) * len(batch)
         if self._is_timed(batch_idx + 1):
             self._wait()
