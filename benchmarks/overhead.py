@@ -67,9 +67,10 @@ def main() -> None:
     rounds = [
         in_turn(args) for _ in track(range(args.rounds), description=f"{args.task}, {args.steps} steps")
     ]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    output = args.output or HERE / "results" / f"overhead-{args.task}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
     found = {"task": args.task, "threads": args.threads, "torch": torch.__version__, "rounds": rounds}
-    args.output.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    output.write_text(json.dumps(found) + "\n", encoding="utf-8")
     print(summary(args.task, rounds))
 
 
@@ -217,7 +218,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="5")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads; 2")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root; data")
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "overhead.json", metavar="FILE")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="results/overhead-TASK.json")
     parser.add_argument("--small", action="store_true", help="little data, to see that it runs")
     parser.add_argument("--guards", action="store_true", help="time checkpoints and guards alone")
     args = parser.parse_args()
