@@ -42,6 +42,7 @@ def test_a_checkpoint_goes_on_with_another_number_of_ranks(
             assert torch.allclose(continued.weights[key], weight, rtol=0, atol=50 * tolerance), key
 
 
+@pytest.mark.slow
 def test_shards_in_the_hosts_memory_train_and_go_on_to_the_same_bits(folder: Path) -> None:
     """A plan refuses to offload where there is no GPU, but the policy works there all the same.
 

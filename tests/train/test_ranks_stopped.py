@@ -56,7 +56,9 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(whole: Result, 
     same_training(again, whole)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
+)
 def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Signals, folder: Path) -> None:
     stage = {"validate_every": 7, "ema": 0.9, "checkpoints": {"asynchronous": True}}
     if not list(folder.glob("runs/undisturbed-*")):
