@@ -81,11 +81,18 @@ def summary(task: str, rounds: list[dict[str, list[float]]]) -> str:
         bare / ours for times in rounds for bare, ours in zip(times["bare"], times["ours"], strict=True)
     ]
     low, middle, high = statistics.quantiles(of_turns, n=4)
+    more = [
+        1000 * (ours - bare) / TURN
+        for times in rounds
+        for bare, ours in zip(times["bare"], times["ours"], strict=True)
+    ]
+    error = statistics.stdev(more) / len(more) ** 0.5
     bare, ours = (sum(sum(times[name]) for times in rounds) for name in ("bare", "ours"))
     steps = TURN * len(of_turns)
     return (
         f"{task}: a step takes {1000 * bare / steps:.1f} ms bare, {1000 * ours / steps:.1f} ms through "
-        f"ups-run; ratio {bare / ours:.3f}, of rounds {of_rounds[0]:.3f} to {of_rounds[-1]:.3f}; "
+        f"ups-run, {statistics.fmean(more):.1f} +- {error:.1f} ms more (mean and standard error of turns); "
+        f"ratio {bare / ours:.3f}, of rounds {of_rounds[0]:.3f} to {of_rounds[-1]:.3f}; "
         f"of {len(of_turns)} turns {middle:.3f} (median), half of them {low:.3f} to {high:.3f}"
     )
 

@@ -290,8 +290,8 @@ def load_scored(checkpoint: Path, simulator: Simulator) -> Simulator:
 def seed_draws(seed: int, device: torch.device) -> None:
     """Seed what networks draw from by default on the CPU and on the device.
 
-    `torch.manual_seed` does it for all kinds of devices, and takes a traceback for each that is not there: a
-    millisecond.
+    `torch.manual_seed` does it for all kinds of devices, and formats a traceback for each that is not in use,
+    which at every step is felt.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":

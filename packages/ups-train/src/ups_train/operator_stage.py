@@ -228,7 +228,7 @@ class OperatorStage:
 def _frozen_heap() -> Iterator[None]:
     """Keep the garbage collector from walking over all that was there before, torch's modules included.
 
-    It does so every few steps and then takes tens of milliseconds.
+    What lives as long as the training need not be looked at again; what the training makes still is.
     """
     gc.freeze()
     try:
