@@ -81,7 +81,8 @@ def test_inference_times_every_model_in_every_round(tmp_path: Path) -> None:
 def test_overhead_trains_the_same_thing_in_turn(tmp_path: Path) -> None:
     options = "--small", "--rounds", "1", "--steps", "40", "--threads", "1", "--output", "overhead.json"
     out = run("overhead.py", *options, cwd=tmp_path)
-    assert "ms through ups-run; ratio" in out
+    assert "ms through ups-run, " in out
+    assert "ms more (mean and standard error of turns); ratio " in out
     (turns,) = json.loads((tmp_path / "overhead.json").read_text())["rounds"]
     assert len(turns["ours"]) == len(turns["bare"]) == 3
     assert min(turns["ours"] + turns["bare"]) > 0
