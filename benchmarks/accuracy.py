@@ -35,14 +35,14 @@ from contenders import CONFIRMED, JOINT, OURS, RATES, SINGLE, TASKS, Job, shrink
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ups_data.batch import FieldBatch
-from ups_data.dataset import TaskData, prepare_task
+from ups_data.batches.batch import FieldBatch
+from ups_data.prepare.opening import TaskData, prepare_task
 from ups_eval.metrics import nrmse_per_frame
-from ups_eval.rollout import reconstruction_error, score
+from ups_eval.scoring import reconstruction_error, score
 from ups_models.bundle import load_bundle
 from ups_models.config import MeanConfig, PersistenceConfig
 from ups_models.simulator import LatentSimulator, Simulator
-from ups_models.trivial import Mean, Persistence
+from ups_models.baselines import Mean, Persistence
 
 HERE = Path(__file__).parent
 

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ups_data.batch import FieldBatch
-from ups_data.dataset import prepare_task
+from ups_data.batches.batch import FieldBatch
+from ups_data.prepare.opening import prepare_task
 from ups_data.generators.burgers import State, evolve
 from ups_data.generators.darcy import solve_darcy
 from ups_eval.metrics import nrmse_per_frame

@@ -17,7 +17,7 @@ CONFIRMED = {"darcy2d"}
 train for the whole time, once, and the better on the validation split is chosen."""
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 BATCH = 16
-STAGE = {"batch_size": BATCH, "pushforward": 2, "validate_on": 16}
+STAGE = {"batch_size": BATCH, "pushforward": 2, "validation_trajectories": 16}
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Contender:
 
 
 UNET = {"": {"kind": "unet", "width": 32, "levels": 3}, "darcy2d": {"kind": "unet", "width": 16, "levels": 4}}
-PDET = {"kind": "latent_operator", "width": 96, "depth": 4, "depth_2d": 4, "patch": 4}
+PDET = {"kind": "latent_operator", "width": 96, "depth": 4, "patch": 4}
 """The size that the earlier default had."""
 SMALL = {
-    "kind": "latent_operator", "width": 48, "middle_width": 32, "middle_blocks_2d": 1, "depth_2d": 1,
-    "local_width": 16, "local_width_2d": 8,
+    "kind": "latent_operator", "width": 48, "middle_width": 32, "middle_blocks": {"2": 1}, "depth": {"2": 1},
+    "local_width": {"1": 16, "2": 8},
 }  # fmt: skip
 """For the comparison of inference times."""
 CONTENDERS = {
@@ -54,7 +54,7 @@ CONTENDERS = {
         {"": {"kind": "neuraloperator/fno"}}, "adamw", {"": "nrmse", "darcy2d": "neuraloperator/h1"}
     ),
     "pdebench_fno": Contender(
-        {"": {"kind": "fno", "width": 20, "modes": 12, "modes_2d": 12}}, "adamw", {"": "mse"}, "step",
+        {"": {"kind": "fno", "width": 20, "modes": 12}}, "adamw", {"": "mse"}, "step",
         {"batch_size": 50},
     ),
     "pdet_stack": Contender({"": PDET | {"trunk": "pdet_stack"}}, "muon_hybrid"),

@@ -17,12 +17,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ups_core.cores import available_cores
-from ups_data.advection1d import ADVECTION
-from ups_data.darcy2d import DARCY
-from ups_data.family import Request
+from ups_core.cpus import available_cores
+from ups_data.tasks.advection1d import ADVECTION
+from ups_data.tasks.darcy2d import DARCY
+from ups_data.stores.pdebench import Request
 from ups_data.generators import advection, darcy
-from ups_data.generators.writing import BLOCK
+from ups_data.stores.pdebench_writer import BLOCK
 
 SEED = 2022
 

@@ -16,7 +16,7 @@ import time
 import torch
 
 from ups_core import Component
-from ups_core.registry import registry_in_use
+from ups_core.plugin_loader import registry_in_use
 from ups_data import prepare_task
 from ups_models.simulator import build_simulator
 from ups_train.optimizers.config import MuonHybridConfig

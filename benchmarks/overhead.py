@@ -39,17 +39,17 @@ from rich.progress import track
 
 from ups_core.cli.run import main as ups_run
 from ups_core.spec import PipelineSpec
-from ups_data.loader import MultiTaskLoader
-from ups_data.randomness import derive_seed
-from ups_data.sampler import MultiTaskBatchSampler
-from ups_train.average import MovingAverage, averaged_copy
-from ups_train.callbacks import read_metrics
-from ups_train.config import OperatorConfig
-from ups_train.guards import FiniteGuard
-from ups_train.module import SimulatorModule, create_losses
-from ups_train.progress import Progress
-from ups_train.saving import Saving
-from ups_train.start import initialise, new_simulator
+from ups_data.batches.loader import MultiTaskLoader
+from ups_data.batches.seeds import derive_seed
+from ups_data.batches.sampler import MultiTaskBatchSampler
+from ups_train.engine.ema import MovingAverage, averaged_copy
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.config import OperatorConfig
+from ups_train.engine.guards import FiniteGuard
+from ups_train.engine.module import SimulatorModule, create_losses
+from ups_train.engine.progress import Progress
+from ups_train.engine.checkpointing import Saving
+from ups_train.stages.initial_simulator import initialise, new_simulator
 
 TURN = 5
 """Steps of one training before the other's turn."""
@@ -121,7 +121,7 @@ def train(content: dict[str, Any], data: Path) -> list[dict[str, Any]]:
 def in_turn(args: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of every counted turn of both trainings."""
     content = spec_of(args)
-    content["pipeline"][0] |= {"validate_every": args.steps // 2, "validate_on": 1}
+    content["pipeline"][0] |= {"validate_every": args.steps // 2, "validation_trajectories": 1}
     bare_losses = bare_loop(PipelineSpec.model_validate(content), args)
     losses: list[float] = []
     turns: dict[str, list[float]] = {"ours": [], "bare": []}

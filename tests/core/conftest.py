@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ups_core import plugins
+from ups_core import plugin_loader
 
 HERE = Path(__file__).parent
 
@@ -54,12 +54,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         (info / "entry_points.txt").write_text(f"[ups]\n{name} = {module}\n")
         installed.append(module)
-        plugins.plugins_in_use.cache_clear()
+        plugin_loader.plugins_in_use.cache_clear()
 
     yield make
     for module in installed:
         sys.modules.pop(module, None)
-    plugins.plugins_in_use.cache_clear()
+    plugin_loader.plugins_in_use.cache_clear()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_core.cli.main import main as ups
-from ups_core.plugins import load_plugins
+from ups_core.plugin_loader import load_plugins
 from ups_core.validate import load_spec
 
 HEAD = "from ups_core import hookimpl, ModelConfig\n"

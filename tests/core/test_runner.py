@@ -13,7 +13,7 @@ import pytest
 
 from ups_core.cli.run import main as ups_run
 from ups_core.lock import locked
-from ups_core.plan import make_plan
+from ups_core.planner import make_plan
 from ups_core.validate import load_spec
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from ups_core import SpecError
 from ups_core.cli.main import main as ups
-from ups_core.config import component_schema
-from ups_core.registry import registry_in_use
+from ups_core.component import component_schema
+from ups_core.plugin_loader import registry_in_use
 from ups_core.validate import load_spec
 
 

@@ -25,7 +25,7 @@ from ups_core import (
     hookimpl,
 )
 from ups_core.fingerprint import digest
-from ups_core.plan import baseline_id
+from ups_core.expand import baseline_id
 
 
 class TaskConfig(Config):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ups_core.console import Console
-from ups_data.task import Task, create_task
+from ups_data.tasks.base import Task, create_task
 
 
 @pytest.fixture

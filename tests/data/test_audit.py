@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as hnp
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data import audit as audit_module
-from ups_data.statistics import Moments, Statistics
-from ups_data.task import Task
+from ups_data.prepare.statistics import Moments, Statistics
+from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
 Tasks = Callable[..., Task]
@@ -138,7 +138,7 @@ def test_repeats_name_the_file(tmp_path: Path, task: Tasks, official: Official, 
 
 
 def advection_splits(count: int) -> dict[str, list[int]]:
-    from ups_data.splits import make_splits
+    from ups_data.prepare.splits import make_splits
 
     return make_splits(count, {"train": 0.8, "val": 0.1, "test": 0.1}).to_dict()
 

@@ -14,8 +14,8 @@ import pytest
 
 from ups_core import UPSError
 from ups_data import fields as fields_module
-from ups_data.fields import Fields
-from ups_data.task import Task
+from ups_data.stores.pdebench_store import Fields
+from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
 Tasks = Callable[..., Task]
@@ -218,8 +218,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.fields import Fields
-from ups_data.task import create_task
+from ups_data.stores.pdebench_store import Fields
+from ups_data.tasks.base import create_task
 
 task = create_task(
     "advection1d", {"trajectories": 10_000, "beta": [0.4], "resolution": 1024, "frames": 201, "time_stride": 1}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ups_core import UPSError
-from ups_data.sampler import MultiTaskBatchSampler
+from ups_data.batches.sampler import MultiTaskBatchSampler
 
 WORLDS = st.integers(1, 4)
 SIZES = st.lists(st.integers(4, 90), min_size=1, max_size=4).map(

@@ -17,7 +17,7 @@ import pytest
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.generators import writing
-from ups_data.task import Task
+from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
 Tasks = Callable[..., Task]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ups_core import UPSError
-from ups_data.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
+from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
 
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from ups_core.files import write_json, write_text
-from ups_data.batch import FieldBatch
-from ups_data.statistics import ChannelStatistics, Statistics
-from ups_data.task import Channel, Parameter, TaskInfo
-from ups_eval.catalogue import METRICS, create_metric
+from ups_data.batches.batch import FieldBatch
+from ups_data.prepare.statistics import ChannelStatistics, Statistics
+from ups_data.info import Channel, Parameter, TaskInfo
+from ups_eval.builtin_metrics import METRICS, create_metric
 from ups_eval.metrics import nrmse_per_frame
 from ups_eval.predictions import PredictionsWriter, choose
 from ups_eval.results import Results
@@ -176,7 +176,7 @@ class Trajectories:
 
 @dataclass
 class Data:
-    """What :class:`ups_data.dataset.TaskData` offers, in memory; it is its own task provider too."""
+    """What :class:`ups_data.prepare.opening.TaskData` offers, in memory; it is its own task provider too."""
 
     info: TaskInfo
     content: FieldBatch

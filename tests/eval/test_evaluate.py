@@ -12,19 +12,20 @@ import pytest
 import torch
 
 from ups_core import Component, StepContext, UPSError
-from ups_core.config import validate_options
+from ups_core.component import validate_options
 from ups_core.console import Console
-from ups_core.registry import registry_in_use
+from ups_core.plugin_loader import registry_in_use
 from ups_eval.config import RolloutConfig
-from ups_eval.evaluate import RolloutStep, choose_device
+from ups_eval.rollout_step import RolloutStep
+from ups_models.device import choose_device
 from ups_eval.predictions import read_predictions
 from ups_eval.results import Results
 from ups_models.bundle import save_bundle
 from ups_models.simulator import build_simulator
 
 SMALL = {
-    "fno": {"width": 4, "modes": 3, "modes_2d": 3, "layers": 1},
-    "latent_operator": {"width": 8, "middle_width": 8, "local_width": 4, "local_width_2d": 4, "depth_2d": 1},
+    "fno": {"width": 4, "modes": 3, "layers": 1},
+    "latent_operator": {"width": 8, "middle_width": 8, "local_width": 4, "depth": {"2": 1}},
 }
 
 

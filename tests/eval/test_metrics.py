@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ups_core import UPSError
-from ups_eval.catalogue import METRICS, create_metric
+from ups_eval.builtin_metrics import METRICS, create_metric
 from ups_eval.metrics import VRMSE, nrmse_per_frame
 
 

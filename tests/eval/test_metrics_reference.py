@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ups_eval.catalogue import METRICS, create_metric
+from ups_eval.builtin_metrics import METRICS, create_metric
 
 Array = NDArray[np.float64]
 

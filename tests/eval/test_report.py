@@ -21,7 +21,7 @@ from ups_eval.command import EvalCommand
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log
 from ups_eval.report.curves import training_figure
-from ups_eval.report.fields import sample_figure
+from ups_eval.report.field_figures import sample_figure
 from ups_eval.report.render import render, repeat_command, sentence, settle, write_report
 from ups_eval.report.style import LIGHT, model_colours
 

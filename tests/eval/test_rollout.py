@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ups_core import UPSError
-from ups_data.batch import FieldBatch
-from ups_eval.catalogue import create_metric
-from ups_eval.rollout import score
+from ups_data.batches.batch import FieldBatch
+from ups_eval.builtin_metrics import create_metric
+from ups_eval.scoring import score
 
 
 class Oracle(nn.Module):

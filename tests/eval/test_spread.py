@@ -10,7 +10,7 @@ import pytest
 from ups_core import UPSError
 from ups_core.cli.main import main as ups
 from ups_eval.results import Results
-from ups_eval.spread import spreads
+from ups_eval.seed_spread import spreads
 
 
 def run(folder: Path, seed: int, value: float | None, task: str = "advection1d") -> Path:

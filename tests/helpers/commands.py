@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 TINY = [
     "tasks.advection1d.trajectories=20", "tasks.advection1d.resolution=64", "tasks.advection1d.frames=6",
-    "tasks.darcy2d.trajectories=20", "tasks.darcy2d.resolution=32", "model.width=16", "model.depth_2d=1",
+    "tasks.darcy2d.trajectories=20", "tasks.darcy2d.resolution=32", "model.width=16", "model.depth.2=1",
     "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2",
 ]  # fmt: skip
 """Overrides that make the two-task specs end in seconds."""
@@ -34,7 +34,7 @@ TINY_OTHERS = {
         "pipeline.operator.budget=0.5",
     ],
     "pdebench_2task_ddp": [
-        *TINY[:6], "model.width=16", "model.depth=1", "model.depth_2d=1", "model.heads=2", "model.modes=4",
+        *TINY[:6], "model.width=16", "model.depth=1", "model.heads=2", "model.modes=4",
         "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2", "pipeline.operator.compile=null",
         "pipeline.test.baselines=[persistence]",
     ],

@@ -12,10 +12,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from small_stage import context
-from ups_core import stopping
+from ups_core import interrupts
 from ups_core.console import Console
-from ups_train.callbacks import read_metrics
-from ups_train.operator_stage import OperatorStage
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.stage import OperatorStage
 
 ADAMW = {"optimizer": "adamw", "ema": None, "validate_every": 4, "measure_conflict": True}
 
@@ -61,7 +61,7 @@ def train(
         trainer.callbacks[:0] = callbacks
         return trainer
 
-    with pytest.MonkeyPatch.context() as patch, stopping.listening(max_time):
+    with pytest.MonkeyPatch.context() as patch, interrupts.listening(max_time):
         patch.setattr(OperatorStage, "_trainer", with_callbacks)
         step.run(given)
     return root / name

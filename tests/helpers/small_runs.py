@@ -21,8 +21,8 @@ SPEC: dict[str, Any] = {
         "darcy2d": {"kind": "darcy2d", "trajectories": 26, "resolution": 16},
     },
     "model": {
-        "kind": "latent_operator", "width": 16, "depth_2d": 1, "middle_width": 12, "middle_blocks_2d": 1,
-        "local_width": 8, "local_width_2d": 4, "kernel": 5, "kernel_2d": 3, "condition_width": 8,
+        "kind": "latent_operator", "width": 16, "depth": {"2": 1}, "middle_width": 12, "middle_blocks": {"2": 1},
+        "local_width": {"1": 8, "2": 4}, "kernel": {"1": 5, "2": 3}, "condition_width": 8,
     },
     "trainer": {"accelerator": "cpu", "threads": 1},
     "pipeline": [{"stage": "operator", "max_steps": STEPS, "validate_every": 1, "pushforward": 1, "noise": 0.01}],

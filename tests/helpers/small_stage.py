@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ups_core import StepContext
-from ups_core.config import validate_options
+from ups_core.component import validate_options
 from ups_core.console import Console
-from ups_core.registry import registry_in_use
+from ups_core.plugin_loader import registry_in_use
 from ups_core.spec import PipelineSpec
-from ups_train.config import OperatorConfig
-from ups_train.operator_stage import OperatorStage
+from ups_train.engine.config import OperatorConfig
+from ups_train.engine.stage import OperatorStage
 
 MODEL = {
-    "kind": "latent_operator", "width": 16, "depth_2d": 1, "middle_width": 12, "middle_blocks_2d": 1,
-    "local_width": 8, "local_width_2d": 4, "kernel": 5, "kernel_2d": 3, "condition_width": 8,
+    "kind": "latent_operator", "width": 16, "depth": {"2": 1}, "middle_width": 12, "middle_blocks": {"2": 1},
+    "local_width": {"1": 8, "2": 4}, "kernel": {"1": 5, "2": 3}, "condition_width": 8,
 }  # fmt: skip
 
 

@@ -6,27 +6,24 @@ import torch
 
 from toy_tasks import statistics
 from ups_core import Component
-from ups_core.config import validate_options
-from ups_core.registry import registry_in_use
-from ups_data.task import TaskInfo
+from ups_core.component import validate_options
+from ups_core.plugin_loader import registry_in_use
+from ups_data.info import TaskInfo
 from ups_models.simulator import Simulator, build_simulator
 
 SMALL = {
     "latent_operator": {
         "width": 16,
         "depth": 2,
-        "depth_2d": 2,
         "middle_width": 12,
-        "middle_blocks_2d": 1,
-        "local_width": 8,
-        "local_width_2d": 4,
-        "kernel": 5,
-        "kernel_2d": 3,
+        "middle_blocks": {"2": 1},
+        "local_width": {"1": 8, "2": 4},
+        "kernel": {"1": 5, "2": 3},
         "condition_width": 8,
         "heads": 2,
         "modes": 2,
     },
-    "fno": {"width": 8, "modes": 4, "modes_2d": 3, "layers": 2},
+    "fno": {"width": 8, "modes": {"1": 4, "2": 3}, "layers": 2},
     "unet": {"width": 8, "levels": 2},
 }
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ups_data.batch import FieldBatch
-from ups_data.statistics import ChannelStatistics, Statistics
-from ups_data.task import Channel, Parameter, TaskInfo
+from ups_data.batches.batch import FieldBatch
+from ups_data.prepare.statistics import ChannelStatistics, Statistics
+from ups_data.info import Channel, Parameter, TaskInfo
 
 
 def evolution(

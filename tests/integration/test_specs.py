@@ -16,7 +16,7 @@ from commands import SPECS, TINY, TINY_OTHERS, command, overrides
 from documents import ROOT
 from ups_core import UPSError
 from ups_core.compose import read_spec
-from ups_core.plan import make_plan
+from ups_core.planner import make_plan
 from ups_core.validate import load_spec, validate
 from ups_core.yamlreader import Document, KeyPath
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toy_tasks import evolution, steady
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 
 
 @pytest.fixture(scope="session", autouse=True)

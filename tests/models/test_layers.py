@@ -82,10 +82,10 @@ def test_spectral_layers_compute_in_float32_under_autocast(layer: type) -> None:
 
 def test_plan_checks_name_the_grid() -> None:
     tasks = {"a": {"shape": (64,)}, "b": {"shape": (16, 16)}}
-    assert FNOConfig(modes=32, modes_2d=8).check(tasks) == []
-    assert FNOConfig(modes=33, modes_2d=9).check(tasks) == [
+    assert FNOConfig(modes={1: 32, 2: 8}).check(tasks) == []
+    assert FNOConfig(modes={1: 33, 2: 9}).check(tasks) == [
         ("modes", "33 modes need 66 cells; task 'a' has 64 (at most 32 modes)"),
-        ("modes_2d", "9 modes need 18 cells; task 'b' has 16 (at most 8 modes)"),
+        ("modes.2", "9 modes need 18 cells; task 'b' has 16 (at most 8 modes)"),
     ]
     assert UNetConfig(levels=6).check(tasks) == [
         ("levels", "the grid 16x16 of task 'b' is not divisible by 32")

@@ -10,7 +10,7 @@ import torch
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import Component, UPSError
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.simulator import Simulator, build_simulator
 
 TRUNKS = ["multiscale", "pdet_stack", "pdet_unet"]

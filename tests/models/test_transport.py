@@ -11,9 +11,9 @@ from torch import Tensor
 
 from toy_models import simulator
 from toy_tasks import batch_of, evolution
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.latent.conservation import divergence
-from ups_models.latent.transport import LinearPropagator, propagate
+from ups_models.latent.linear_propagator import LinearPropagator, propagate
 
 
 def waves(task: TaskInfo, count: int, modes: int = 5) -> Tensor:

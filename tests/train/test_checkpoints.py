@@ -16,8 +16,15 @@ from interrupted import ADAMW, At, Killed, kill, outcome, train
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_train import checkpoints
-from ups_train.callbacks import read_metrics
-from ups_train.checkpoints import RESUMABLE, SUM, digest_of, find_damage, newest_sound, saved_steps
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.checkpoint_files import (
+    RESUMABLE,
+    SUM,
+    digest_of,
+    find_damage,
+    newest_sound,
+    saved_steps,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ups_core.config import validate_options
-from ups_core.registry import registry_in_use
-from ups_train.config import OperatorConfig
-from ups_train.curriculum import draw_depth
-from ups_train.progress import Progress
+from ups_core.component import validate_options
+from ups_core.plugin_loader import registry_in_use
+from ups_train.engine.config import OperatorConfig
+from ups_train.stages.curriculum import draw_depth
+from ups_train.engine.progress import Progress
 
 
 def config(**options: object) -> OperatorConfig:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from small_stage import run
-from ups_core import TryAgain, UPSError
-from ups_train.callbacks import read_metrics
-from ups_train.config import SpikesConfig
-from ups_train.guards import BATCHES_FILE, SPIKES_FILE, NonFinite, Place, SpikeGuard
-from ups_train.module import SimulatorModule
+from ups_core import RestartRequested, UPSError
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.config import SpikesConfig
+from ups_train.engine.guards import BATCHES_FILE, NonFinite, Place, SPIKES_FILE, SpikeGuard
+from ups_train.engine.module import SimulatorModule
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,6 @@ def test_tasks_have_medians_of_their_own(tmp_path: Path) -> None:
         assert not guard.skips("small", 1e-3, Place(0, 2 * number))
         assert not guard.skips("large", 1.0, Place(0, 2 * number + 1))
     assert not guard.skips("large", 1.0, Place(1, 0))
-    with pytest.raises(TryAgain, match="back to the last checkpoint"):
+    with pytest.raises(RestartRequested, match="back to the last checkpoint"):
         guard.skips("small", 1.0, Place(1, 1))
     assert SpikeGuard(guard.config, tmp_path).skips("small", 1e-3, Place(1, 1)), "left out after the restart"

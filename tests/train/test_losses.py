@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from ups_train.losses import MeanSquare, RelativeH1, RelativeL2
-from ups_train.options import H1Config, LossConfig
+from ups_train.losses.losses import MeanSquare, RelativeH1, RelativeL2
+from ups_train.losses.config import H1Config
+from ups_core.base_configs import LossConfig
 
 
 def test_relative_l2_of_known_fields() -> None:

@@ -15,22 +15,22 @@ from torch import Tensor
 
 from small_stage import context, run
 from ups_core import UPSError
-from ups_core.config import Component
+from ups_core.component import Component
 from ups_core.console import Console
-from ups_core.registry import registry_in_use
-from ups_data.loader import MultiTaskLoader
-from ups_data.randomness import derive_seed
-from ups_data.sampler import MultiTaskBatchSampler
+from ups_core.plugin_loader import registry_in_use
+from ups_data.batches.loader import MultiTaskLoader
+from ups_data.batches.seeds import derive_seed
+from ups_data.batches.sampler import MultiTaskBatchSampler
 from ups_models.simulator import Simulator, build_simulator
-from ups_train.callbacks import read_metrics
-from ups_train.memory import HOOK
-from ups_train.module import SimulatorModule, create_losses
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.out_of_memory import HOOK
+from ups_train.engine.module import SimulatorModule, create_losses
 from ups_train.optimizers.config import AdamWConfig, MuonHybridConfig
 from ups_train.optimizers.offload import offloaded
 from ups_train.parallel.ranks import Ranks
-from ups_train.progress import Progress
-from ups_train.recompute import recompute_blocks
-from ups_train.start import initialise, new_simulator
+from ups_train.engine.progress import Progress
+from ups_train.engine.activation_checkpointing import recompute_blocks
+from ups_train.stages.initial_simulator import initialise, new_simulator
 
 STAGE: dict[str, Any] = {
     "epochs": 2, "validate_every": 3, "pushforward": 1, "noise": 0.01, "optimizer": {"kind": "adamw", "lr": 2e-3},

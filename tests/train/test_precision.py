@@ -15,9 +15,9 @@ from ups_core import UPSError
 from ups_models.layers.norm import LayerNorm
 from ups_models.layers.spectral import _SpectralLayer
 from ups_models.simulator import build_simulator
-from ups_train.callbacks import read_metrics
-from ups_train.compilation import compile_network
-from ups_train.config import CompileConfig
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.compilation import compile_network
+from ups_train.engine.config import CompileConfig
 
 TRUNKS: list[dict[str, Any]] = [{}, {"trunk": "pdet_stack", "heads": 2}, {"trunk": "pdet_unet", "heads": 2}]
 
@@ -28,8 +28,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def models(given: Any, kind: str, options: dict[str, Any]) -> Any:
-    from ups_core.config import Component, validate_options
-    from ups_core.registry import registry_in_use
+    from ups_core.component import Component, validate_options
+    from ups_core.plugin_loader import registry_in_use
 
     entry = registry_in_use().get("models", kind)
     base = {} if kind != "latent_operator" else given.spec.model.config.model_dump(mode="json")
@@ -38,7 +38,7 @@ def models(given: Any, kind: str, options: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [*(("latent_operator", trunk) for trunk in TRUNKS), ("fno", {"modes_2d": 4}), ("unet", {})],
+    [*(("latent_operator", trunk) for trunk in TRUNKS), ("fno", {"modes": 4}), ("unet", {})],
 )
 def test_norms_and_transforms_stay_in_float32_under_bfloat16(
     kind: str, options: dict[str, Any], data_root: Path, tmp_path: Path

@@ -14,7 +14,7 @@ import pytest
 
 from commands import BIN
 from small_runs import PARALLEL, Result, same_training, train, write_spec
-from ups_train.memory import HOOK
+from ups_train.engine.out_of_memory import HOOK
 
 
 def workers_of(run: str) -> list[int]:

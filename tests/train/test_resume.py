@@ -12,9 +12,9 @@ import pytest
 from lightning.pytorch import Trainer
 
 from interrupted import ADAMW, At, Killed, kill, outcome, train
-from ups_core import stopping
-from ups_train.callbacks import read_metrics
-from ups_train.checkpoints import saved_steps
+from ups_core import interrupts
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.checkpoint_files import saved_steps
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "adamw": ADAMW,
@@ -84,7 +84,7 @@ def test_a_signal_saves_at_the_next_batch(
         os.kill(os.getpid(), number)
         reached.append(trainer.global_step)
 
-    with pytest.raises(stopping.Interrupted) as stop:
+    with pytest.raises(interrupts.Interrupted) as stop:
         train(root, f"{name}-{number}", options, At("on_after_backward", 8, ask))
     assert stop.value.code == 128 + number
     assert saved_steps(root / f"{name}-{number}" / "checkpoints")[-1] == reached[0] + 1
@@ -97,7 +97,7 @@ def test_a_second_signal_stops_at_once(root: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     options = ADAMW
-    with pytest.raises(stopping.Interrupted) as stop:
+    with pytest.raises(interrupts.Interrupted) as stop:
         train(root, "twice", options, At("on_after_backward", 6, ask_twice))
     assert stop.value.code == 128 + signal.SIGTERM
     (line,) = read_metrics(root / "twice" / "metrics.jsonl")
@@ -117,7 +117,7 @@ def test_a_signal_breaks_a_validation_off(
         os.kill(os.getpid(), signal.SIGTERM)
         reached.append((trainer.global_step, trainer.fit_loop.epoch_loop._should_accumulate()))
 
-    with pytest.raises(stopping.Interrupted):
+    with pytest.raises(interrupts.Interrupted):
         train(root, run, options, At("on_validation_batch_end", batch, ask))
     ((step, pending),) = reached
     assert pending == (name == "accumulated")
@@ -130,7 +130,7 @@ def test_a_signal_breaks_a_validation_off(
 
 def test_a_signal_within_the_last_validation_waits_for_its_end(root: Path) -> None:
     name, options = "last-validation", ADAMW | {"epochs": 1, "validate_every": None}
-    with pytest.raises(stopping.Interrupted):
+    with pytest.raises(interrupts.Interrupted):
         train(
             root, name, options,
             At("on_validation_batch_end", 1, lambda trainer: os.kill(os.getpid(), signal.SIGTERM)),
@@ -147,7 +147,7 @@ def test_a_time_limit_stops_like_a_signal(variant: tuple[str, dict[str, Any]], r
     while not (root / f"{name}-hasty" / "model").exists():
         try:
             train(root, f"{name}-hasty", options, max_time=0.1 * (len(codes) + 1))
-        except stopping.Interrupted as stop:
+        except interrupts.Interrupted as stop:
             codes.append(stop.code)
-    assert set(codes) == {stopping.OUT_OF_TIME}
+    assert set(codes) == {interrupts.OUT_OF_TIME}
     assert outcome(root / f"{name}-hasty") == outcome(root / f"{name}-whole")

@@ -18,7 +18,7 @@ from ups_train.optimizers.config import (
     WSDConfig,
 )
 from ups_train.optimizers.schedulers import cosine, one_cycle, plateau, step_decay, warmup_stable_decay
-from ups_train.progress import Progress
+from ups_train.engine.progress import Progress
 
 
 def rates(make: Any, config: Any, steps: int = 100) -> list[float]:

@@ -20,16 +20,17 @@ from lightning.pytorch.callbacks import Callback
 
 from small_stage import context, run
 from ups_core import Config, UPSError
-from ups_core.config import validate_options
-from ups_core.registry import Entry, Provider, registry_in_use
+from ups_core.component import validate_options
+from ups_core.registry import Entry, Provider
+from ups_core.plugin_loader import registry_in_use
 from ups_core.spec import PipelineSpec
 from ups_models.bundle import load_bundle
 from ups_models.simulator import build_simulator
-from ups_train.callbacks import read_metrics
-from ups_train.checkpoints import newest_sound, saved_steps
-from ups_train.config import OperatorConfig
-from ups_train.consistency import latent_consistency
-from ups_train.operator_stage import OperatorStage, training_length
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.checkpoint_files import newest_sound, saved_steps
+from ups_train.engine.config import OperatorConfig
+from ups_train.stages.latent_consistency import latent_consistency
+from ups_train.engine.stage import OperatorStage, training_length
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_missing_wandb_is_named() -> None:
     script = (
         "import sys; sys.modules['wandb'] = None\n"
         "from pathlib import Path\n"
-        "from ups_train.options import WandbConfig\n"
+        "from ups_train.losses.config import WandbConfig\n"
         "from ups_train.trackers import wandb\n"
         "wandb(WandbConfig(), Path('.'), 'x')\n"
     )

@@ -11,13 +11,13 @@ import yaml
 
 from commands import command
 from small_stage import context, run
-from ups_core.step import PROFILE
+from ups_core.context import PROFILE
 from ups_models.simulator import build_simulator
-from ups_train.callbacks import read_metrics
-from ups_train.memory import parts_of
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.out_of_memory import parts_of
 from ups_train.sizing.measure import Sizing, measure
-from ups_train.start import new_simulator
-from ups_train.telemetry import count_flops
+from ups_train.stages.initial_simulator import new_simulator
+from ups_train.engine.step_clock import count_flops
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_batch_auto_trains_in_parts_that_fit(
 ) -> None:
     run(data_root, tmp_path / "spec")
     monkeypatch.setattr(
-        "ups_train.operator_stage.measure", lambda *a: Sizing("m", "cpu", 1, 1, 1, 1, 3, 1.0, 1, 1.0, 1)
+        "ups_train.engine.stage.measure", lambda *a: Sizing("m", "cpu", 1, 1, 1, 1, 3, 1.0, 1, 1.0, 1)
     )
     run(data_root, tmp_path / "auto", trainer={"batch": "auto"})
     assert parts_of(tmp_path / "auto") == 4

@@ -33,6 +33,6 @@ def ups_register_models(register: Register) -> None:
 @hookimpl
 def ups_register_losses(register: Register) -> None:
     register(
-        "neuraloperator/h1", "ups_neuraloperator.parts:H1", config="ups_train.options:LossConfig",
+        "neuraloperator/h1", "ups_neuraloperator.parts:H1", config="ups_train.losses.config:LossConfig",
         summary="relative H1 error of the package neuraloperator, which its Darcy examples train with",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ups_core.errors import Issue, SpecError, shown
+from ups_core.errors import Issue, SpecError, truncated
 from ups_core.yamlreader import MAX_DEPTH, Document, Key, KeyPath, Position, parse_yaml, read_yaml
 
 MAX_EXTENDS = 10
@@ -46,7 +46,7 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
         raise SpecError([document.issue(at, "expected the path of another spec")])
     base_path = path.parent / base_name
     if not os.path.isfile(base_path):
-        raise SpecError([document.issue(at, f"there is no file '{shown(str(base_path))}'")])
+        raise SpecError([document.issue(at, f"there is no file '{truncated(str(base_path))}'")])
     chain = (*seen, path.resolve())
     if base_path.resolve() in chain:
         raise SpecError([document.issue(at, f"'{base_name}' extends this file again")])

@@ -1,37 +1,15 @@
-"""Configuration classes: how a component declares its options and refers to other components.
-
-A component's options are a :class:`Config`. An option that is itself a component (an optimizer inside a
-stage, a source inside a task) is annotated with the registry it comes from::
-
-    class OperatorConfig(Config):
-        optimizer: Annotated[Component, Registered("optimizers")] = default_component("muon_hybrid")
-
-so one pydantic validation of the whole spec checks every plugin's options and reports all mistakes at once.
-"""
+"""The base of every options class: unknown keys are errors, values are never coerced, nothing mutates."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-    ValidationInfo,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
-
-from ups_core.registry import Entry, Registry, registry_in_use
+from pydantic import BaseModel, ConfigDict
 
 
 class Config(BaseModel):
-    """Base of every options class: unknown keys are errors, values are never coerced, nothing mutates."""
+    """Base of every options class."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -42,131 +20,8 @@ class Config(BaseModel):
         allow_inf_nan=False,
     )
 
+    former_keys: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions -> what to say about them, e.g. `renamed to 'clip' in 0.2`."""
     explain: ClassVar[str | None] = None
     """`"module:function"` that `ups show KIND NAME --spec SPEC` calls as `function(config, spec, step)`;
     returns rows of text, headings first."""
-
-
-class Component:
-    """A registered component chosen in a spec, with its validated options."""
-
-    __slots__ = ("config", "entry")
-
-    def __init__(self, entry: Entry, config: Config):
-        self.entry = entry
-        self.config = config
-
-    @property
-    def kind(self) -> str:
-        """The registered name."""
-        return self.entry.name
-
-    def create(self, **dependencies: Any) -> Any:
-        """Import the factory and call it as `factory(config, **dependencies)`."""
-        return self.entry.load()(self.config, **dependencies)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The component as it stands in a resolved spec: `kind` first, every default written out."""
-        return {"kind": self.kind, **self.config.model_dump(mode="json")}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Component) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash(json.dumps(self.to_dict(), sort_keys=True))
-
-    def __repr__(self) -> str:
-        return f"Component({self.to_dict()})"
-
-
-def validate_options(config: type[Config], options: Mapping[str, Any], registry: Registry) -> Config:
-    """Validate plain data (from YAML or JSON) as `config`.
-
-    JSON mode gives strict scalars (`"3"` is no integer) while lists may fill tuples.
-
-    Raises:
-        pydantic.ValidationError: with one entry for every mistake.
-    """
-    return config.model_validate_json(json.dumps(dict(options)), context={"registry": registry})
-
-
-def default_component(kind: str, **options: Any) -> Any:
-    """The default of a component option; validated like a value from the spec."""
-    return Field(default={"kind": kind, **options}, validate_default=True)
-
-
-class Registered:
-    """Annotation that makes a :class:`Component` option: its `kind` is looked up in a registry."""
-
-    def __init__(self, registry_kind: str):
-        self.registry_kind = registry_kind
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(
-            self._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(Component.to_dict),
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        entries = registry_in_use().entries(self.registry_kind)
-        return {"oneOf": [component_schema(entry) for entry in entries]} if entries else {}
-
-    def _validate(self, value: Any, info: ValidationInfo) -> Component:
-        if isinstance(value, Component):
-            return value
-        if isinstance(value, str):
-            value = {"kind": value}
-        if not isinstance(value, Mapping):
-            raise PydanticCustomError(
-                "component_type", "expected the name of one of the {kind} or a mapping with 'kind'",
-                {"kind": self.registry_kind},
-            )  # fmt: skip
-        if "kind" not in value:
-            raise PydanticCustomError("component_kind", "the key 'kind' is missing", {})
-        options = {key: option for key, option in value.items() if key != "kind"}
-        return find_component(self.registry_kind, value["kind"], options, info)
-
-
-def find_component(
-    registry_kind: str, name: object, options: Mapping[str, Any], info: ValidationInfo, keyword: str = "kind"
-) -> Component:
-    """Look a component up and validate its options; for pydantic validators.
-
-    `keyword` is the key that held `name`: an unknown name is reported there.
-    """
-    registry: Registry = (info.context or {}).get("registry") or registry_in_use()
-    entry = registry.find(registry_kind, name) if isinstance(name, str) else None
-    if entry is None:
-        message = registry.explain_missing(registry_kind, name)
-        error = PydanticCustomError("unknown_component", "{message}", {"message": message})
-        raise ValidationError.from_exception_data(
-            registry_kind, [InitErrorDetails(type=error, loc=(keyword,), input=name)]
-        )
-    return Component(entry, validate_options(entry.load_config(), options, registry))
-
-
-def component_schema(entry: Entry, keyword: str = "kind") -> dict[str, Any]:
-    """JSON Schema of one registered component, for `ups schema` and editors."""
-    schema: dict[str, Any] = entry.load_config().model_json_schema()
-    schema = _inline(schema, schema.pop("$defs", {}))
-    schema["properties"] = {keyword: {"const": entry.name}, **schema.get("properties", {})}
-    schema["required"] = [keyword, *schema.get("required", [])]
-    schema["title"] = f"{entry.kind}: {entry.name}"
-    schema["description"] = entry.summary
-    return schema
-
-
-def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Replace `$ref`s by what they name: a component's schema must stand alone inside a larger one."""
-    if isinstance(schema, list):
-        return [_inline(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        named = definitions[schema["$ref"].rpartition("/")[2]]
-        return _inline(
-            {**named, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions
-        )
-    return {key: _inline(value, definitions) for key, value in schema.items()}

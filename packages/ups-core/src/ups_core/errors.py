@@ -9,33 +9,33 @@ from dataclasses import dataclass
 LONGEST = 100
 
 
-def shown(text: str) -> str:
-    """Text that a user wrote, at a length that a message can hold."""
+def truncated(text: str) -> str:
+    """Text that a user wrote, cut to a length that a message can hold."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
 
 
 def printable(text: str) -> str:
-    """Text in one line: a name may hold a line break, a terminal's colours or a space of no width."""
+    """Text on one line: names may contain line breaks, terminal colours or zero-width spaces."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def foreign(text: str) -> str:
-    """A remark about the first character that is not ASCII, which may look like another one; or ""."""
+def non_ascii_hint(text: str) -> str:
+    """A remark about the first non-ASCII character, which may look like another one; "" if there is none."""
     name = next((unicodedata.name(c, f"U+{ord(c):04X}") for c in text if not c.isascii()), None)
-    return f" (it holds {name})" if name else ""
+    return f" (it contains {name})" if name else ""
 
 
 class UPSError(Exception):
-    """Something that the user can mend; printed as one line, without a traceback."""
+    """A user-facing error, printed as one line without a traceback."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, order=True)
 class Issue:
-    """One mistake in a spec and where it stands.
+    """One mistake in a spec and its position.
 
-    `line` and `column` count from one; zero means that the value has no place in a file (`--set`).
+    `line` and `column` count from one; zero means that the value is not in a file (`--set`).
     """
 
     file: str
@@ -60,7 +60,7 @@ class Issue:
 
 
 class SpecError(UPSError):
-    """Every mistake found in a spec, sorted by place; the command line exits with code 2."""
+    """Every mistake found in a spec, sorted by position; the command line exits with code 2."""
 
     exit_code = 2
 
@@ -69,11 +69,11 @@ class SpecError(UPSError):
         super().__init__("\n".join(str(issue) for issue in self.issues))
 
 
-class TryAgain(UPSError):
-    """A step that did not end, and that has prepared to be started again."""
+class RestartRequested(UPSError):
+    """A step stopped before its end and must be started again; it has saved what the restart needs."""
 
 
 class UsageError(UPSError):
-    """A command that cannot be carried out as typed; the command line exits with code 2."""
+    """A command that is wrong as typed; the command line exits with code 2."""
 
     exit_code = 2

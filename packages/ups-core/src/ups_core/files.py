@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written to a temporary name, then renamed."""
+"""Files that are either complete or absent: written to a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -6,29 +6,43 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step; a reader sees the old content or the new."""
-    write_bytes(path, text.encode())
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it, flushed to disk, when the block succeeds.
 
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Replace `path` by `content` in one step, on disk when this returns."""
+    A reader sees the old content or the new one, never a part; what the block leaves when it raises is
+    removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Replace `path` by `content` in one step."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

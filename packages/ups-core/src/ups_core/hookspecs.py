@@ -1,103 +1,115 @@
 """The hooks that a plugin may implement; pluggy namespace and entry-point group `ups`.
 
-Every registration hook receives `register(name, factory, *, config, summary)`: `factory` is a callable or
-a lazy `"module:attribute"` called as `factory(config, **dependencies)`, `config` a
-:class:`ups_core.Config` subclass (or lazy), `summary` one line. Registering must not import torch.
+Every registration hook receives `register(name, factory, *, config, summary)`: `factory` is a callable or a
+lazy `"module:attribute"` called as `factory(config, **dependencies)`, `config` a subclass of the kind's base
+(:mod:`ups_core.base_configs`, :mod:`ups_core.step_config`) or lazy, `summary` one line. Registering must not
+import torch. `docs/plugins.md` has a runnable example for every hook; :mod:`ups_core.factories` has the
+factories' types.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import pluggy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from ups_core.config import Config
-    from ups_core.step import RunInfo, StepInfo
+from ups_core.config import Config
+from ups_core.events import RunInfo, StepInfo, StudyInfo
 
 hookspec = pluggy.HookspecMarker("ups")
 hookimpl = pluggy.HookimplMarker("ups")
 
 
 class Register(Protocol):
-    """What a registration hook is given."""
+    """What a registration hook is given.
+
+    Args:
+        name: what specs call the component; third parties: `yourname/something`.
+        factory: callable, or lazy `"module:attribute"`.
+        config: options class, or lazy `"module:attribute"`.
+        summary: one line for `ups list`.
+        former_names: names in earlier versions; using one is an error that names the new one.
+    """
 
     def __call__(
-        self, name: str, factory: Callable[..., Any] | str, *, config: type[Config] | str, summary: str
+        self,
+        name: str,
+        factory: Callable[..., Any] | str,
+        *,
+        config: type[Config] | str,
+        summary: str,
+        former_names: tuple[str, ...] = (),
     ) -> None: ...
 
 
 @hookspec
 def ups_register_tasks(register: Register) -> None:
-    """PDE problems: `factory(config, name=...)` returns a :class:`ups_core.step.TaskProvider`."""
+    """PDE problems with their data: `factory(config, name)` returns a :class:`ups_core.TaskProvider`."""
 
 
 @hookspec
 def ups_register_sources(register: Register) -> None:
-    """Where a task's data come from: `factory(config)`."""
+    """Where a task's data files come from: `factory(config)` returns an object with `plan` and `provide`
+    (`ups_data.sources.base.Source`)."""
 
 
 @hookspec
 def ups_register_models(register: Register) -> None:
-    """Networks: `factory(config, tasks=...)` returns a `torch.nn.Module` (see `ups_models.network`)."""
+    """Networks: `factory(config, tasks)` returns an `ups_models.network.Network`."""
 
 
 @hookspec
 def ups_register_losses(register: Register) -> None:
-    """Training losses: `factory(config)` returns a callable on predictions and targets."""
+    """Training losses: `factory(config)` returns a callable of prediction and target, both normalised
+    `(B, T, C, *S)`, that returns a scalar tensor."""
 
 
 @hookspec
 def ups_register_optimizers(register: Register) -> None:
-    """Optimizers: `factory(config, module=...)` returns a `torch.optim.Optimizer`."""
+    """Optimizers: `factory(config, parameters)` returns a `torch.optim.Optimizer` of these named parameters."""
 
 
 @hookspec
 def ups_register_schedulers(register: Register) -> None:
-    """Learning-rate schedules: `factory(config, optimizer=..., progress=...)`."""
+    """Learning-rate schedules: `factory(config, optimizer, progress)` returns a scheduler of torch."""
 
 
 @hookspec
 def ups_register_strategies(register: Register) -> None:
-    """Parallel strategies: `factory(config, devices=..., parameters=...)` returns what Lightning's Trainer
-    takes; `parameters` counts the model's trainable scalars. The options class may have `min_devices` and
-    `max_devices`."""
+    """Parallel strategies: `factory(config, devices, parameters)` returns what Lightning's Trainer accepts as
+    `strategy`; `parameters` counts the model's trainable scalars."""
 
 
 @hookspec
 def ups_register_stages(register: Register) -> None:
-    """Training stages: `factory(config)` returns a :class:`ups_core.step.Step`."""
+    """Training stages: `factory(config)` returns a :class:`ups_core.Step`; with
+    `ups_train.engine.stage.TrainingStage` an objective is all that has to be written."""
 
 
 @hookspec
 def ups_register_metrics(register: Register) -> None:
-    """Metrics: `factory(config)` returns a `torchmetrics.Metric`."""
+    """Metrics: `factory(config)` returns a `torchmetrics.Metric` of predictions and targets `(B, T, C, *S)`."""
 
 
 @hookspec
 def ups_register_evaluations(register: Register) -> None:
-    """Evaluation steps: `factory(config)` returns a :class:`ups_core.step.Step`."""
+    """Evaluation steps: `factory(config)` returns a :class:`ups_core.Step`."""
 
 
 @hookspec
 def ups_register_launchers(register: Register) -> None:
-    """How a step is started: `factory(config)` returns a :class:`ups_core.worker.Launcher`: `run(plan, step,
-    console)` executes a step, `describe(plan, step)` says what it would start or submit, for
-    `ups-run --dry-run`. The options class may have `min_devices`, `max_devices`, and `remote`: true where
-    steps run on another machine, whose devices are not looked for here."""
+    """How a step is started: `factory(config)` returns a :class:`ups_core.launcher.Launcher`."""
 
 
 @hookspec
 def ups_register_trackers(register: Register) -> None:
-    """Experiment trackers: `factory(config, directory=..., name=...)` returns a Lightning logger."""
+    """Experiment trackers: `factory(config, directory, name)` returns a Lightning logger."""
 
 
 @hookspec
 def ups_register_callbacks(register: Register) -> None:
-    """Lightning callbacks: `factory(config)`."""
+    """Lightning callbacks of training stages: `factory(config)`."""
 
 
 @hookspec
@@ -107,12 +119,12 @@ def ups_register_commands(register: Register) -> None:
 
 @hookspec
 def ups_run_started(run: RunInfo) -> None:
-    """A run begins."""
+    """A run has started."""
 
 
 @hookspec
 def ups_step_started(run: RunInfo, step: StepInfo) -> None:
-    """A step begins."""
+    """A step has started."""
 
 
 @hookspec
@@ -123,3 +135,8 @@ def ups_step_finished(run: RunInfo, step: StepInfo) -> None:
 @hookspec
 def ups_run_finished(run: RunInfo) -> None:
     """A run has ended; `run.status` says how."""
+
+
+@hookspec
+def ups_study_finished(study: StudyInfo) -> None:
+    """All trials of a study of `ups tune` have ended."""

@@ -19,12 +19,13 @@ from typing import Any
 import yaml
 
 from ups_core.files import read_json, write_json, write_text
-from ups_core.plan import Plan, PlannedStep, step_directory
-from ups_core.registry import registry_in_use
+from ups_core.layout import step_directory
+from ups_core.plan import Plan, PlannedStep
+from ups_core.plugin_loader import registry_in_use
 from ups_core.yamlreader import KeyPath, resolve_scalar
 
 DETAILS = "details.json"
-"""In a step's directory: what it found out about how it ran (device, strategy, measured speed-ups…)."""
+"""In a step's directory: how it ran (device, strategy, measured speed-ups…)."""
 
 LIBRARIES = (
     "torch",
@@ -40,12 +41,12 @@ LIBRARIES = (
 
 
 def now() -> str:
-    """The present moment, UTC, ISO 8601."""
+    """The current time, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class RunRecord:
-    """Keeps `run.json` and `events.jsonl` of one run directory true at every moment.
+    """Keeps `run.json` and `events.jsonl` of one run directory up to date.
 
     `statuses` holds what is not on disk yet: step id -> `running`, `failed` or `interrupted`.
     """
@@ -53,7 +54,7 @@ class RunRecord:
     def __init__(self, plan: Plan, command: Sequence[str]):
         self.plan = plan
         self.path = plan.directory / "run.json"
-        earlier = read_json(self.path) or {}
+        previous = read_json(self.path) or {}
         self.content: dict[str, Any] = {
             "schema": 1,
             "name": plan.spec.name,
@@ -64,7 +65,7 @@ class RunRecord:
             "seconds": 0.0,
             "command": list(command),
             "environment": environment(),
-            "data": earlier.get("data", {}),
+            "data": previous.get("data", {}),
             "steps": [],
             "metrics": {},
         }
@@ -108,6 +109,7 @@ class RunRecord:
             "fingerprint": step.fingerprint,
             "seconds": stored.get("seconds", 0.0),
             "metrics": stored.get("metrics", {}),
+            "verdict": stored.get("verdict"),
             "details": (read_json(directory / DETAILS) if stored else None) or {},
         }
 

@@ -1,28 +1,16 @@
-"""The plug board: every registered component by kind and name, with the package that provides it."""
+"""The registry: every component by kind and name, with the package that provides it."""
 
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ups_core.errors import UPSError, foreign, shown
-
-if TYPE_CHECKING:
-    from ups_core.config import Config
-
-KINDS = (
-    "tasks", "sources", "models", "losses", "optimizers", "schedulers", "strategies", "stages",
-    "metrics", "evaluations", "launchers", "trackers", "callbacks", "commands",
-)  # fmt: skip
-"""One kind for every `ups_register_<kind>` hook."""
-
-
-def singular(kind: str) -> str:
-    """`strategies` -> `strategy`, `models` -> `model`."""
-    return f"{kind[:-3]}y" if kind.endswith("ies") else kind.removesuffix("es" if kind == "losses" else "s")
+from ups_core.config import Config
+from ups_core.errors import UPSError, non_ascii_hint, truncated
+from ups_core.kinds import KINDS, singular
+from ups_core.references import load_object
 
 
 class DuplicateComponent(UPSError):
@@ -52,22 +40,19 @@ class Failure:
         return f"plugin {self.entry_point} ({self.provider}) failed: {self.error}"
 
 
-def load_object(reference: object) -> Any:
-    """Resolve a lazy `"module:attribute"`; anything else is returned as it is."""
-    if not isinstance(reference, str):
-        return reference
-    module, _, attribute = reference.partition(":")
-    if not attribute:
-        raise UPSError(f"'{reference}' is not of the form 'module:attribute'")
-    target: Any = importlib.import_module(module)
-    for part in attribute.split("."):
-        target = getattr(target, part)
-    return target
-
-
 @dataclass(frozen=True)
 class Entry:
-    """One registered component. `factory` and `config` may be lazy `"module:attribute"` strings."""
+    """One registered component.
+
+    Attributes:
+        kind: the registry's name, e.g. `models`.
+        name: what a spec calls the component.
+        factory: callable as `factory(config, **dependencies)`, or a lazy `"module:attribute"`.
+        config: the options class, or a lazy `"module:attribute"`.
+        summary: one line for `ups list`.
+        provider: the distribution that registered it.
+        former_names: names that it had in earlier versions; using one is an error that names the new one.
+    """
 
     kind: str
     name: str
@@ -75,6 +60,18 @@ class Entry:
     config: type[Config] | str
     summary: str
     provider: Provider
+    former_names: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Check what can be checked without importing anything.
+
+        Raises:
+            UPSError: the factory is not callable, or the options class is not one of this kind.
+        """
+        if not isinstance(self.factory, str) and not callable(self.factory):
+            raise UPSError(f"{self}: the factory {self.factory!r} is not callable")
+        if not isinstance(self.config, str):
+            self._check_config(self.config)
 
     def load(self) -> Callable[..., Any]:
         """Import and return the factory, which is called as `factory(config, **dependencies)`.
@@ -86,23 +83,46 @@ class Entry:
         return loaded
 
     def load_config(self) -> type[Config]:
-        """Import and return the options class."""
+        """Import and return the options class.
+
+        Raises:
+            UPSError: the plugin's module cannot be imported, or the class is not one of this kind.
+        """
         loaded: type[Config] = self._load(self.config)
+        self._check_config(loaded)
         return loaded
+
+    def create(self, config: Config, **dependencies: Any) -> Any:
+        """Call the factory and check that what it makes has the methods of this kind.
+
+        Raises:
+            UPSError: the module cannot be imported, or the object lacks a method; the message names it.
+        """
+        made = self.load()(config, **dependencies)
+        missing = KINDS[self.kind].missing(made)
+        if missing:
+            raise UPSError(f"{self}: its {type(made).__name__} has no '{missing[0]}'")
+        return made
+
+    def _check_config(self, config: object) -> None:
+        base = KINDS[self.kind].load_base()
+        if not (isinstance(config, type) and issubclass(config, base)):
+            name = getattr(config, "__name__", repr(config))
+            raise UPSError(f"{self}: its options class {name} must subclass ups_core.{base.__name__}")
 
     def _load(self, reference: object) -> Any:
         try:
             return load_object(reference)
         except (ImportError, AttributeError, SyntaxError) as error:
-            raise UPSError(
-                f"{self.kind} '{self.name}' of {self.provider} cannot be loaded: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise UPSError(f"cannot load {self}: {type(error).__name__}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{singular(self.kind)} '{self.name}' of {self.provider}"
 
 
 @dataclass
 class Registry:
-    """All components that the installed plugins provide, and the plugins that failed to."""
+    """All components that the installed plugins provide, and the plugins that failed to load."""
 
     _entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     _conflicts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -116,16 +136,18 @@ class Registry:
 
         Raises:
             DuplicateComponent: the name is taken; the message names both distributions.
-            UPSError: the kind does not exist.
+            UPSError: the kind does not exist, or the component does not fit it.
         """
         if entry.kind not in KINDS:
-            raise UPSError(f"there is no component kind '{entry.kind}'; kinds: {', '.join(KINDS)}")
+            raise UPSError(f"unknown component kind '{entry.kind}'; kinds: {', '.join(KINDS)}")
+        entry.check()
         key = entry.kind, entry.name
         other = self._entries.get(key)
         if other is not None:
             self._conflicts[key] = (
-                f"{entry.kind} '{entry.name}' is provided by both {other.provider} and {entry.provider}; "
-                f"rename one (third parties: 'yourname/{entry.name}') or choose plugins with UPS_PLUGINS"
+                f"{singular(entry.kind)} '{entry.name}' is provided by both {other.provider} and "
+                f"{entry.provider}; rename one (third parties: 'yourname/{entry.name}') or choose plugins "
+                "with UPS_PLUGINS"
             )
             raise DuplicateComponent(self._conflicts[key])
         self._entries[key] = entry
@@ -147,9 +169,10 @@ class Registry:
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """All components, or those of one kind, sorted by kind and name."""
+        order = list(KINDS)
         return sorted(
             (entry for entry in self._entries.values() if kind in (None, entry.kind)),
-            key=lambda entry: (KINDS.index(entry.kind), entry.name),
+            key=lambda entry: (order.index(entry.kind), entry.name),
         )
 
     def explain_missing(self, kind: str, name: object) -> str:
@@ -159,19 +182,15 @@ class Registry:
         known = [entry.name for entry in self.entries(kind)]
         hint = f"known: {', '.join(known) or 'none'}"
         if not isinstance(name, str):
-            return f"expected the name of one of the {kind}; {hint}"
+            return f"expected the name of a {singular(kind)}; {hint}"
+        renamed = next((entry for entry in self.entries(kind) if name in entry.former_names), None)
+        if renamed is not None:
+            return f"unknown {singular(kind)} '{name}'; renamed to '{renamed.name}' in {renamed.provider}"
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else hint
         other = next((entry.kind for entry in self.entries() if entry.name == name), None)
-        remark = f" (it is one of the {other})" if other else foreign(name)
-        message = f"no {singular(kind)} is called '{shown(name)}'{remark}; {hint}"
+        remark = f" (it is a {singular(other)})" if other else non_ascii_hint(name)
+        message = f"unknown {singular(kind)} '{truncated(name)}'{remark}; {hint}"
         if self.failures:
             message += "; " + "; ".join(map(str, self.failures)) + " (see 'ups plugins')"
         return message
-
-
-def registry_in_use() -> Registry:
-    """The process's registry; the first call loads the installed plugins."""
-    from ups_core.plugins import plugins_in_use
-
-    return plugins_in_use().registry

@@ -1,7 +1,7 @@
-"""The runner: does what is not done yet, one step after the other, and keeps the record true.
+"""The runner: executes the steps that are not done yet, in order, and keeps the record up to date.
 
 A step writes into `steps/.<id>.partial`, which is renamed when it is complete, so a directory without the
-dot is always whole.
+dot is always complete.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ups_core import stopping
+from ups_core import interrupts
 from ups_core.console import Console
-from ups_core.earlier import copy_finished
 from ups_core.errors import UPSError
 from ups_core.files import read_json, write_json, write_text
+from ups_core.launcher import Launcher
+from ups_core.layout import is_done, partial_directory, step_directory
+from ups_core.lifecycle import Watchers
 from ups_core.lock import locked
-from ups_core.plan import Plan, PlannedStep, is_done, partial_directory, step_directory
+from ups_core.plan import Plan, PlannedStep
 from ups_core.record import RunRecord, now, recorded_options, write_spec
-from ups_core.watch import Watchers
+from ups_core.reuse import copy_finished
 
-SHOWN = 20
+MAX_CHANGES = 20
 """Changes that are listed one by one."""
 
 
@@ -65,8 +67,8 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
 
     Raises:
         StepFailed: a step raised; the record says which and why.
-        UPSError: another process runs in this directory.
-        Interrupted: somebody, or the time limit, asked the run to stop.
+        UPSError: another process uses this directory.
+        Interrupted: a signal or the time limit stopped the run.
     """
     chosen = selection.apply(plan)
     if not chosen:
@@ -74,7 +76,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         if stored and stored.get("status") == "completed":
             console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
             return dict(stored)
-    with locked(plan.directory), stopping.listening(plan.spec.trainer.max_time):
+    with locked(plan.directory), interrupts.listening(plan.spec.trainer.max_time):
         return _Runner(plan, console, command).run(chosen)
 
 
@@ -96,12 +98,12 @@ class _Runner:
         self.watchers.run("running")
         status = "failed"
         try:
-            self._take_over(chosen)
+            self._reuse(chosen)
             self._prepare_data()
             for step in chosen:
-                stopping.check()
+                interrupts.check()
                 self._step(step)
-            done = all(is_done(self.plan.directory, step) for step in self.plan.steps)
+            done = all(is_done(self.plan.directory, step.id, step.fingerprint) for step in self.plan.steps)
             status = "completed" if done else "interrupted"
         except (KeyboardInterrupt, SystemExit):
             status = "interrupted"
@@ -113,10 +115,10 @@ class _Runner:
         self.console.say(f"{status} in {self.record.content['seconds']:.0f} s: {self.plan.directory}")
         return self.record.content
 
-    def _take_over(self, chosen: Sequence[PlannedStep]) -> None:
-        """Copy what an earlier run has that is still good, and say why the rest is not."""
-        earlier = self.plan.earlier
-        if earlier is None:
+    def _reuse(self, chosen: Sequence[PlannedStep]) -> None:
+        """Copy the steps of the previous run that are still valid, and report why the others are not."""
+        previous = self.plan.previous
+        if previous is None:
             return
         for line in describe_changes(self.plan) if self.new else ():
             self.console.say(line)
@@ -125,8 +127,8 @@ class _Runner:
                 continue
             target = step_directory(self.plan.directory, step.id)
             target.parent.mkdir(parents=True, exist_ok=True)
-            copy_finished(step_directory(earlier.directory, step.id), target)
-            self.record.event("step_kept", step=step.id, source=str(earlier.directory))
+            copy_finished(step_directory(previous.directory, step.id), target)
+            self.record.event("step_kept", step=step.id, source=str(previous.directory))
 
     def _prepare_data(self) -> None:
         for name, task in self.plan.tasks.items():
@@ -145,20 +147,23 @@ class _Runner:
         header = {"schema": 1, "id": step.id, "uses": step.uses, "fingerprint": step.fingerprint}
         header |= {"status": "running", "started": now()}
         if (read_json(partial / "step.json") or {}).get("fingerprint") != step.fingerprint:
-            shutil.rmtree(partial, ignore_errors=True)  # of other options, data or code: cannot be continued
+            shutil.rmtree(
+                partial, ignore_errors=True
+            )  # made with other options, data or code: cannot be resumed
         partial.mkdir(parents=True, exist_ok=True)
         write_json(partial / "step.json", header)
         self._announce(step, "running")
         self.console.say(f"step {step.id} ({step.uses})", style="bold")
         begin = time.monotonic()
+        launcher: Launcher = self.plan.spec.launcher.create()
         try:
-            metrics = self.plan.spec.launcher.create().run(self.plan, step, self.console)
+            result = launcher.run(self.plan, step, self.console)
         except (KeyboardInterrupt, SystemExit):
             self._announce(step, "interrupted")
             raise
         except Exception as error:
             raise self._failure(step, error, partial) from error
-        keyed = {f"{step.id}/{key}": value for key, value in metrics.items()}
+        keyed = {f"{step.id}/{key}": value for key, value in result.metrics.items()}
         done = header | {
             "status": "completed",
             "finished": now(),
@@ -167,13 +172,14 @@ class _Runner:
             "options": recorded_options(self.plan, step),
             "providers": dict(step.providers),
             "metrics": keyed,
+            "verdict": result.verdict and asdict(result.verdict),
         }
         write_json(partial / "step.json", done)
         _replace(partial, step_directory(self.plan.directory, step.id))
         self._announce(step, "completed", keyed)
 
     def _failure(self, step: PlannedStep, error: Exception, partial: Path) -> StepFailed:
-        """One line for people; the traceback of what no user can mend goes to a file."""
+        """One line for users; the traceback of a bug goes to a file."""
         self._announce(step, "failed")
         if isinstance(error, UPSError):
             return StepFailed(f"step '{step.id}' failed: {' '.join(str(error).split())}")
@@ -183,7 +189,7 @@ class _Runner:
         return StepFailed(f"step '{step.id}' failed: {message} (traceback: {log})")
 
     def _announce(self, step: PlannedStep, status: str, metrics: Mapping[str, float] | None = None) -> None:
-        """Tell the record, the event log and the watchers."""
+        """Update the record, the event log and the watchers."""
         self.record.statuses = {} if status == "completed" else {step.id: status}
         self.record.save("running")
         self.record.event(f"step_{status}", step=step.id, fingerprint=step.fingerprint)
@@ -191,14 +197,14 @@ class _Runner:
 
 
 def describe_changes(plan: Plan) -> Iterator[str]:
-    """What differs from the earlier run, and what that means, for people."""
-    if plan.earlier is None:
+    """What differs from the previous run, and what that means, as lines for users."""
+    if plan.previous is None:
         return
-    yield f"compared with {plan.earlier.directory}:"
-    changes = plan.earlier.changes or ("nothing in the spec",)
-    yield from (f"  {change}" for change in changes[:SHOWN])
-    if len(changes) > SHOWN:
-        yield f"  and {len(changes) - SHOWN} more"
+    yield f"compared with {plan.previous.directory}:"
+    changes = plan.previous.changes or ("nothing in the spec",)
+    yield from (f"  {change}" for change in changes[:MAX_CHANGES])
+    if len(changes) > MAX_CHANGES:
+        yield f"  and {len(changes) - MAX_CHANGES} more"
     for what, states in (("kept", ("done", "kept")), ("to be done", ("to do", "stale", "interrupted"))):
         names = [step.id for step in plan.steps if step.state in states]
         if names:

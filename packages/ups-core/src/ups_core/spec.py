@@ -10,20 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from ups_core.config import Component, Config, Registered, component_schema, default_component, find_component
-from ups_core.registry import Entry, registry_in_use
-from ups_core.step import StepConfig
+from ups_core.component import Component, Registered, component_schema, default_component, find_component
+from ups_core.config import Config
+from ups_core.plugin_loader import registry_in_use
+from ups_core.registry import Entry
+from ups_core.step_config import StepConfig
+from ups_core.trainer import TrainerSpec
 
 ROLES = {"stage": "stages", "evaluate": "evaluations"}
 """Pipeline keyword -> registry kind."""
@@ -35,41 +31,10 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 class SamplingSpec(Config):
     """How training batches are drawn from several tasks."""
 
-    kind: Literal["balanced"] = "balanced"
-    """`balanced`: tasks are interleaved evenly over every epoch."""
+    former_keys: ClassVar[Mapping[str, str]] = {"kind": "removed in 0.2: tasks are always interleaved evenly"}
+
     temperature: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """A task's share is proportional to size**temperature: 1 every sample once an epoch, 0 equal shares."""
-
-
-class TrainerSpec(Config):
-    """Where and how training computes."""
-
-    without_effect: ClassVar[frozenset[str]] = frozenset({"workers", "max_time"})
-    """Options that change no result."""
-
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    """`auto` takes a GPU when there is one."""
-    devices: Annotated[int, Field(ge=1)] = 1
-    """Number of devices, each with a process and batches of its own: twice as many see twice the samples."""
-    strategy: Annotated[Component, Registered("strategies")] = default_component("auto")
-    """How several devices share the work."""
-    precision: Literal["auto", 32, "tf32", "bf16-mixed", "16-mixed"] = "auto"
-    """`auto`: bf16-mixed on a GPU that has it, else 32. `tf32`: 32, matrix products in TensorFloat-32."""
-    batch: Literal["spec", "auto"] = "spec"
-    """`auto`: a stage's batch comes in as many micro-batches as memory demands, whose gradients are added up;
-    `spec`: in one piece, until memory runs out."""
-    workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that prepare batches ahead of training, for each device; the batches are the same."""
-    max_time: Annotated[float, Field(gt=0.0)] | None = None
-    """Seconds after which `ups-run` stops with a checkpoint and exit code 75; the same command goes on."""
-    threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads of every process; default: what torch chooses, or with several processes its share."""
-
-    @model_validator(mode="after")
-    def _half_needs_a_gpu(self) -> TrainerSpec:
-        if self.accelerator == "cpu" and self.precision in ("16-mixed", "tf32"):
-            raise ValueError(f"precision {self.precision} needs a GPU; on a CPU use 32 or bf16-mixed")
-        return self
 
 
 @dataclass(frozen=True)
@@ -122,12 +87,7 @@ class _PipelineEntry:
         role = roles[0]
         options = {key: option for key, option in value.items() if key != role}
         component = find_component(ROLES[role], value[role], options, info, keyword=role)
-        if not isinstance(component.config, StepConfig):
-            raise PydanticCustomError(
-                "pipeline_entry",
-                "'{name}' is no pipeline step: its options are no StepConfig",
-                {"name": component.kind},
-            )
+        assert isinstance(component.config, StepConfig)  # Entry.load_config has checked it
         return StepSpec(role, component.entry, component.config)
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ups_core.component import Registered, validate_options
 from ups_core.compose import read_spec
-from ups_core.config import Config, Registered, validate_options
-from ups_core.errors import Issue, SpecError, foreign, shown
-from ups_core.registry import Registry, registry_in_use
+from ups_core.config import Config
+from ups_core.errors import Issue, SpecError, non_ascii_hint, truncated
+from ups_core.plugin_loader import registry_in_use
+from ups_core.registry import Registry
 from ups_core.spec import NAME, ROLES, PipelineSpec, StepSpec
-from ups_core.step import ID
+from ups_core.step_config import ID
 from ups_core.yamlreader import Document, KeyPath, resolve_scalar
 
 if typing.TYPE_CHECKING:
@@ -74,8 +76,10 @@ def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issu
         path = path[:-1]  # union members and tags are part of pydantic's path but not of the file's
     kind = detail["type"]
     if kind == "extra_forbidden":
-        key, known = str(path[-1]), _known_keys(document.data, path[:-1], registry)
-        return document.issue(path, f"unknown key{foreign(key)}{_did_you_mean(key, known)}")
+        key = str(path[-1])
+        return document.issue(
+            path, f"unknown key '{truncated(key)}'{_explain_key(key, document.data, path, registry)}"
+        )
     if kind == "missing":
         return document.issue(path[:-1], f"the key '{path[-1]}' is missing")
     message = detail["msg"].removeprefix("Value error, ")
@@ -121,7 +125,17 @@ def _given(value: Any, kind: str) -> str:
         return json.dumps(value)
     quoted = isinstance(value, str) and not isinstance(resolve_scalar(value), str)
     advice = "; write it without quotes" if quoted and not kind.startswith("string") else ""
-    return shown(repr(value)) + advice
+    return truncated(repr(value)) + advice
+
+
+def _explain_key(key: str, data: Any, path: KeyPath, registry: Registry) -> str:
+    """What a key of an earlier version is called now, or what was probably meant."""
+    config = _config_at(data, path[:-1], registry)
+    if config is None:
+        return non_ascii_hint(key)
+    if key in config.former_keys:
+        return f"; {config.former_keys[key]}"
+    return f"{non_ascii_hint(key)}{_did_you_mean(key, sorted(config.model_fields))}"
 
 
 def _exists(data: Any, path: KeyPath) -> bool:
@@ -140,22 +154,19 @@ def _did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"; known: {', '.join(known)}" if known else ""
 
 
-def _known_keys(data: Any, path: KeyPath, registry: Registry) -> list[str]:
-    """The keys that the mapping at `path` may have: follows the declared types down the path."""
+def _config_at(data: Any, path: KeyPath, registry: Registry) -> type[Config] | None:
+    """The options class of the mapping at `path`: follows the declared types down the path."""
     target: Any = PipelineSpec
-    for depth, key in enumerate(path):
-        value = data[key]
+    for key in path:
+        data = data[key]
         if isinstance(target, type) and issubclass(target, Config):
             field = target.model_fields.get(str(key))
-            target = None if field is None else _target([field.annotation, *field.metadata], value, registry)
-        elif target is not None:
-            target = _target(list(typing.get_args(target))[-1:], value, registry)
-        if target is None and depth < len(path):
-            return []
-        data = value
-    if isinstance(target, type) and issubclass(target, Config):
-        return sorted(target.model_fields)
-    return []
+            target = None if field is None else _target([field.annotation, *field.metadata], data, registry)
+        else:
+            target = _target(list(typing.get_args(target))[-1:], data, registry)
+        if target is None:
+            return None
+    return target if isinstance(target, type) and issubclass(target, Config) else None
 
 
 def _target(annotations: list[Any], value: Any, registry: Registry) -> Any:

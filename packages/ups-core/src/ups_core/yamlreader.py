@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from ups_core.errors import Issue, SpecError, shown
+from ups_core.errors import Issue, SpecError, truncated
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
@@ -278,7 +278,7 @@ class _Builder:
 
     def _check_tag(self, node: yaml.Node, path: KeyPath) -> None:
         if node.tag is not None:
-            tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            tag = truncated(node.tag.replace("tag:yaml.org,2002:", "!!"))
             self._issue(self._position(node), path, f"the tag '{tag}' is not allowed; write plain values")
 
     def _check_text(self, text: str, at: Position, path: KeyPath) -> None:

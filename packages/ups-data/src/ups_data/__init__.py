@@ -9,28 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ups_data.batch import FieldBatch
-    from ups_data.dataset import TaskData, Windows, prepare_task
-    from ups_data.loader import MultiTaskLoader
-    from ups_data.sampler import MultiTaskBatchSampler
-    from ups_data.splits import Splits
-    from ups_data.statistics import ChannelStatistics, Statistics
-    from ups_data.task import Channel, Parameter, Task, TaskInfo
+    from ups_data.batches.batch import FieldBatch
+    from ups_data.batches.loader import MultiTaskLoader
+    from ups_data.batches.sampler import MultiTaskBatchSampler
+    from ups_data.batches.windows import Windows
+    from ups_data.info import Channel, Parameter, TaskInfo
+    from ups_data.prepare.opening import TaskData, prepare_task
+    from ups_data.prepare.splits import Splits
+    from ups_data.prepare.statistics import ChannelStatistics, Statistics
+    from ups_data.tasks.base import Task
 
 _HOMES = {
-    "Channel": "task",
-    "ChannelStatistics": "statistics",
-    "FieldBatch": "batch",
-    "MultiTaskBatchSampler": "sampler",
-    "MultiTaskLoader": "loader",
-    "Parameter": "task",
-    "Splits": "splits",
-    "Statistics": "statistics",
-    "Task": "task",
-    "TaskData": "dataset",
-    "TaskInfo": "task",
-    "Windows": "dataset",
-    "prepare_task": "dataset",
+    "Channel": "info",
+    "ChannelStatistics": "prepare.statistics",
+    "FieldBatch": "batches.batch",
+    "MultiTaskBatchSampler": "batches.sampler",
+    "MultiTaskLoader": "batches.loader",
+    "Parameter": "info",
+    "Splits": "prepare.splits",
+    "Statistics": "prepare.statistics",
+    "Task": "tasks.base",
+    "TaskData": "prepare.opening",
+    "TaskInfo": "info",
+    "Windows": "batches.windows",
+    "prepare_task": "prepare.opening",
 }
 
 __all__ = [

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console as RichConsole
 
 from ups_core import UPSError
+from ups_core.base_configs import CommandConfig
 from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
 from ups_core.files import read_json
-from ups_eval.config import CommandConfig
 from ups_eval.results import Results
-from ups_eval.spread import spreads
+from ups_eval.seed_spread import spreads
 from ups_eval.tables import format_number, rich_headline
 
 

@@ -7,23 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ups_core import Component, Config, Registered, StepConfig
-from ups_core.step import Requirement
-from ups_eval.catalogue import METRICS
+from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
+from ups_eval.builtin_metrics import METRICS
 
 ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
 """The default choice, validated like a spec's."""
 
 
-class MetricConfig(Config):
-    """A metric without options."""
-
-
-class CommandConfig(Config):
-    """A command without options of its own; its arguments come from the command line."""
-
-
-class RolloutConfig(StepConfig):
+class RolloutConfig(EvaluationConfig):
     """Score the newest simulator and baselines on full autoregressive rollouts."""
 
     consumes: ClassVar[tuple[str, ...]] = ("simulator",)
@@ -60,17 +51,18 @@ class RolloutConfig(StepConfig):
             raise ValueError("a baseline is named twice")
         return baselines
 
-    def check(self, tasks: Mapping[str, Mapping[str, Any]], model: Component) -> Sequence[tuple[str, str]]:
+    def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
         """Only a model with a latent space can roll out in it."""
-        if self.latent_rollout and not getattr(model.config, "latent", False):
+        assert isinstance(model.config, ModelConfig)
+        if self.latent_rollout and not model.config.latent:
             return [("latent_rollout", f"'{model.kind}' has no latent space; set it to false")]
         return ()
 
     def requirements(self) -> Sequence[Requirement]:
-        return tuple(Requirement(model=name) for name in self.baselines)
+        return tuple(Requirement(model=name, artifact="simulator") for name in self.baselines)
 
 
-class ReportConfig(StepConfig):
+class ReportConfig(EvaluationConfig):
     """Write `report/index.html`, one self-contained page about the whole run."""
 
     consumes: ClassVar[tuple[str, ...]] = ("metrics",)

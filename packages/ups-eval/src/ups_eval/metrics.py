@@ -18,7 +18,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ups_core import UPSError
-from ups_eval.config import MetricConfig
+from ups_core.base_configs import MetricConfig
 
 VRMSE_EPSILON = 1e-7
 """Added to the variance by The Well's VMSE."""

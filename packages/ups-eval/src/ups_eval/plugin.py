@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from ups_core import Register, hookimpl
-from ups_eval.catalogue import METRICS
+from ups_core.events import StudyInfo
+from ups_eval.builtin_metrics import METRICS
 
 
 @hookimpl
 def ups_register_metrics(register: Register) -> None:
     for name, (factory, summary) in METRICS.items():
-        register(name, factory, config="ups_eval.config:MetricConfig", summary=summary)
+        register(name, factory, config="ups_core:MetricConfig", summary=summary)
 
 
 @hookimpl
 def ups_register_evaluations(register: Register) -> None:
     register(
-        "rollout", "ups_eval.evaluate:RolloutStep", config="ups_eval.config:RolloutConfig",
+        "rollout", "ups_eval.rollout_step:RolloutStep", config="ups_eval.config:RolloutConfig",
         summary="metrics of the simulator and of baselines on autoregressive rollouts",
     )  # fmt: skip
     register(
@@ -27,6 +28,14 @@ def ups_register_evaluations(register: Register) -> None:
 @hookimpl
 def ups_register_commands(register: Register) -> None:
     register(
-        "eval", "ups_eval.command:EvalCommand", config="ups_eval.config:CommandConfig",
+        "eval", "ups_eval.command:EvalCommand", config="ups_core:CommandConfig",
         summary="show finished runs' numbers and spread, render a report again",
     )  # fmt: skip
+
+
+@hookimpl
+def ups_study_finished(study: StudyInfo) -> None:
+    """Draw `study.png`."""
+    from ups_eval.study_figure import write_study_figure
+
+    write_study_figure(study)

@@ -9,11 +9,10 @@ error; attributes `info`, the task as JSON, and `picks`, the rows of the model's
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import h5py
@@ -21,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_core import UPSError
-from ups_data.task import TaskInfo
+from ups_core.files import replacing
+from ups_data.info import TaskInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ups_data.batch import FieldBatch
+    from ups_data.batches.batch import FieldBatch
 
 FloatArray = NDArray[np.float32]
 
@@ -66,25 +66,11 @@ class TaskPredictions:
 
 
 class PredictionsWriter:
-    """Writes the file under a temporary name, which becomes `path` when the `with` block succeeds."""
+    """Writes the file of :func:`write_predictions`."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        self._temporary = path.with_name(f".{path.name}.tmp")
-
-    def __enter__(self) -> PredictionsWriter:
-        self._file = h5py.File(self._temporary, "w")
+    def __init__(self, file: h5py.File):
+        self._file = file
         self._file.attrs["schema"] = 1
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        if kind is None:
-            os.replace(self._temporary, self.path)
-        else:
-            self._temporary.unlink(missing_ok=True)
 
     def task(self, info: TaskInfo, picks: Mapping[str, int]) -> None:
         """Begin a task; `picks` says which row is its best, median and worst trajectory."""
@@ -119,6 +105,13 @@ class PredictionsWriter:
         dataset = group[name]
         dataset.resize(len(dataset) + len(rows), axis=0)
         dataset[-len(rows) :] = rows
+
+
+@contextmanager
+def write_predictions(path: Path) -> Iterator[PredictionsWriter]:
+    """Write `predictions.h5`; the file appears, complete, when the block succeeds."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        yield PredictionsWriter(file)
 
 
 def _chunk(rows: NDArray[np.generic]) -> tuple[int, ...]:

@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ups_core import Component, UPSError
-from ups_core.config import validate_options
-from ups_core.files import write_json
-from ups_core.registry import registry_in_use
-from ups_data.statistics import Statistics
-from ups_data.task import TaskInfo
+from ups_core.component import validate_options
+from ups_core.files import replacing, write_json
+from ups_core.plugin_loader import registry_in_use
+from ups_data.info import TaskInfo
+from ups_data.prepare.statistics import Statistics
 from ups_models.simulator import Simulator, build_simulator
 
 SCHEMA = 1
+
+
+ARTIFACT = "simulator"
+"""Kind of artifact that a bundle written here is; other kinds have writers of their own."""
 
 
 def save_bundle(directory: Path, simulator: Simulator, component: Component, fingerprint: str) -> None:
@@ -37,13 +42,13 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
     weights = {
         name: tensor.detach().cpu().contiguous() for name, tensor in simulator.network.state_dict().items()
     }
-    temporary = directory / ".weights.safetensors.tmp"
-    save_file(weights, temporary, metadata={"format": "pt"})
-    temporary.replace(directory / "weights.safetensors")
+    with replacing(directory / "weights.safetensors") as temporary:
+        save_file(weights, temporary, metadata={"format": "pt"})
     write_json(
         directory / "config.json",
         {
             "schema": SCHEMA,
+            "artifact": ARTIFACT,
             "kind": component.kind,
             "options": component.config.model_dump(mode="json"),
             "provider": provider.distribution,
@@ -62,12 +67,14 @@ def read_bundle_config(directory: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UPSError(f"{directory} is no saved model: it has no config.json") from None
+        raise UPSError(f"{directory} is not a saved model (config.json missing)") from None
     except (OSError, ValueError) as error:
         raise UPSError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         raise UPSError(f"{path} has schema {config.get('schema') if isinstance(config, dict) else None!r}; "
                        f"this version reads schema {SCHEMA}")  # fmt: skip
+    if config.get("artifact", ARTIFACT) != ARTIFACT:
+        raise UPSError(f"{directory} is a {config['artifact']}, not a {ARTIFACT}")
     return config
 
 
@@ -86,7 +93,15 @@ def load_bundle(directory: Path) -> Simulator:
             f"{directory} holds a '{config['kind']}' of {config['provider']} {config['version']}, which is "
             f"not installed: pip install '{config['provider']}=={config['version']}'"
         )
-    component = Component(entry, validate_options(entry.load_config(), config["options"], registry))
+    try:
+        options = validate_options(entry.load_config(), config["options"], registry)
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        raise UPSError(
+            f"{directory} was written by {config['provider']} {config['version']}, whose options this "
+            f"version does not read ({keys}): pip install '{config['provider']}=={config['version']}'"
+        ) from None
+    component = Component(entry, options)
     tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}
     statistics = {name: Statistics.from_dict(values) for name, values in config["statistics"].items()}
     with torch.random.fork_rng(devices=[]):  # drawing throw-away weights must not move the caller's stream
@@ -95,7 +110,7 @@ def load_bundle(directory: Path) -> Simulator:
     try:
         simulator.network.load_state_dict(load_file(path))
     except FileNotFoundError:
-        raise UPSError(f"{directory} is no saved model: it has no weights.safetensors") from None
+        raise UPSError(f"{directory} is not a saved model (weights.safetensors missing)") from None
     except (SafetensorError, RuntimeError, OSError) as error:
         size = path.stat().st_size
         reason = " ".join(str(error).split())[:300]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ups_core import ModelConfig
+from ups_data.info import TaskInfo
+from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension
 
 Positive = Annotated[int, Field(ge=1)]
+Issues = Sequence[tuple[str, str]]
 
 
 class PersistenceConfig(ModelConfig):
@@ -24,28 +27,24 @@ class MeanConfig(ModelConfig):
     trainable: ClassVar[bool] = False
 
 
-class FNOConfig(ModelConfig):
+class FNOConfig(PerDimensionConfig):
     """Fourier neural operator (Li et al. 2021): one independent operator per task."""
+
+    former_keys: ClassVar[Mapping[str, str]] = {"modes_2d": "renamed to 'modes: {2: ...}' in 0.2"}
 
     width: Positive = 32
     """Channels of the hidden layers."""
-    modes: Positive = 16
-    """Fourier modes kept per axis in 1-D; in 2-D and 3-D `modes_2d` counts."""
-    modes_2d: Positive = 12
-    """Fourier modes kept per axis in 2-D and 3-D."""
+    modes: PerDimension = by_dimension(16, 12)
+    """Fourier modes kept per axis."""
     layers: Positive = 4
     """Number of Fourier layers."""
 
-    def kept(self, dim: int) -> int:
-        """Modes kept per axis on a grid of this dimension."""
-        return self.modes if dim == 1 else self.modes_2d
-
-    def check(self, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+    def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Modes must not exceed the grid's Nyquist limit."""
         return [
-            ("modes" if len(task["shape"]) == 1 else "modes_2d", message)
-            for name, task in tasks.items()
-            if (message := _too_many_modes(name, task["shape"], self.kept(len(task["shape"]))))
+            (f"modes.{min(task.dim, 2)}", message)
+            for task in tasks.values()
+            if (message := _too_many_modes(task, at(self.modes, task.dim)))
         ]
 
 
@@ -59,40 +58,34 @@ class UNetConfig(ModelConfig):
     blocks: Positive = 1
     """Blocks per level on the way down and up."""
 
-    def check(self, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+    def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Every level halves the grid."""
         return _must_divide("levels", 2 ** (self.levels - 1), tasks)
 
 
-class LatentOperatorConfig(ModelConfig):
+class LatentOperatorConfig(PerDimensionConfig):
     """One operator for all tasks: local codec, fitted linear propagator, multi-scale trunk."""
 
+    former_keys: ClassVar[Mapping[str, str]] = {
+        f"{name}_2d": f"renamed to '{name}: {{2: ...}}' in 0.2"
+        for name in ("depth", "middle_blocks", "local_width", "patch", "kernel")
+    }
     latent: ClassVar[bool] = True
 
     width: Positive = 128
     """Channels on the coarsest grid of the multi-scale trunk, or of a token."""
-    depth: Positive = 1
-    """Blocks on the coarsest grid, or transformer blocks, in 1-D."""
-    depth_2d: Positive = 3
-    """The same in 2-D and 3-D."""
+    depth: PerDimension = by_dimension(1, 3)
+    """Blocks on the coarsest grid, or transformer blocks."""
     middle_width: Positive = 96
     """Channels on the middle grid."""
-    middle_blocks: Positive = 1
-    """Blocks on the middle grid in 1-D, on the way down and again on the way up."""
-    middle_blocks_2d: Positive = 2
-    """The same in 2-D and 3-D."""
-    local_width: Positive = 32
-    """Channels at the grid's own resolution, of codec and trunk, in 1-D."""
-    local_width_2d: Positive = 16
-    """The same in 2-D and 3-D, where cells are many."""
-    patch: Positive = 2
-    """Cells per axis of a block of the middle grid, or of a token, in 1-D."""
-    patch_2d: Positive = 4
-    """The same in 2-D and 3-D."""
-    kernel: Positive = 7
-    """Cells per axis of the trunk's convolutions in 1-D; odd."""
-    kernel_2d: Positive = 5
-    """The same in 2-D and 3-D."""
+    middle_blocks: PerDimension = by_dimension(1, 2)
+    """Blocks on the middle grid, on the way down and again on the way up."""
+    local_width: PerDimension = by_dimension(32, 16)
+    """Channels at the grid's own resolution, of codec and trunk; fewer in 2-D, where cells are many."""
+    patch: PerDimension = by_dimension(2, 4)
+    """Cells per axis of a block of the middle grid, or of a token."""
+    kernel: PerDimension = by_dimension(7, 5)
+    """Cells per axis of the trunk's convolutions; odd."""
     mlp_ratio: Annotated[float, Field(gt=0.0)] = 2.0
     """Width of a block's hidden layer over its channels."""
     condition_width: Positive = 64
@@ -105,50 +98,34 @@ class LatentOperatorConfig(ModelConfig):
     modes: Positive = 16
     """Fourier modes of the token grid that a transformer block mixes, per axis (fewer on small grids)."""
 
-    def depth_of(self, dim: int) -> int:
-        """Blocks on the coarsest grid, or transformer blocks, for a grid of this dimension."""
-        return self.depth if dim == 1 else self.depth_2d
-
-    def middle_blocks_of(self, dim: int) -> int:
-        """Blocks on the middle grid for a grid of this dimension."""
-        return self.middle_blocks if dim == 1 else self.middle_blocks_2d
-
-    def patch_of(self, dim: int) -> int:
-        """Cells per axis of a block on a grid of this dimension."""
-        return self.patch if dim == 1 else self.patch_2d
-
-    def local_width_of(self, dim: int) -> int:
-        """Channels at full resolution on a grid of this dimension."""
-        return self.local_width if dim == 1 else self.local_width_2d
-
-    def kernel_of(self, dim: int) -> int:
-        """Cells per axis of a convolution on a grid of this dimension."""
-        return self.kernel if dim == 1 else self.kernel_2d
-
-    def check(self, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+    def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Kernels are odd; heads divide the width."""
         problems = [
-            (name, f"{name} {getattr(self, name)} is even; a convolution that keeps the grid has an odd one")
-            for name in ("kernel", "kernel_2d")
-            if getattr(self, name) % 2 == 0
+            (f"kernel.{dim}", f"kernel {size} is even; use an odd one, which keeps the grid")
+            for dim, size in self.kernel.items()
+            if size % 2 == 0
         ]
         if self.trunk != "multiscale" and self.width % self.heads:
             problems.append(("heads", f"heads {self.heads} does not divide width {self.width}"))
         return problems
 
 
-def _too_many_modes(name: str, shape: Sequence[int], modes: int) -> str | None:
-    smallest = min(shape)
+def _too_many_modes(task: TaskInfo, modes: int) -> str | None:
+    smallest = min(task.shape)
     if modes <= smallest // 2:
         return None
     return (
-        f"{modes} modes need {2 * modes} cells; task '{name}' has {smallest} (at most {smallest // 2} modes)"
+        f"{modes} modes need {2 * modes} cells; task '{task.name}' has {smallest} "
+        f"(at most {smallest // 2} modes)"
     )
 
 
-def _must_divide(option: str, size: int, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+def _must_divide(option: str, size: int, tasks: Mapping[str, TaskInfo]) -> Issues:
     return [
-        (option, f"the grid {'x'.join(map(str, task['shape']))} of task '{name}' is not divisible by {size}")
-        for name, task in tasks.items()
-        if any(cells % size for cells in task["shape"])
+        (
+            option,
+            f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}",
+        )
+        for task in tasks.values()
+        if any(cells % size for cells in task.shape)
     ]

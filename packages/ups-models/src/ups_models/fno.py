@@ -10,11 +10,12 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.config import FNOConfig
 from ups_models.layers.convolution import CONV, zero_conv
 from ups_models.layers.spectral import SpectralConv
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
+from ups_models.per_dimension import at
 
 
 class FNO(PerTaskNetwork):
@@ -27,7 +28,7 @@ class FNO(PerTaskNetwork):
 class _TaskFNO(nn.Module):
     def __init__(self, config: FNOConfig, task: TaskInfo):
         super().__init__()
-        conv, width, modes = CONV[task.dim], config.width, config.kept(task.dim)
+        conv, width, modes = CONV[task.dim], config.width, at(config.modes, task.dim)
         self.lift = nn.Sequential(
             conv(lifted_channels(task), 2 * width, 1), nn.GELU(), conv(2 * width, width, 1)
         )

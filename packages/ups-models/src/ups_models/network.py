@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,8 @@ class NetworkInput:
         params_mask: `(B, P)` true where a parameter is known.
         dt: `(B,)` physical time to advance; 0 for a steady task.
         coords: `(*S, d)` coordinates of the grid points scaled to [0, 1].
-        grid: `(B, d)` how far the grid points lie off the middle of the domain, in quarters of a cell: 0
-        where
-            they are even, 1 or -1 for every second point of a finer grid.
+        grid_offset: `(B, d)` offset of the grid from the domain centre, in quarter cells: 0 for a centred
+            grid, 1 or -1 for every second point of a finer one.
         increment: `(C, 1, ...)` typical change of the normalised state over a frame; 1 for a steady task.
     """
 
@@ -40,13 +39,13 @@ class NetworkInput:
     params_mask: Tensor
     dt: Tensor
     coords: Tensor
-    grid: Tensor
+    grid_offset: Tensor
     increment: Tensor
 
     def condition(self) -> Tensor:
-        """`(B, 2P + 1 + d)`: parameters, their mask, dt, and where the grid lies."""
+        """`(B, 2P + 1 + d)`: parameters, their mask, dt, and the offset of the grid."""
         mask = self.params_mask.to(self.params.dtype)
-        return torch.cat([self.params, mask, self.dt[:, None], self.grid], dim=1)
+        return torch.cat([self.params, mask, self.dt[:, None], self.grid_offset], dim=1)
 
 
 def in_channels(task: TaskInfo) -> int:

@@ -19,10 +19,10 @@ def ups_register_models(register: Register) -> None:
         summary="ConvNeXt U-Net, one per task",
     )  # fmt: skip
     register(
-        "persistence", "ups_models.trivial:Persistence", config="ups_models.config:PersistenceConfig",
+        "persistence", "ups_models.baselines:Persistence", config="ups_models.config:PersistenceConfig",
         summary="nothing changes: the last given frame for ever",
     )  # fmt: skip
     register(
-        "mean", "ups_models.trivial:Mean", config="ups_models.config:MeanConfig",
+        "mean", "ups_models.baselines:Mean", config="ups_models.config:MeanConfig",
         summary="the train split's mean value everywhere",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ups_core import Component, UPSError
-from ups_data.batch import FieldBatch
-from ups_data.statistics import Statistics
-from ups_data.task import TaskInfo
+from ups_data.batches.batch import FieldBatch
+from ups_data.info import TaskInfo
+from ups_data.prepare.statistics import Statistics
 from ups_models.network import LatentNetwork, Network, NetworkInput, module_key
 
 
@@ -73,7 +74,7 @@ class TaskNormaliser(nn.Module):
         coords = ((batch.coords - low) / (high - low)).reshape(*batch.static.shape[2:], self.task.dim)
         first, last = coords.flatten(0, -2)[0], coords.flatten(0, -2)[-1]
         cells = torch.tensor(coords.shape[:-1], device=coords.device)
-        grid = (first + last - 1) * cells * 2
+        offset = (first + last - 1) * cells * 2
         return NetworkInput(
             task=self.task.name,
             fields=torch.cat([frames, static], dim=1),
@@ -81,7 +82,7 @@ class TaskNormaliser(nn.Module):
             params_mask=batch.params_mask,
             dt=batch.dt,
             coords=coords,
-            grid=grid.expand(len(batch), -1),
+            grid_offset=offset.expand(len(batch), -1),
             increment=self.delta_std / self.state_std
             if self.task.history
             else torch.ones_like(self.target_std),
@@ -114,6 +115,13 @@ class Simulator(nn.Module):
         found = self.normalisers[module_key(task)]
         assert isinstance(found, TaskNormaliser)
         return found
+
+    def with_network(self, network: Network) -> Simulator:
+        """The same simulator around another network (a moving average, say); normalisers are shared."""
+        other = copy.copy(self)
+        other._modules = dict(self._modules)  # copy.copy shares the registry of submodules
+        other.network = network
+        return other
 
     def supports(self, task: TaskInfo) -> bool:
         """Whether a prediction for this task means anything (persistence of a steady task does not)."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.config import UNetConfig
 from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv, zero_conv
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels

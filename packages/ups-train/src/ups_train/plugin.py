@@ -6,7 +6,7 @@ from ups_core import Register, hookimpl
 @hookimpl
 def ups_register_stages(register: Register) -> None:
     register(
-        "operator", "ups_train.operator_stage:OperatorStage", config="ups_train.config:OperatorConfig",
+        "operator", "ups_train.stages.operator:operator", config="ups_train.stages.operator_config:OperatorConfig",
         summary="train a simulator on all tasks, select it on the validation rollout",
     )  # fmt: skip
 
@@ -14,17 +14,17 @@ def ups_register_stages(register: Register) -> None:
 @hookimpl
 def ups_register_losses(register: Register) -> None:
     register(
-        "nrmse", "ups_train.losses:RelativeL2", config="ups_train.options:LossConfig",
-        summary="relative L2 error per sample, frame and channel",
+        "relative_l2", "ups_train.losses.relative_l2:RelativeL2Loss", config="ups_core:LossConfig",
+        summary="relative L2 error per sample, frame and channel", former_names=("nrmse",),
     )  # fmt: skip
     register(
-        "h1", "ups_train.losses:RelativeH1", config="ups_train.options:H1Config",
+        "h1", "ups_train.losses.relative_h1:RelativeH1", config="ups_train.losses.config:H1Config",
         summary="relative error of values and slopes",
     )  # fmt: skip
     register(
         "mse",
-        "ups_train.losses:MeanSquare",
-        config="ups_train.options:LossConfig",
+        "ups_train.losses.mean_square:MeanSquare",
+        config="ups_core:LossConfig",
         summary="mean square error",
     )
 
@@ -42,6 +42,15 @@ def ups_register_optimizers(register: Register) -> None:
     register(
         "adamw", "ups_train.optimizers.factories:adamw", config="ups_train.optimizers.config:AdamWConfig",
         summary="AdamW, no decay on norms and biases",
+    )  # fmt: skip
+    register(
+        "muon", "ups_train.optimizers.factories:muon", config="ups_train.optimizers.config:MuonConfig",
+        summary="Muon, for matrices only: use it in a group of 'grouped'",
+    )  # fmt: skip
+    register(
+        "grouped", "ups_train.optimizers.factories:grouped",
+        config="ups_train.optimizers.config:GroupedConfig",
+        summary="several optimizers as one, each for a group of parameters",
     )  # fmt: skip
     register(
         "muon_hybrid", "ups_train.optimizers.factories:muon_hybrid",
@@ -86,7 +95,7 @@ def ups_register_schedulers(register: Register) -> None:
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
     register(
-        "auto", "ups_train.parallel.strategies:auto", config="ups_train.parallel.config:StrategyConfig",
+        "auto", "ups_train.parallel.strategies:auto", config="ups_core:StrategyConfig",
         summary="by the number of devices and the size of the model",
     )  # fmt: skip
     register(
@@ -111,29 +120,20 @@ def ups_register_strategies(register: Register) -> None:
 @hookimpl
 def ups_register_launchers(register: Register) -> None:
     register(
-        "torchrun", "ups_train.launchers.torchrun:Torchrun",
-        config="ups_train.launchers.config:TorchrunConfig",
+        "torchrun", "ups_train.parallel.torchrun:Torchrun",
+        config="ups_train.parallel.config:TorchrunConfig",
         summary="a process for every device of this machine, restarted when one fails",
-    )  # fmt: skip
-    register(
-        "slurm", "ups_train.launchers.slurm:Slurm", config="ups_train.launchers.config:SlurmConfig",
-        summary="a Slurm job with a task for every device, put back in the queue when it is cut off",
-    )  # fmt: skip
-    register(
-        "skypilot", "ups_train.launchers.skypilot:SkyPilot",
-        config="ups_train.launchers.config:SkyPilotConfig",
-        summary="a rented machine of any cloud, Vast.ai included, within a budget",
     )  # fmt: skip
 
 
 @hookimpl
 def ups_register_trackers(register: Register) -> None:
     register(
-        "csv", "ups_train.trackers:csv", config="ups_train.options:CSVConfig",
+        "csv", "ups_train.trackers.factories:csv", config="ups_train.trackers.config:CSVConfig",
         summary="metrics.csv in the step's directory",
     )  # fmt: skip
     register(
-        "wandb", "ups_train.trackers:wandb", config="ups_train.options:WandbConfig",
+        "wandb", "ups_train.trackers.factories:wandb", config="ups_train.trackers.config:WandbConfig",
         summary="Weights and Biases, offline by default",
     )  # fmt: skip
 
@@ -141,10 +141,6 @@ def ups_register_trackers(register: Register) -> None:
 @hookimpl
 def ups_register_commands(register: Register) -> None:
     register(
-        "size", "ups_train.sizing.command:SizeCommand", config="ups_core.config:Config",
+        "size", "ups_train.sizing.command:SizeCommand", config="ups_core:CommandConfig",
         summary="what a spec's training takes on this device: memory, micro-batch, time, disk",
-    )  # fmt: skip
-    register(
-        "tune", "ups_train.tuning.command:TuneCommand", config="ups_core.config:Config",
-        summary="search options of a spec for the lowest validation error",
     )  # fmt: skip

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ups_core.cli.output import print_json, print_table
-from ups_core.config import Component, component_schema
+from ups_core.component import Component, component_schema
 from ups_core.console import Console
 from ups_core.errors import UPSError
-from ups_core.plugins import plugins_in_use
-from ups_core.registry import KINDS, Entry, load_object, registry_in_use, singular
+from ups_core.kinds import KINDS, singular
+from ups_core.plugin_loader import plugins_in_use, registry_in_use
+from ups_core.references import load_object
+from ups_core.registry import Entry
 from ups_core.spec import PipelineSpec
 from ups_core.validate import load_spec
 

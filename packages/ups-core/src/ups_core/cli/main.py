@@ -11,7 +11,7 @@ from ups_core.cli.inspect import ListCommand, PluginsCommand, SchemaCommand, Sho
 from ups_core.cli.output import guarded
 from ups_core.cli.run import RunCommand
 from ups_core.console import Console
-from ups_core.plugins import plugins_in_use
+from ups_core.plugin_loader import plugins_in_use
 
 BUILT_IN: dict[str, type[Command]] = {
     "run": RunCommand,
@@ -43,7 +43,7 @@ def _main(arguments: Sequence[str]) -> int:
         for entry in plugins_in_use().registry.entries("commands"):
             subparser = commands.add_parser(entry.name, help=entry.summary)
             if entry.name == typed:
-                _fill(subparser, entry.load()(entry.load_config()()))
+                _fill(subparser, entry.create(entry.load_config()()))
     args = parser.parse_args(arguments)
     code: int = args.command.run(args, Console(quiet=getattr(args, "json", False)))
     return code

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ups_core.errors import SpecError, UPSError
-from ups_core.stopping import Interrupted
+from ups_core.interrupts import Interrupted
 
 
 def print_json(value: Any) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from ups_core.cli.output import guarded, print_json, print_table
 from ups_core.console import Console
-from ups_core.earlier import with_earlier
+from ups_core.context import PROFILE
 from ups_core.errors import UsageError
-from ups_core.plan import Plan, make_plan
+from ups_core.launcher import Launcher
+from ups_core.plan import Plan
+from ups_core.planner import make_plan
+from ups_core.reuse import reuse_previous
 from ups_core.runner import Selection, describe_changes, run_plan
-from ups_core.step import PROFILE
 from ups_core.validate import load_spec
-from ups_core.worker import Launcher
 
 EXAMPLES = """\
 examples:
@@ -95,7 +96,7 @@ class RunCommand:
             spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root), fresh=args.fresh
         )
         if not args.fresh:
-            plan = with_earlier(plan, args.runs_dir)
+            plan = reuse_previous(plan, args.runs_dir)
         if args.plan:
             print_json(plan.to_dict()) if args.json else print_plan(plan)
             return 0

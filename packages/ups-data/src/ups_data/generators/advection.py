@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ups_data.family import Request
 from ups_data.generators.waves import FREQUENCIES, Waves, initial_waves, wave_table, window_at
+from ups_data.stores.pdebench import Request
 
 PIECE = 12
 """Frames of one matrix product. Small enough that BLAS keeps it on one core: its bits then do not depend on

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_core import UPSError
-from ups_data.burgers1d import FINER, smallest_nu
-from ups_data.family import Request
 from ups_data.generators.waves import Waves, initial_waves, wave_table, window_at
+from ups_data.stores.pdebench import Request
+from ups_data.tasks.burgers1d import FINER, smallest_nu
 
 Array = NDArray[np.float64]
 

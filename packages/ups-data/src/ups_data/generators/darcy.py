@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from ups_core.cores import available_cores
-from ups_data.family import Request
+from ups_core.cpus import available_cores
+from ups_data.stores.pdebench import Request
 
 GAUSSIANS = 5
 BATCH = 200

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ups_eval.predictions import TaskPredictions
-from ups_eval.report.fields import colour_limits, plane, positions, times
+from ups_eval.report.field_figures import colour_limits, plane, positions, times
 from ups_eval.report.style import Theme, dress, legend, new_figure
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from ups_eval.predictions import TaskPredictions
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import Evaluation, Run, collect
 from ups_eval.report.curves import rollout_figure, training_figure
-from ups_eval.report.fields import sample_figure
+from ups_eval.report.field_figures import sample_figure
 from ups_eval.report.style import DARK, LIGHT, model_colours
 from ups_eval.results import Results
 from ups_eval.tables import Row, all_metrics, format_number, format_seconds, headline

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ups_core import StepContext
+from ups_core import StepContext, StepResult
 from ups_eval.config import ReportConfig
 from ups_eval.report.render import write_report
 
@@ -15,7 +13,7 @@ class ReportStep:
     def __init__(self, config: ReportConfig):
         self.config = config
 
-    def run(self, context: StepContext) -> Mapping[str, float]:
+    def run(self, context: StepContext) -> StepResult:
         """Render the page; there are no metrics to return."""
         write_report(
             context.run_directory,
@@ -23,4 +21,4 @@ class ReportStep:
             animate=self.config.animate,
             own_step=context.step_id,
         )
-        return {}
+        return StepResult()

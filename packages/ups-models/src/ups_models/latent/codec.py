@@ -7,15 +7,16 @@ the decoder adds is the change, or a steady task's solution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.latent.conservation import divergence
 from ups_models.layers.convolution import grid_conv
 from ups_models.network import in_channels, module_key, out_channels, per_task
+from ups_models.per_dimension import at
 
 KERNEL = 3
 
@@ -30,13 +31,13 @@ class Codec(nn.Module):
         width: F by grid dimension.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskInfo], width: Callable[[int], int]):
+    def __init__(self, tasks: Mapping[str, TaskInfo], width: Mapping[int, int]):
         super().__init__()
         self.tasks = dict(tasks)
-        self.lift = per_task(tasks, lambda task: _lift(task, width(task.dim)))
-        self.head = per_task(tasks, lambda task: _zero_linear(width(task.dim), _outputs(task)))
+        self.lift = per_task(tasks, lambda task: _lift(task, at(width, task.dim)))
+        self.head = per_task(tasks, lambda task: _zero_linear(at(width, task.dim), _outputs(task)))
         evolving = {name: task for name, task in tasks.items() if task.kind == "evolution"}
-        self.onward = per_task(evolving, lambda task: _zero_linear(width(task.dim), width(task.dim)))
+        self.onward = per_task(evolving, lambda task: _zero_linear(at(width, task.dim), at(width, task.dim)))
 
     def encode(self, task: str, fields: Tensor, coords: Tensor) -> Tensor:
         """Fields `(B, Cin, *S)` and coordinates `(*S, d)` to features `(B, *S, F)`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.network import NetworkInput, condition_size, module_key, per_task
 
 

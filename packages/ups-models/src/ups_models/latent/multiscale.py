@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ups_models.config import LatentOperatorConfig
 from ups_models.latent.convnext import ModulatedConvNeXt
 from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
+from ups_models.per_dimension import at
 
 COARSER = 2
 """Cells per block and axis between the middle and the coarsest grid."""
@@ -32,16 +33,16 @@ class MultiscaleTrunk(nn.Module):
         self.config = config
         self.fine_down = _fine(config, [dim for dim in dims if dim == 1])
         self.fine_up = _fine(config, dims)
-        block = {dim: config.local_width_of(dim) * config.patch_of(dim) ** dim for dim in dims}
+        block = {dim: at(config.local_width, dim) * at(config.patch, dim) ** dim for dim in dims}
         self.enter = _linear({dim: (block[dim], config.middle_width) for dim in dims})
         self.leave = _linear({dim: (config.middle_width, block[dim]) for dim in dims})
-        middle = {dim: config.middle_blocks_of(dim) for dim in dims}
+        middle = {dim: at(config.middle_blocks, dim) for dim in dims}
         self.middle_down = _blocks(config, config.middle_width, middle)
         self.middle_up = _blocks(config, config.middle_width, middle)
         block = {dim: config.middle_width * COARSER**dim for dim in dims}
         self.coarsen = _linear({dim: (block[dim], config.width) for dim in dims})
         self.refine = _linear({dim: (config.width, block[dim]) for dim in dims})
-        self.coarse = _blocks(config, config.width, {dim: config.depth_of(dim) for dim in dims})
+        self.coarse = _blocks(config, config.width, {dim: at(config.depth, dim) for dim in dims})
 
     def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """See :func:`~ups_models.latent.trunk.build_trunk`."""
@@ -54,7 +55,7 @@ class MultiscaleTrunk(nn.Module):
             return x
 
         shape, dim = features.shape[1:-1], str(features.dim() - 2)
-        patch = self.config.patch_of(len(shape))
+        patch = at(self.config.patch, len(shape))
         fine = pad_grid(features, patch * COARSER, periodic)
         if dim in self.fine_down:
             fine = run(self.fine_down[dim], fine)
@@ -72,8 +73,8 @@ def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:
             str(dim): nn.ModuleList(
                 [
                     ModulatedConvNeXt(
-                        {dim: config.kernel_of(dim)},
-                        config.local_width_of(dim),
+                        {dim: at(config.kernel, dim)},
+                        at(config.local_width, dim),
                         config.condition_width,
                         FINE_RATIO,
                     )
@@ -87,7 +88,7 @@ def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:
 def _blocks(config: LatentOperatorConfig, width: int, counts: Mapping[int, int]) -> nn.ModuleList:
     """As many blocks as the dimension with most of them has; a block serves all that get that far."""
     kernels = [
-        {dim: config.kernel_of(dim) for dim, count in counts.items() if number < count}
+        {dim: at(config.kernel, dim) for dim, count in counts.items() if number < count}
         for number in range(max(counts.values()))
     ]
     return nn.ModuleList(

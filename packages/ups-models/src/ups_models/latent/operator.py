@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ups_data.task import TaskInfo
+from ups_data.info import TaskInfo
 from ups_models.config import LatentOperatorConfig
 from ups_models.latent.codec import Codec
 from ups_models.latent.conditioning import Conditioner
-from ups_models.latent.transport import LinearPropagator
+from ups_models.latent.linear_propagator import LinearPropagator
 from ups_models.latent.trunk import build_trunk
 from ups_models.network import LatentNetwork, NetworkInput, module_key
 
@@ -40,7 +40,7 @@ class LatentOperator(LatentNetwork):
     def __init__(self, config: LatentOperatorConfig, tasks: Mapping[str, TaskInfo]):
         super().__init__()
         self.tasks = dict(tasks)
-        self.codec = Codec(tasks, config.local_width_of)
+        self.codec = Codec(tasks, config.local_width)
         self.condition = Conditioner(tasks, config.condition_width)
         self.trunk = build_trunk(config, sorted({task.dim for task in tasks.values()}))
         self.propagators = nn.ModuleDict(
@@ -86,7 +86,7 @@ class LatentOperator(LatentNetwork):
         return after if before.state is None else (after - before.state) / x.increment
 
     def initialise(self, x: NetworkInput, target: Tensor) -> None:
-        """Fit the linear propagator of a task; see :mod:`ups_models.latent.transport`."""
+        """Fit the linear propagator of a task; see :mod:`ups_models.latent.linear_propagator`."""
         propagator, state = self._propagator(x.task), self.encode(x).state
         if propagator is not None and state is not None:
             propagator.fit(state, target, x.params, x.dt)

@@ -11,6 +11,7 @@ from ups_models.latent.block import Block
 from ups_models.latent.convnext import ModulatedConvNeXt
 from ups_models.latent.multiscale import MultiscaleTrunk
 from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
+from ups_models.per_dimension import at
 
 
 def build_trunk(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.Module:
@@ -31,14 +32,14 @@ class _TokenTrunk(nn.Module):
 
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
         super().__init__()
-        self.patches = {dim: config.patch_of(dim) for dim in dims}
-        cells = {dim: config.local_width_of(dim) * config.patch_of(dim) ** dim for dim in dims}
+        self.patches = {dim: at(config.patch, dim) for dim in dims}
+        cells = {dim: at(config.local_width, dim) * at(config.patch, dim) ** dim for dim in dims}
         self.embed = nn.ModuleDict({str(dim): nn.Linear(cells[dim], config.width) for dim in dims})
         self.unembed = nn.ModuleDict({str(dim): nn.Linear(config.width, cells[dim]) for dim in dims})
         self.refine = nn.ModuleDict(
             {
                 str(dim): ModulatedConvNeXt(
-                    {dim: config.kernel_of(dim)}, config.local_width_of(dim), config.condition_width, 4.0
+                    {dim: at(config.kernel, dim)}, at(config.local_width, dim), config.condition_width, 4.0
                 )
                 for dim in dims
             }
@@ -67,7 +68,7 @@ def _blocks(config: LatentOperatorConfig, dims: Sequence[int], count: int) -> nn
 
 def _token_depth(config: LatentOperatorConfig, dims: Sequence[int]) -> int:
     """Transformer blocks: all tasks run through all of them."""
-    return max(config.depth_of(dim) for dim in dims)
+    return max(at(config.depth, dim) for dim in dims)
 
 
 class PdetStack(_TokenTrunk):

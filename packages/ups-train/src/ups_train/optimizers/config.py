@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
 
-from ups_core import Config
+from ups_core import Component, Config, OptimizerConfig, Registered, SchedulerConfig
+from ups_core.references import load_object
+from ups_core.step_config import Issues
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class AdamConfig(Config):
+class AdamConfig(OptimizerConfig):
     """Adam (Kingma and Ba 2015), without weight decay; with it, use `adamw`."""
 
     lr: PositiveFloat = 1e-3
@@ -28,7 +31,7 @@ class AdamWConfig(AdamConfig):
     """Decay of matrices and kernels; norms and biases never decay."""
 
 
-class SGDConfig(Config):
+class SGDConfig(OptimizerConfig):
     """Stochastic gradient descent with momentum."""
 
     lr: PositiveFloat = 1e-2
@@ -47,18 +50,37 @@ class SGDConfig(Config):
         return self
 
 
+class MuonConfig(OptimizerConfig):
+    """Muon (Jordan et al. 2024): momentum whose direction is made orthogonal; for real matrices only.
+
+    Use it in a group of `grouped`, beside an optimizer for everything else.
+    """
+
+    whole_matrices: ClassVar[bool] = True
+
+    lr: PositiveFloat = 2e-3
+    """Peak learning rate."""
+    momentum: Share = 0.95
+    """Momentum (Nesterov)."""
+    weight_decay: NonNegativeFloat = 1e-4
+    """Decay of the matrices."""
+    adjust_lr: Literal["match_rms_adamw", "original"] = "match_rms_adamw"
+    """How the step depends on a matrix's shape: its root mean square is AdamW's (Liu et al. 2025,
+    arXiv:2502.16982), so that both share one learning rate, or it is Jordan's sqrt(max(1, rows / columns))."""
+
+    def accepts(self, shape: Sequence[int], is_complex: bool) -> bool:
+        """Real matrices with more than one row and column."""
+        return len(shape) == 2 and min(shape) > 1 and not is_complex
+
+
 class ParameterGroup(Config):
-    """Parameters whose name `pattern` finds and that `optimizer` can update."""
+    """Parameters whose name matches `pattern` and that `optimizer` accepts."""
 
     pattern: str
-    """Regular expression, searched in a parameter's full name; `ups show optimizer muon_hybrid --spec SPEC`
+    """Regular expression, searched in a parameter's full name; `ups show optimizer grouped --spec SPEC`
     prints the names."""
-    optimizer: Literal["muon", "adamw"]
-    """`muon` takes real matrices with more than one row and column and leaves the rest to later groups."""
-    lr: PositiveFloat | None = None
-    """Peak learning rate; default: the optimizer's."""
-    weight_decay: NonNegativeFloat | None = None
-    """Decay; default: the optimizer's. Norms and biases never decay."""
+    optimizer: Annotated[Component, Registered("optimizers")]
+    """Updates the group; `muon` leaves what is not a matrix to later groups."""
 
     @field_validator("pattern")
     @classmethod
@@ -66,33 +88,57 @@ class ParameterGroup(Config):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
+            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
         return pattern
 
 
-class MuonHybridConfig(AdamWConfig):
-    """Muon (Jordan et al. 2024) for hidden matrices, AdamW for everything else, as one optimizer.
+class GroupedConfig(OptimizerConfig):
+    """Several optimizers as one, each for a group of parameters.
 
-    Embeddings, first and last projections, norms, biases, kernels of convolutions and complex spectral
-    weights are AdamW's.
+    A parameter belongs to the first group whose pattern matches its name and whose optimizer accepts it. A
+    parameter without a group is an error.
     """
 
-    explain: ClassVar[str | None] = "ups_train.optimizers.groups:explain"
+    explain: ClassVar[str | None] = "ups_train.optimizers.explain:explain"
+    whole_matrices: ClassVar[bool] = True
+
+    groups: Annotated[list[ParameterGroup], Field(min_length=1)]
+    """The groups, in order of precedence."""
+    allow_empty: bool = False
+    """Whether a group may get no parameters; true for baselines, whose parameters have other names."""
+
+    def for_other_model(self) -> OptimizerConfig:
+        """The same groups, of which some may get nothing: the patterns name parameters of one model."""
+        return self.model_copy(update={"allow_empty": True})
+
+    def check(self, model: Any, tasks: Mapping[str, Any]) -> Issues:
+        """The groups must fit the model, which has to be built to find out."""
+        problems: Issues = load_object("ups_train.optimizers.groups:group_problems")(
+            self.groups, model, tasks, self.allow_empty
+        )
+        return problems
+
+
+class MuonHybridConfig(AdamWConfig):
+    """Muon (Jordan et al. 2024) for hidden matrices, AdamW for everything else: a preset of `grouped`.
+
+    Embeddings, first and last projections (names with `lift`, `embed` or `head`), norms, biases, kernels of
+    convolutions and spectral weights are AdamW's.
+    """
+
+    explain: ClassVar[str | None] = "ups_train.optimizers.explain:explain"
+    former_keys: ClassVar[Mapping[str, str]] = {"groups": "moved to the optimizer 'grouped' in 0.2"}
+    whole_matrices: ClassVar[bool] = True
 
     lr: PositiveFloat = 2e-3
-    """Peak learning rate of all groups that name no other."""
+    """Peak learning rate of both."""
     momentum: Share = 0.95
     """Muon's momentum (Nesterov)."""
     adjust_lr: Literal["match_rms_adamw", "original"] = "match_rms_adamw"
-    """How Muon's step depends on a matrix's shape: its root mean square is AdamW's (Liu et al. 2025), so that
-    both share one learning rate, or it is Jordan's sqrt(max(1, rows / columns))."""
-    groups: Annotated[list[ParameterGroup], Field(min_length=1)] | None = None
-    """Which optimizer updates which parameters: the first group that fits. A group that gets nothing, and a
-    parameter in no group, are errors. Default: names with `lift`, `embed` or `head` to AdamW, other matrices
-    to Muon, the rest to AdamW."""
+    """How Muon's step depends on a matrix's shape: see the optimizer `muon`."""
 
 
-class CosineConfig(Config):
+class CosineConfig(SchedulerConfig):
     """Linear warm-up, then a cosine down to `final`; per optimizer step."""
 
     warmup: Share = 0.05
@@ -101,11 +147,11 @@ class CosineConfig(Config):
     """Last learning rate over the peak."""
 
 
-class ConstantConfig(Config):
+class ConstantConfig(SchedulerConfig):
     """The learning rate stays; there are no options."""
 
 
-class StepDecayConfig(Config):
+class StepDecayConfig(SchedulerConfig):
     """The learning rate falls by a factor at equal intervals."""
 
     every: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
@@ -114,7 +160,7 @@ class StepDecayConfig(Config):
     """Factor of every fall."""
 
 
-class WSDConfig(Config):
+class WSDConfig(SchedulerConfig):
     """Warm-up, stable, decay (Hu et al. 2024): a plateau that a longer training can go on from."""
 
     warmup: Share = 0.05
@@ -131,7 +177,7 @@ class WSDConfig(Config):
         return self
 
 
-class OneCycleConfig(Config):
+class OneCycleConfig(SchedulerConfig):
     """One cycle (Smith and Topin 2018) of the learning rate alone: a cosine up, a cosine down."""
 
     rise: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
@@ -142,7 +188,7 @@ class OneCycleConfig(Config):
     """Last learning rate over the peak."""
 
 
-class PlateauConfig(Config):
+class PlateauConfig(SchedulerConfig):
     """The learning rate falls when the validation rollout no longer improves."""
 
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5

@@ -1,6 +1,6 @@
-"""Optimizers: Adam, AdamW, SGD, and Muon for hidden matrices with AdamW for the rest behind one interface.
+"""Optimizers: Adam, AdamW, SGD, Muon, and groups of them behind one interface.
 
-Every parameter that needs a gradient is in exactly one group.
+Every parameter is in exactly one group.
 """
 
 from __future__ import annotations
@@ -11,52 +11,105 @@ from typing import Any
 import torch
 from torch import nn
 
+from ups_core import Component, OptimizerConfig
+from ups_core.plugin_loader import registry_in_use
 from ups_train.optimizers.combined import CombinedOptimizer
-from ups_train.optimizers.config import AdamConfig, AdamWConfig, MuonHybridConfig, SGDConfig
-from ups_train.optimizers.groups import assign, decays, trainable
+from ups_train.optimizers.config import (
+    AdamConfig,
+    AdamWConfig,
+    GroupedConfig,
+    MuonConfig,
+    MuonHybridConfig,
+    ParameterGroup,
+    SGDConfig,
+)
+from ups_train.optimizers.cpu_adamw import CPUAdamW
+from ups_train.optimizers.groups import Parameters, assign, decays
 from ups_train.optimizers.muon import Float32Muon
 
+NOT_HIDDEN = "lift|embed|head"
+"""Names of first and last projections, which Muon leaves to AdamW; a model need not have all of these."""
 
-def adam(config: AdamConfig, module: nn.Module) -> torch.optim.Optimizer:
+
+def adam(config: AdamConfig, parameters: Parameters) -> torch.optim.Optimizer:
     """Adam without decay."""
-    return torch.optim.Adam([weight for _, weight in trainable(module)], lr=config.lr, betas=config.betas)
+    return torch.optim.Adam(list(parameters.values()), lr=config.lr, betas=config.betas)
 
 
-def adamw(config: AdamWConfig, module: nn.Module) -> torch.optim.Optimizer:
+def adamw(config: AdamWConfig, parameters: Parameters) -> torch.optim.Optimizer:
     """AdamW without decay on norms and biases."""
-    groups = _by_decay((weight for _, weight in trainable(module)), config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    groups = _by_decay(parameters.values(), config.weight_decay)
+    kind = CPUAdamW if _on_cpu(parameters) else torch.optim.AdamW
+    return kind(groups, lr=config.lr, betas=config.betas)
 
 
-def sgd(config: SGDConfig, module: nn.Module) -> torch.optim.Optimizer:
+def sgd(config: SGDConfig, parameters: Parameters) -> torch.optim.Optimizer:
     """SGD without decay on norms and biases."""
-    groups = _by_decay((weight for _, weight in trainable(module)), config.weight_decay)
+    groups = _by_decay(parameters.values(), config.weight_decay)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
 
 
-def muon_hybrid(config: MuonHybridConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """Muon and AdamW on the groups of :func:`ups_train.optimizers.groups.assign`.
+def muon(config: MuonConfig, parameters: Parameters) -> torch.optim.Optimizer:
+    """Muon of matrices; in float32 on CPUs (:mod:`ups_train.optimizers.muon` says why)."""
+    kind = Float32Muon if _on_cpu(parameters) else torch.optim.Muon
+    return kind(
+        list(parameters.values()),
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn=config.adjust_lr,
+    )
+
+
+def grouped(config: GroupedConfig, parameters: Parameters) -> torch.optim.Optimizer:
+    """The optimizer of every group as one.
 
     Raises:
         UPSError: a group gets nothing, or a parameter is in no group.
     """
-    muon: list[dict[str, Any]] = []
-    other: list[dict[str, Any]] = []
-    for group, parameters in assign(config, module):
-        weights = [weight for _, weight in parameters]
-        decay = config.weight_decay if group.weight_decay is None else group.weight_decay
-        parts = _by_decay(weights, decay)
-        if group.lr is not None:
-            parts = [part | {"lr": group.lr} for part in parts]
-        (muon if group.optimizer == "muon" else other).extend(parts)
-    parts_: list[torch.optim.Optimizer] = []
-    if muon:
-        # A CPU's bfloat16 products may be emulated: see ups_train.optimizers.muon.
-        kind = Float32Muon if muon[0]["params"][0].device.type == "cpu" else torch.optim.Muon
-        parts_.append(kind(muon, lr=config.lr, momentum=config.momentum, adjust_lr_fn=config.adjust_lr))
-    if other:
-        parts_.append(torch.optim.AdamW(other, lr=config.lr, betas=config.betas))
-    return CombinedOptimizer(parts_)
+    return _combine(config.groups, parameters, allow_empty=config.allow_empty)
+
+
+def muon_hybrid(config: MuonHybridConfig, parameters: Parameters) -> torch.optim.Optimizer:
+    """Muon and AdamW on the groups of :func:`groups_of`; a model without matrices gets AdamW alone."""
+    return _combine(groups_of(config), parameters, allow_empty=True)
+
+
+def groups_of(config: OptimizerConfig) -> list[ParameterGroup]:
+    """The groups of `grouped`, or those that `muon_hybrid` stands for."""
+    if isinstance(config, GroupedConfig):
+        return config.groups
+    assert isinstance(config, MuonHybridConfig)
+    registry = registry_in_use()
+    matrices = MuonConfig(
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        adjust_lr=config.adjust_lr,
+    )
+    rest = AdamWConfig(lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+    return [
+        ParameterGroup(
+            pattern=f"^(?!.*({NOT_HIDDEN}))",
+            optimizer=Component(registry.get("optimizers", "muon"), matrices),
+        ),
+        ParameterGroup(pattern="", optimizer=Component(registry.get("optimizers", "adamw"), rest)),
+    ]
+
+
+def _combine(
+    groups: list[ParameterGroup], parameters: Parameters, *, allow_empty: bool
+) -> torch.optim.Optimizer:
+    return CombinedOptimizer(
+        [
+            part.group.optimizer.create(parameters=part.parameters)
+            for part in assign(groups, parameters, allow_empty=allow_empty)
+        ]
+    )
+
+
+def _on_cpu(parameters: Parameters) -> bool:
+    return next(iter(parameters.values())).device.type == "cpu"
 
 
 def _by_decay(weights: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ups_train.optimizers.closure import evaluate
-from ups_train.parallel.sharding import shard_like, whole
+from ups_train.parallel.sharding import gather, shard_like
 
 
 class Float32Muon(torch.optim.Muon):
@@ -46,7 +46,7 @@ class Float32Muon(torch.optim.Muon):
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         updates = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov: look one step ahead
         # Orthogonalising shards would be another method.
-        matrices = torch.stack([whole(update) for update in updates])
+        matrices = torch.stack([gather(update) for update in updates])
         directions = orthogonalise(
             matrices, group["ns_coefficients"], group["ns_steps"], group["eps"]
         ).unbind()

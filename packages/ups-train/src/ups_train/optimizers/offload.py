@@ -1,4 +1,4 @@
-"""An optimizer in the host's memory: the device keeps weights and gradients, the host the optimizer's state.
+"""An optimizer in host memory: the device keeps weights and gradients, the host the optimizer's state.
 
 It works with every registered optimizer, Muon hybrid included. (torchao's `CPUOffloadOptimizer` makes one
 optimizer a parameter, with a state of its own form: schedules, checkpoints and Muon's batches of equal
@@ -7,7 +7,6 @@ matrices do not see them.)
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ups_core import Component
 from ups_train.optimizers.closure import evaluate
 
 
@@ -66,10 +64,3 @@ class OffloadedOptimizer(Optimizer):
         with torch.no_grad():
             for host, device in self.device_of.items():
                 host.copy_(device)
-
-
-def offloaded(component: Component, network: nn.Module) -> OffloadedOptimizer:
-    """The optimizer of a spec on a copy of the network in the host's memory."""
-    host = copy.deepcopy(network).to("cpu")
-    inner: Optimizer = component.create(module=host)
-    return OffloadedOptimizer(inner, dict(zip(host.parameters(), network.parameters(), strict=True)))

@@ -7,6 +7,7 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from ups_train.engine.progress import Progress
 from ups_train.optimizers.config import (
     ConstantConfig,
     CosineConfig,
@@ -15,7 +16,6 @@ from ups_train.optimizers.config import (
     StepDecayConfig,
     WSDConfig,
 )
-from ups_train.progress import Progress
 
 
 def cosine(config: CosineConfig, optimizer: Optimizer, progress: Progress) -> LambdaLR:

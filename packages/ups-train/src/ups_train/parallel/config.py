@@ -1,19 +1,12 @@
-"""Options of strategies, free of torch."""
+"""Options of strategies and of the launcher `torchrun`, free of torch."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
-from ups_core import Config
-
-
-class StrategyConfig(Config):
-    """A strategy without options."""
-
-    splits_matrices: ClassVar[bool] = False
-    """True where a process gets pieces of flattened parameters (ZeRO, FSDP1), which Muon cannot work on."""
+from ups_core import LauncherConfig, StrategyConfig
 
 
 class SeveralDevicesConfig(StrategyConfig):
@@ -25,7 +18,7 @@ class SeveralDevicesConfig(StrategyConfig):
 class SingleConfig(StrategyConfig):
     """One device, one process."""
 
-    max_devices: ClassVar[int] = 1
+    max_devices: ClassVar[int | None] = 1
 
 
 class DDPConfig(SeveralDevicesConfig):
@@ -42,6 +35,11 @@ class Fsdp2Config(SeveralDevicesConfig):
     """Whether the shards of weights, gradients and optimizer state live in the hosts' memory, where the
     optimizer steps too; needs GPUs."""
 
+    @property
+    def needs_gpu(self) -> bool:
+        """Offloading means a copy from a GPU."""
+        return self.offload
+
 
 class DeepSpeedConfig(SeveralDevicesConfig):
     """DeepSpeed ZeRO through Lightning; needs `pip install 'ups-train[deepspeed]'`."""
@@ -50,3 +48,10 @@ class DeepSpeedConfig(SeveralDevicesConfig):
 
     zero: Literal[1, 2, 3] = 2
     """ZeRO stage: what is sharded is 1 the optimizer's state, 2 gradients too, 3 parameters too."""
+
+
+class TorchrunConfig(LauncherConfig):
+    """Processes of this machine by torch elastic."""
+
+    restarts: Annotated[int, Field(ge=0)] = 0
+    """How often all processes are started again, from the last checkpoint, when one fails."""

@@ -15,20 +15,21 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 
-from ups_models.network import LatentNetwork, Network
+from ups_models.network import LatentNetwork
 
 
-def shard(network: Network, mesh: DeviceMesh, offload: bool = False) -> None:
-    """Shard every block of a network by itself, then what is left: one block is whole at a time.
+def shard(network: nn.Module, mesh: DeviceMesh, offload: bool = False) -> None:
+    """Shard every block of a network by itself, then what is left: one block is gathered at a time.
 
     Args:
-        offload: keep the shards in the host's memory.
+        offload: keep the shards in host memory.
     """
     policy = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
     for block in blocks(network):
         fully_shard(block, mesh=mesh, offload_policy=policy)
     fully_shard(network, mesh=mesh, offload_policy=policy)
     if isinstance(network, LatentNetwork):
+        # FSDP2 gathers parameters in hooks of `forward`; other entry points have to be registered.
         for method in ("encode", "advance", "decode"):
             register_fsdp_forward_method(network, method)
 
@@ -47,18 +48,18 @@ def is_sharded(tensor: Tensor) -> bool:
     return isinstance(tensor, DTensor)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of a sharded tensor, on every process; other tensors as they are."""
+def gather(tensor: Tensor) -> Tensor:
+    """All of a sharded tensor, on every process; other tensors unchanged."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def local(tensor: Tensor) -> Tensor:
-    """This process's shard of a sharded tensor; other tensors as they are."""
+def local_shard(tensor: Tensor) -> Tensor:
+    """This process's shard of a sharded tensor; other tensors unchanged."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def shard_like(tensor: Tensor, weight: Tensor) -> Tensor:
-    """A tensor that every process has whole, sharded as a weight is."""
+    """A tensor that is complete on every process, sharded as a weight is."""
     if not isinstance(weight, DTensor):
         return tensor
     everywhere = DTensor.from_local(tensor, weight.device_mesh, run_check=False)

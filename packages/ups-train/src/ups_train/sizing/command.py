@@ -8,17 +8,19 @@ from pathlib import Path
 import torch
 from rich.filesize import decimal
 
-from ups_core import Config
+from ups_core import CommandConfig
 from ups_core.cli.output import print_json, print_table
 from ups_core.cli.run import data_root
 from ups_core.console import Console
+from ups_core.execution import step_context
 from ups_core.files import write_json
-from ups_core.plan import make_plan
+from ups_core.planner import make_plan
 from ups_core.validate import load_spec
-from ups_eval.evaluate import choose_device
-from ups_train.config import OperatorConfig
+from ups_models.device import choose_device
+from ups_train.engine.config import TrainingConfig
+from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.stage import TrainingStage
 from ups_train.sizing.measure import Sizing, free_memory, measure
-from ups_train.start import new_simulator
 
 FILE = "sizing.json"
 COLUMNS = (
@@ -32,7 +34,7 @@ class SizeCommand:
 
     help = "parameters, memory, largest micro-batch, time and disk of a spec's training on this device"
 
-    def __init__(self, config: Config | None = None):
+    def __init__(self, config: CommandConfig | None = None):
         pass
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -51,17 +53,18 @@ class SizeCommand:
         plan = make_plan(spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root))
         for task in plan.tasks.values():
             task.prepare_data(plan.data_root, console)
-        data = {name: task.open(plan.data_root) for name, task in plan.tasks.items()}
         device = choose_device(spec.trainer.accelerator)
         if spec.trainer.threads is not None:
             torch.set_num_threads(spec.trainer.threads)
         found: dict[str, Sizing] = {}
         for step in plan.steps:
-            config = step.spec.config
-            if isinstance(config, OperatorConfig):
+            if not isinstance(step.spec.config, TrainingConfig):
+                continue
+            stage = step.spec.entry.create(step.spec.config)
+            if isinstance(stage, TrainingStage):
                 console.say(f"measuring {step.id} on {device}")
-                model = config.model or spec.model
-                found[step.id] = measure(config, model.kind, new_simulator(model, data), data, spec, device)
+                inputs = ObjectiveInputs.open(stage.config.model, step_context(plan, step, console))
+                found[step.id] = measure(stage.config, stage.objective, inputs, spec, device)
         files = [path for part in plan.data.values() for path in part.files]
         training = sum(sizing.training for sizing in found.values())
         disk = sum(sizing.disk for sizing in found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from ups_core.spec import PipelineSpec
-from ups_data.batch import FieldBatch
-from ups_data.dataset import TaskData
-from ups_data.sampler import MultiTaskBatchSampler
-from ups_models.simulator import Simulator
-from ups_train.config import OperatorConfig
-from ups_train.length import training_length
-from ups_train.module import SimulatorModule, create_losses
-from ups_train.optimizers.offload import offloaded
-from ups_train.precision import autocast
-from ups_train.progress import Progress
-from ups_train.recompute import recompute_blocks
+from ups_data.batches.batch import FieldBatch
+from ups_data.batches.sampler import MultiTaskBatchSampler
+from ups_train.engine.activation_checkpointing import recompute_blocks
+from ups_train.engine.config import TrainingConfig
+from ups_train.engine.duration import training_duration
+from ups_train.engine.module import TrainingModule
+from ups_train.engine.objective import ObjectiveFactory, ObjectiveInputs, create_objective
+from ups_train.engine.precision import autocast
+from ups_train.engine.progress import Progress
+from ups_train.optimizers.create import create_optimizer
 
 MARGIN = 0.8
 """Share of the free memory that a training may take."""
@@ -42,7 +41,7 @@ class Sizing:
         state: weights, gradients, optimizer state and moving average.
         activations: of one sample of the largest task.
         free: memory that was free on the device.
-        micro_batch: most samples that fit, at most the stage's batch; 0 where not even one does.
+        micro_batch: samples that fit, at most the stage's batch; 0 where not even one does.
         step: seconds of an optimizer step, tasks mixed as they will be.
         steps: optimizer steps of the stage.
         training: seconds of all of them, validations not counted.
@@ -65,35 +64,29 @@ class Sizing:
         """Plain data."""
         return asdict(self)
 
-    def parts(self, batch_size: int) -> int:
-        """Micro-batches that a batch has to come in: a power of two."""
-        parts = 1
-        while parts < batch_size and batch_size > parts * max(1, self.micro_batch):
-            parts *= 2
-        return parts
+    def micro_batches(self, batch_size: int) -> int:
+        """Micro-batches that a batch has to be split into: a power of two."""
+        count = 1
+        while count < batch_size and batch_size > count * max(1, self.micro_batch):
+            count *= 2
+        return count
 
 
 def measure(
-    config: OperatorConfig,
-    kind: str,
-    simulator: Simulator,
-    data: Mapping[str, TaskData],
+    config: TrainingConfig,
+    objective: ObjectiveFactory,
+    inputs: ObjectiveInputs,
     spec: PipelineSpec,
     device: torch.device,
 ) -> Sizing:
-    """Run a few steps of a stage at its greatest depth; the simulator is used up by that.
-
-    Args:
-        kind: the model's name.
-        simulator: as the stage would train it.
-        data: of all tasks, prepared.
-    """
-    windows = {name: opened.windows("train", horizon=config.horizon) for name, opened in data.items()}
+    """Run a few steps of a stage at its greatest depth."""
+    windows = {name: data.windows("train", horizon=config.horizon) for name, data in inputs.data.items()}
 
     def batch(name: str, size: int) -> FieldBatch:
         return windows[name].batch(range(min(size, len(windows[name])))).to(device)
 
-    trial = Trial(config, simulator, spec, device)
+    trial = Trial(config, create_objective(objective, config, inputs), spec, device)
+    weights = list(trial.module.network.parameters())
     sharing = 1 if device.type == "cuda" else spec.trainer.devices
     free = free_memory(device) // sharing
     state = trial.state([batch(name, PROBE) for name in windows])
@@ -109,14 +102,15 @@ def measure(
         count / len(sampler) * trial.seconds(batch(name, size)) for name, count in sampler.counts.items()
     )
     step = seconds * config.batch_size / size * config.accumulate
-    length = training_length(config, len(sampler))
-    weights = sum(weight.numel() * weight.element_size() for weight in simulator.parameters())
+    duration = training_duration(config, len(sampler))
+    size_of_weights = sum(weight.numel() * weight.element_size() for weight in weights)
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     return Sizing(
-        kind, str(device), simulator.parameter_count(), state, activations, free, micro_batch, step,
-        steps=round(config.budget / step) if config.budget else length.steps,
-        training=config.budget or length.steps * step,
+        inputs.model.kind, str(device), trained, state, activations, free, micro_batch, step,
+        steps=round(config.budget / step) if config.budget else duration.steps,
+        training=config.budget or duration.steps * step,
         # The newest checkpoints and the best hold all but the gradients.
-        disk=(config.checkpoints.keep + 1) * (state - weights) + weights,
+        disk=(config.checkpoints.keep + 1) * (state - size_of_weights) + size_of_weights,
     )  # fmt: skip
 
 
@@ -124,26 +118,21 @@ class Trial:
     """A stage's module and optimizer without Lightning, for measurements."""
 
     def __init__(
-        self, config: OperatorConfig, simulator: Simulator, spec: PipelineSpec, device: torch.device
+        self, config: TrainingConfig, objective: nn.Module, spec: PipelineSpec, device: torch.device
     ):
-        deepest = config.model_copy(update={"curriculum": 0.0, "compile": None})
-        losses = create_losses(config.losses)
-        self.module = SimulatorModule(simulator, deepest, losses, Progress(1), spec.seed).to(device)
+        self.module = TrainingModule(objective, config, Progress(1), spec.seed).to(device)
+        network = self.module.network
         if config.recompute:
-            recompute_blocks(simulator.network)
-        network = simulator.network
-        self.optimizer = (
-            offloaded(config.optimizer, network)
-            if config.offload
-            else config.optimizer.create(module=network)
-        )
+            recompute_blocks(network)
+        self.optimizer = create_optimizer(config.optimizer, network, offload=config.offload)
         self.trainer = spec.trainer
         self.device = device
 
     def loss(self, batch: FieldBatch, seed: int = 0) -> Tensor:
         """In the training's precision; the seed draws how deep the pushforward is."""
         with autocast(self.trainer, self.device):
-            return self.module.loss(batch, seed)
+            loss: Tensor = self.module.objective.loss(batch, seed, progress=1.0)
+            return loss
 
     def gradients(self, batch: FieldBatch, seed: int = 0) -> None:
         """A forward and a backward pass."""

@@ -1,0 +1,154 @@
+"""Components: an option that is itself registered, such as the optimizer inside a stage.
+
+A component option is annotated with the registry that it comes from::
+
+    class OperatorConfig(StageConfig):
+        optimizer: Annotated[Component, Registered("optimizers")] = default_component("muon_hybrid")
+
+so one pydantic validation of the whole spec checks every plugin's options and reports all mistakes at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from ups_core.config import Config
+from ups_core.plugin_loader import registry_in_use
+from ups_core.registry import Entry, Registry
+
+Options = TypeVar("Options", bound=Config)
+
+
+class Component:
+    """A registered component chosen in a spec, with its validated options."""
+
+    __slots__ = ("config", "entry")
+
+    def __init__(self, entry: Entry, config: Config):
+        self.entry = entry
+        self.config = config
+
+    @property
+    def kind(self) -> str:
+        """The registered name."""
+        return self.entry.name
+
+    def create(self, **dependencies: Any) -> Any:
+        """Import the factory and call it as `factory(config, **dependencies)`."""
+        return self.entry.create(self.config, **dependencies)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a resolved spec has it: `kind` first, every default written out."""
+        return {"kind": self.kind, **self.config.model_dump(mode="json")}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Component) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.to_dict(), sort_keys=True))
+
+    def __repr__(self) -> str:
+        return f"Component({self.to_dict()})"
+
+
+def validate_options(
+    config: type[Options], options: Mapping[str, Any], registry: Registry | None = None
+) -> Options:
+    """Validate plain data (from YAML or JSON) as `config`.
+
+    JSON mode keeps scalars strict (`"3"` is not an integer) while lists may fill tuples.
+
+    Raises:
+        pydantic.ValidationError: with one entry for every mistake.
+    """
+    return config.model_validate_json(
+        json.dumps(dict(options)), context={"registry": registry or registry_in_use()}
+    )
+
+
+def default_component(kind: str, **options: Any) -> Any:
+    """The default of a component option; validated like a value from the spec."""
+    return Field(default={"kind": kind, **options}, validate_default=True)
+
+
+class Registered:
+    """Annotation that makes a :class:`Component` option: its `kind` is looked up in a registry."""
+
+    def __init__(self, registry_kind: str):
+        self.registry_kind = registry_kind
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(Component.to_dict),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        entries = registry_in_use().entries(self.registry_kind)
+        return {"oneOf": [component_schema(entry) for entry in entries]} if entries else {}
+
+    def _validate(self, value: Any, info: ValidationInfo) -> Component:
+        if isinstance(value, Component):
+            return value
+        if isinstance(value, str):
+            value = {"kind": value}
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError(
+                "component_type", "expected the name of one of the {kind} or a mapping with 'kind'",
+                {"kind": self.registry_kind},
+            )  # fmt: skip
+        if "kind" not in value:
+            raise PydanticCustomError("component_kind", "the key 'kind' is missing", {})
+        options = {key: option for key, option in value.items() if key != "kind"}
+        return find_component(self.registry_kind, value["kind"], options, info)
+
+
+def find_component(
+    registry_kind: str, name: object, options: Mapping[str, Any], info: ValidationInfo, keyword: str = "kind"
+) -> Component:
+    """Look a component up and validate its options; for pydantic validators.
+
+    `keyword` is the key that held `name`: an unknown name is reported there.
+    """
+    registry: Registry = (info.context or {}).get("registry") or registry_in_use()
+    entry = registry.find(registry_kind, name) if isinstance(name, str) else None
+    if entry is None:
+        message = registry.explain_missing(registry_kind, name)
+        error = PydanticCustomError("unknown_component", "{message}", {"message": message})
+        raise ValidationError.from_exception_data(
+            registry_kind, [InitErrorDetails(type=error, loc=(keyword,), input=name)]
+        )
+    return Component(entry, validate_options(entry.load_config(), options, registry))
+
+
+def component_schema(entry: Entry, keyword: str = "kind") -> dict[str, Any]:
+    """JSON Schema of one registered component, for `ups schema` and editors."""
+    schema: dict[str, Any] = entry.load_config().model_json_schema()
+    schema = _inline(schema, schema.pop("$defs", {}))
+    schema["properties"] = {keyword: {"const": entry.name}, **schema.get("properties", {})}
+    schema["required"] = [keyword, *schema.get("required", [])]
+    schema["title"] = f"{entry.kind}: {entry.name}"
+    schema["description"] = entry.summary
+    return schema
+
+
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Replace `$ref`s by what they name: a component's schema must stand alone inside a larger one."""
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        named = definitions[schema["$ref"].rpartition("/")[2]]
+        return _inline(
+            {**named, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions
+        )
+    return {key: _inline(value, definitions) for key, value in schema.items()}

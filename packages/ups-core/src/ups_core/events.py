@@ -1,0 +1,56 @@
+"""What the life-cycle hooks are given: one run and one step as watchers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """One step.
+
+    Attributes:
+        id: the step's id in the spec.
+        uses: name of the registered stage or evaluation.
+        status: `running`, `completed`, `failed` or `interrupted`.
+        directory: where the step's files are now.
+        metrics: `<step id>/<key>` -> value, once completed.
+    """
+
+    id: str
+    uses: str
+    status: str
+    directory: Path
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One run.
+
+    Attributes:
+        name: the spec's name.
+        fingerprint: of the whole spec.
+        status: `running`, `completed`, `failed` or `interrupted`.
+        directory: the run directory.
+    """
+
+    name: str
+    fingerprint: str
+    status: str
+    directory: Path
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """One study of `ups tune`, all of whose trials have ended.
+
+    Attributes:
+        directory: holds `study.json` with every trial.
+        metric: what the study minimises.
+    """
+
+    directory: Path
+    metric: str

@@ -1,0 +1,32 @@
+"""The contract of a launcher: how a step is started, in this process or elsewhere."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ups_core.console import Console
+from ups_core.plan import Plan, PlannedStep
+from ups_core.step import StepResult
+
+RESULT = "result.json"
+"""In a step's directory: what worker processes leave for the launcher when they succeed."""
+FAILURE = "failure.json"
+"""In a step's directory: why the first worker process that failed did so."""
+IN_PROCESS = "in this process"
+"""What a launcher says of a step that it starts no other process for."""
+
+
+class Launcher(Protocol):
+    """How steps are started; what `ups_register_launchers` registers creates one."""
+
+    def run(self, plan: Plan, step: PlannedStep, console: Console) -> StepResult:
+        """Execute the step, wherever that is; what it leaves is in its partial directory afterwards.
+
+        Raises:
+            UPSError: the step failed; the message is one line for users.
+        """
+        ...
+
+    def describe(self, plan: Plan, step: PlannedStep) -> str:
+        """What :meth:`run` would start or submit, for `ups-run --dry-run`; changes nothing."""
+        ...

@@ -1,0 +1,192 @@
+"""The launcher `slurm`: a step as a job with a task for every device.
+
+submitit writes the batch script; the job puts itself back in the queue
+(:mod:`ups_core.launchers.slurm_task`).
+The state comes from squeue alone: many clusters keep no accounts, which submitit would ask.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ups_core import UPSError
+from ups_core.console import Console
+from ups_core.execution import execute
+from ups_core.files import read_json, write_json
+from ups_core.launcher import FAILURE, IN_PROCESS, RESULT
+from ups_core.launchers.config import SlurmConfig
+from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
+from ups_core.layout import partial_directory
+from ups_core.plan import Plan, PlannedStep
+from ups_core.step import StepResult
+
+if TYPE_CHECKING:
+    import submitit
+
+POLL = 2.0
+"""Seconds between two looks at the job."""
+ENDING = 60.0
+"""Seconds that a cancelled job may take to end; Slurm kills it before, 30 s after the first signal."""
+SETTLE = 10.0
+"""Seconds that a shared file system may take to show here what a node wrote."""
+OVER = {
+    "",
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "TIMEOUT",
+}
+"""States that no job comes back from; a job that squeue no longer knows has none."""
+JOB = "job.json"
+
+
+class Slurm:
+    """Submits the step worker, waits for it, and takes the job out of the queue when the run is stopped."""
+
+    def __init__(self, config: SlurmConfig):
+        self.config = config
+
+    def describe(self, plan: Plan, step: PlannedStep) -> str:
+        """The batch script, without what submitit needs for itself."""
+        if not step.spec.config.distributed:
+            return IN_PROCESS
+        options = self._options(plan, step)
+        further, setup, srun = (options.pop(key) for key in ("additional_parameters", "setup", "srun_args"))
+        options = {key: value for key, value in options.items() if key != "stderr_to_stdout"} | further
+        lines = [f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={value}")
+                 for key, value in options.items()]  # fmt: skip
+        worker = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())
+        return "\n".join([*lines, *setup, f"srun {' '.join(srun)} python {' '.join(worker)}"])
+
+    def run(self, plan: Plan, step: PlannedStep, console: Console) -> StepResult:
+        """Execute the step as a job; returns its result.
+
+        A job that an earlier, killed `ups-run` left in the queue is waited for in place of a second one.
+
+        Raises:
+            UPSError: submitit or Slurm is not there, or the job failed.
+        """
+        if not step.spec.config.distributed:
+            return execute(plan, step, console)
+        if importlib.util.find_spec("submitit") is None:
+            raise UPSError("the launcher 'slurm' needs submitit: pip install 'ups-core[slurm]'")
+        if shutil.which("sbatch") is None:
+            raise UPSError("the launcher 'slurm' needs Slurm's command sbatch on PATH; run on a login node")
+        directory = partial_directory(plan.directory, step.id)
+        folder = (plan.directory / "slurm" / step.id).resolve()
+
+        def attempt() -> Ended | None:
+            job = _left_behind(folder, step) or self._submit(plan, step, folder, console)
+            return _wait(job, directory, folder, console)
+
+        return run_attempts(plan, step, console, attempt)
+
+    def _submit(self, plan: Plan, step: PlannedStep, folder: Path, console: Console) -> str:
+        import submitit
+
+        from ups_core.launchers.slurm_task import SlurmTask
+
+        executor = submitit.SlurmExecutor(folder)
+        executor.update_parameters(**self._options(plan, step))
+        arguments = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())[2:]
+        task = SlurmTask(
+            arguments, plan.spec.trainer.threads or self.config.cpus_per_task, self.config.requeues
+        )
+        try:
+            job: submitit.Job[None] = executor.submit(task)
+        except submitit.core.utils.FailedJobError as error:
+            raise UPSError(f"sbatch refused the job: {_last_line(str(error))}") from None
+        write_json(folder / JOB, {"job": job.job_id, "fingerprint": step.fingerprint})
+        console.say(f"  job {job.job_id}: submitted; its lines go to {_log(folder, job.job_id)}")
+        return str(job.job_id)
+
+    def _options(self, plan: Plan, step: PlannedStep) -> dict[str, Any]:
+        """What submitit gets: sbatch's long options with `_` for `-`."""
+        config, trainer = self.config, plan.spec.trainer
+        per_node = config.gpus_per_node or trainer.devices
+        if trainer.devices % per_node:
+            raise UPSError(
+                f"{trainer.devices} devices do not fill nodes of {per_node}; set gpus_per_node to a divisor"
+            )
+        further = {key.replace("-", "_"): value for key, value in config.parameters.items()}
+        options: dict[str, Any] = {
+            "job_name": f"{plan.spec.name}-{step.id}",
+            "nodes": trainer.devices // per_node,
+            "ntasks_per_node": per_node,
+            "cpus_per_task": config.cpus_per_task,
+            "time": config.minutes,
+            "partition": config.partition,
+            "account": config.account,
+            "mem": None if config.memory_gb is None else f"{config.memory_gb}GB",
+            "gpus_per_node": per_node if config.gpus_per_node or trainer.accelerator == "gpu" else None,
+            "stderr_to_stdout": True,
+            "setup": config.setup,
+            "additional_parameters": {"requeue": True} | further,
+            "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={config.cpus_per_task}"],
+        }
+        return {key: value for key, value in options.items() if value is not None}
+
+
+def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | None:
+    """Wait until the job is over; cancel it where the wait is cut short."""
+    last, state = None, "PENDING"
+    try:
+        while state not in OVER:
+            state = _state(job)
+            if state != last and state:
+                console.say(f"  job {job}: {state.lower()}")
+            last = state
+            time.sleep(POLL)
+    except BaseException:
+        subprocess.run(["scancel", job], check=False)
+        console.say(f"  job {job}: cancelled; waiting until it has saved a checkpoint")
+        deadline = time.monotonic() + ENDING
+        while _state(job) not in OVER and time.monotonic() < deadline:
+            time.sleep(POLL)
+        raise
+    deadline = time.monotonic() + SETTLE
+    while time.monotonic() < deadline:
+        if (directory / RESULT).exists():
+            return None
+        if (directory / FAILURE).exists():
+            break
+        time.sleep(0.5)
+    return Ended(f"job {job} ended without a result; its lines are in {_log(folder, job)}")
+
+
+def _left_behind(folder: Path, step: PlannedStep) -> str | None:
+    """The job of an earlier `ups-run` that is still in the queue; one of other options is cancelled."""
+    noted = read_json(folder / JOB)
+    if noted is None or _state(noted["job"]) in OVER:
+        return None
+    if noted["fingerprint"] != step.fingerprint:
+        subprocess.run(["scancel", noted["job"]], check=False)
+        return None
+    return str(noted["job"])
+
+
+def _state(job: str) -> str:
+    """What squeue says of a job; empty where it no longer knows it."""
+    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode and "Invalid job id" not in result.stderr:
+        return "UNKNOWN"  # the controller is busy or being restarted: ask again
+    return result.stdout.strip()
+
+
+def _log(folder: Path, job: str) -> Path:
+    """Where rank 0 writes its lines."""
+    return folder / f"{job}_0_log.out"
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]

@@ -1,0 +1,95 @@
+"""What every task of a Slurm job does: say which rank it is as torchrun would, then run the step worker.
+
+Before the job's time is up Slurm sends SIGUSR2, before it is preempted SIGTERM. The worker then stops with a
+checkpoint as after any signal, and the first task puts the job back in the queue.
+
+A module of its own, free of torch: submitit imports it on the node before the number of threads is set.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import submitit
+
+from ups_core import interrupts, worker
+
+FIRST_PORT = 15000
+PORTS = 15000
+"""Ports that jobs meet at; below those that Linux hands out by itself."""
+TIME_IS_UP = 128 + signal.SIGUSR2
+"""Exit code of a worker that submitit's signal before the time limit stopped."""
+PATIENCE = 600.0
+"""Seconds that a task waits for its end once the job is going back to the queue."""
+
+
+class SlurmTask:
+    """The step worker as one task.
+
+    Args:
+        requeues: how often the job may be put back in the queue.
+    """
+
+    def __init__(self, arguments: Sequence[str], threads: int, requeues: int):
+        self.arguments = list(arguments)
+        self.threads = threads
+        self.requeues = requeues
+
+    def __call__(self) -> None:
+        """Run the worker; ends the process with its exit code where that is not 0."""
+        (first, *_) = submitit.JobEnvironment().hostnames
+        os.environ.update(torchrun_variables(os.environ, first))
+        os.environ.setdefault("OMP_NUM_THREADS", str(self.threads))
+        interrupts.hear(signal.SIGUSR2)
+        code = worker.main(self.arguments)
+        if code in (TIME_IS_UP, 128 + signal.SIGTERM) and requeue(code, self.requeues):
+            time.sleep(PATIENCE)
+        if code:
+            sys.exit(code)
+
+
+def requeue(code: int, most: int) -> bool:
+    """Put this job back in the queue if it stopped for a reason that will pass; the first task decides.
+
+    Args:
+        code: that the worker ended with.
+        most: how often.
+
+    Returns:
+        whether to wait for Slurm to end this task.
+    """
+    job, restarts = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", 0))
+    if os.environ["RANK"] != "0":
+        return True
+    if restarts >= most:
+        return False
+    if code != TIME_IS_UP:  # preempted, it counts as running; cancelled, it does not
+        command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
+        state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if state != "RUNNING":
+            return False
+    return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
+
+
+def torchrun_variables(slurm: Mapping[str, str], first_node: str) -> dict[str, str]:
+    """What torchrun would set, from what Slurm did.
+
+    With TORCHELASTIC_RUN_ID, Lightning takes the ranks from these variables and leaves Slurm alone.
+    """
+    job, tasks, nodes = (int(slurm[f"SLURM_{name}"]) for name in ("JOB_ID", "NTASKS", "JOB_NUM_NODES"))
+    return {
+        "RANK": slurm["SLURM_PROCID"],
+        "WORLD_SIZE": str(tasks),
+        "LOCAL_RANK": slurm["SLURM_LOCALID"],
+        "LOCAL_WORLD_SIZE": str(tasks // nodes),
+        "GROUP_RANK": slurm["SLURM_NODEID"],
+        "MASTER_ADDR": "127.0.0.1" if nodes == 1 else first_node,
+        "MASTER_PORT": str(FIRST_PORT + job % PORTS),
+        "TORCHELASTIC_RUN_ID": str(job),
+        "TORCHELASTIC_RESTART_COUNT": slurm.get("SLURM_RESTART_COUNT", "0"),
+    }

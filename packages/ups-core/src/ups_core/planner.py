@@ -1,0 +1,217 @@
+"""Makes the plan of a validated spec: checks it against the data, fingerprints every step, finds what is done.
+
+Needs the spec and the heads of data files alone, so `ups-run --plan` answers in a moment and imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ups_core.base_configs import DeviceLimits, ModelConfig
+from ups_core.component import Component
+from ups_core.config import Config
+from ups_core.errors import Issue, SpecError, UPSError
+from ups_core.expand import PipelineStep, baseline_id, expand_pipeline
+from ups_core.files import read_json
+from ups_core.fingerprint import code_versions, digest
+from ups_core.layout import is_done, partial_directory, run_directory, step_directory
+from ups_core.plan import Plan, PlannedStep, State
+from ups_core.plugin_loader import registry_in_use
+from ups_core.registry import Registry
+from ups_core.spec import PipelineSpec
+from ups_core.task import DataPlan, TaskProvider
+from ups_core.trainer import TrainerSpec
+from ups_core.yamlreader import Document, KeyPath
+
+
+def make_plan(
+    spec: PipelineSpec,
+    document: Document,
+    *,
+    runs_dir: Path,
+    data_root: Path,
+    fresh: bool = False,
+    directory: Path | None = None,
+    registry: Registry | None = None,
+) -> Plan:
+    """Plan a validated spec.
+
+    Args:
+        fresh: plan a new run directory beside the existing ones.
+        directory: plan this run directory, whatever its name.
+
+    Raises:
+        SpecError: the spec contradicts the data or itself (modes against grid, an unknown baseline…).
+    """
+    registry = registry or registry_in_use()
+    tasks = {name: component.create(name=name) for name, component in spec.tasks.items()}
+    data, issues = _plan_data(tasks, data_root, document)
+    pipeline = list(expand_pipeline(spec, document, registry, issues))
+    issues += _check_spec(spec, tasks, pipeline, document)
+    if issues:
+        raise SpecError(list(dict.fromkeys(issues)))
+    fingerprint = digest(_with_effect(spec))
+    directory = directory or run_directory(runs_dir, spec.name, fingerprint, fresh)
+    planner = _Planner(spec, data, document, registry)
+    for step in pipeline:
+        planned = planner.add(step)
+        planner.steps[-1] = replace(planned, state=_state(directory, planned))
+    return Plan(spec, document, directory, data_root, fingerprint, tasks, data, tuple(planner.steps))
+
+
+def _plan_data(
+    tasks: Mapping[str, TaskProvider], data_root: Path, document: Document
+) -> tuple[dict[str, DataPlan], list[Issue]]:
+    data: dict[str, DataPlan] = {}
+    issues = []
+    for name, task in tasks.items():
+        try:
+            data[name] = task.plan_data(data_root)
+        except UPSError as error:
+            issues.append(document.issue(("tasks", name, "source"), str(error)))
+    return data, issues
+
+
+def _check_spec(
+    spec: PipelineSpec, tasks: Mapping[str, TaskProvider], pipeline: list[PipelineStep], document: Document
+) -> list[Issue]:
+    """Ask every component whether it can work on this data and these devices."""
+    infos = {name: task.info for name, task in tasks.items()}
+    issues: list[Issue] = []
+
+    def check_model(model: Component, path: KeyPath) -> None:
+        assert isinstance(model.config, ModelConfig)
+        for option, message in model.config.check(infos):
+            issues.append(document.issue((*path, option), message))
+
+    for what, component in (("launcher", spec.launcher), ("strategy", spec.trainer.strategy)):
+        for message in _device_problems(what, component, spec.trainer.devices):
+            issues.append(document.issue(("trainer", "devices"), message))
+    check_model(spec.model, ("model",))
+    newest = spec.model
+    for step in pipeline:
+        config = step.spec.config
+        trained = config.trained_model(spec.model)
+        if trained is not None and trained is not spec.model:
+            check_model(trained, (*step.path, "model"))
+        for option, message in config.check(infos, trained or newest):
+            issues.append(document.issue((*step.path, *option.split(".")), message))
+        for option, message in config.check_trainer(spec.trainer, spec.launcher):
+            place = () if option.startswith("trainer") else step.path
+            issues.append(document.issue((*place, *option.split(".")), message))
+        if trained is not None and not step.baseline:
+            newest = trained
+    return issues
+
+
+def _device_problems(what: str, component: Component, devices: int) -> Iterator[str]:
+    """What a launcher or a strategy says about the number of devices."""
+    config = component.config
+    assert isinstance(config, DeviceLimits)
+    if config.max_devices is not None and devices > config.max_devices:
+        way = "set launcher to torchrun" if what == "launcher" else "leave it at auto"
+        yield f"the {what} '{component.kind}' supports {config.max_devices} device, got {devices}; {way}"
+    if devices < config.min_devices:
+        yield (
+            f"the {what} '{component.kind}' needs {config.min_devices} devices or more, got {devices}; "
+            "leave it at auto"
+        )
+
+
+class _Planner:
+    """Plans one step after the other; a step's inputs are among the steps before it."""
+
+    def __init__(
+        self, spec: PipelineSpec, data: Mapping[str, DataPlan], document: Document, registry: Registry
+    ):
+        self.spec = spec
+        self.data = data
+        self.document = document
+        self.registry = registry
+        self.effect = _with_effect(spec)
+        self.steps: list[PlannedStep] = []
+
+    def add(self, step: PipelineStep) -> PlannedStep:
+        """Find the step's inputs and fingerprint it."""
+        config = step.spec.config
+        compared = {baseline_id(requirement.model) for requirement in config.requirements()}
+        inputs = self._inputs(step, compared)
+        wanted = {*inputs.values(), *config.needs, *compared}
+        after = tuple(other.id for other in self.steps if config.always or other.id in wanted)
+        trained = config.trained_model(self.spec.model)
+        own_model = trained is not None and trained is not self.spec.model
+        sections = [name for name in config.reads if not (name == "model" and own_model)]
+        providers = self._providers(step, sections)
+        fingerprint = digest(
+            {
+                "uses": [step.spec.role, step.spec.entry.name],
+                "options": config.model_dump(mode="json") | {"id": step.spec.id},
+                "spec": {name: self.effect[name] for name in sections},
+                "data": {name: plan.fingerprint for name, plan in self.data.items()}
+                if "tasks" in sections
+                else {},
+                "after": [other.fingerprint for other in self.steps if other.id in after],
+                "providers": providers,
+            }
+        )
+        planned = PlannedStep(step.spec, inputs, after, step.baseline, providers, fingerprint, "to do")
+        self.steps.append(planned)
+        return planned
+
+    def _inputs(self, step: PipelineStep, compared: set[str]) -> dict[str, str]:
+        """Artifact kind -> id of the step that provides it: one that is named, else the newest."""
+        inputs: dict[str, str] = {}
+        for artifact in step.spec.config.consumes:
+            candidates = [other for other in self.steps if artifact in other.spec.config.produces]
+            named = [other for other in candidates if other.id in step.spec.config.needs]
+            own = [other for other in candidates if not other.baseline and other.id not in compared]
+            if not (named or own):
+                problem = f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one"
+                raise SpecError([self.document.issue(step.path, problem)])
+            inputs[artifact] = (named or own)[-1].id
+        return inputs
+
+    def _providers(self, step: PipelineStep, sections: list[str]) -> dict[str, str]:
+        """Distribution -> version of all code that computes the step."""
+        config = step.spec.config
+        read: list[Any] = [getattr(self.spec, name) for name in sections]
+        entries = [step.spec.entry, *(component.entry for component in components([config, *read]))]
+        models = (self.registry.find("models", requirement.model) for requirement in config.requirements())
+        entries += [entry for entry in models if entry is not None]
+        return code_versions({entry.provider.distribution for entry in entries})
+
+
+def _with_effect(spec: PipelineSpec) -> dict[str, Any]:
+    """What results depend on: not where steps run, nor for how long at a time."""
+    content = spec.model_dump(mode="json", exclude={"launcher"})
+    for option in TrainerSpec.without_effect:
+        del content["trainer"][option]
+    return content
+
+
+def components(values: Any) -> Iterator[Component]:
+    """Every component inside options, at any depth."""
+    if isinstance(values, Component):
+        yield values
+        yield from components(values.config)
+    elif isinstance(values, Config):
+        for name in type(values).model_fields:
+            yield from components(getattr(values, name))
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from components(value)
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from components(value)
+
+
+def _state(run: Path, step: PlannedStep) -> State:
+    if is_done(run, step.id, step.fingerprint):
+        return "done"
+    if step_directory(run, step.id).exists():
+        return "stale"
+    partial = read_json(partial_directory(run, step.id) / "step.json") or {}
+    return "interrupted" if partial.get("fingerprint") == step.fingerprint else "to do"

@@ -1,0 +1,137 @@
+"""Loading plugins so that a broken one loses only its own registrations.
+
+pluggy's own entry-point loading stops at the first plugin that fails to import and accepts misspelt hooks
+silently, so entry points are loaded one by one here and checked before they count.
+
+`UPS_PLUGINS=a,b` loads only these entry points; `UPS_STRICT_PLUGINS=1` turns any failure into an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from ups_core import hookspecs
+from ups_core.errors import UPSError
+from ups_core.kinds import KINDS
+from ups_core.registry import Entry, Failure, Provider, Registry
+
+GROUP = "ups"
+
+
+@dataclass(frozen=True)
+class LoadedPlugins:
+    """The plugins after loading: what each registered, which failed, and the hooks of watchers."""
+
+    registry: Registry
+    manager: pluggy.PluginManager
+    providers: dict[str, Provider]
+
+
+def load_plugins(points: Iterable[EntryPoint] | None = None) -> LoadedPlugins:
+    """Load core's own components and every installed plugin.
+
+    Args:
+        points: entry points to load instead of the installed ones of group `ups`.
+
+    Raises:
+        UPSError: `UPS_STRICT_PLUGINS` is set and a plugin failed.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    loaded = LoadedPlugins(Registry(), manager, {})
+    for point in _chosen(entry_points(group=GROUP) if points is None else points):
+        _load_one(point, loaded)
+    failures = loaded.registry.failures
+    if failures and os.environ.get("UPS_STRICT_PLUGINS", "") not in ("", "0"):
+        raise UPSError("UPS_STRICT_PLUGINS is set and " + "; ".join(map(str, failures)))
+    return loaded
+
+
+@cache
+def plugins_in_use() -> LoadedPlugins:
+    """The process's plugins; the first call loads those that are installed."""
+    return load_plugins()
+
+
+def registry_in_use() -> Registry:
+    """The process's registry; the first call loads the installed plugins."""
+    return plugins_in_use().registry
+
+
+def _chosen(points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """Without duplicates (one entry point seen through two path entries), our own first, by name."""
+    unique = {(point.name, point.value): point for point in points}
+    wanted = os.environ.get("UPS_PLUGINS")
+    names = None if wanted is None else {name.strip() for name in wanted.split(",")}
+    return sorted(
+        (point for point in unique.values() if names is None or point.name in names),
+        key=lambda point: (_provider(point).distribution not in FIRST_PARTY, point.name),
+    )
+
+
+FIRST_PARTY = ("ups-core", "ups-data", "ups-models", "ups-eval", "ups-train")
+
+
+def _provider(point: EntryPoint) -> Provider:
+    dist = point.dist
+    return Provider(dist.name, dist.version) if dist is not None else Provider("unknown", "0")
+
+
+def _load_one(point: EntryPoint, loaded: LoadedPlugins) -> None:
+    provider = _provider(point)
+    plugin: Any = None
+    try:
+        plugin = point.load()
+        loaded.manager.register(plugin, name=point.name)
+        loaded.manager.check_pending()
+        if not loaded.manager.get_hookcallers(plugin):
+            raise UPSError("it implements no hook; decorate its functions with ups_core.hookimpl")
+        entries = _registrations(plugin, provider, loaded.manager)
+    except (Exception, SystemExit) as error:
+        if plugin is not None and loaded.manager.is_registered(plugin):
+            loaded.manager.unregister(plugin)
+        loaded.registry.failures.append(Failure(point.name, provider, _one_line(error)))
+        return
+    loaded.providers[point.name] = provider
+    for entry in entries:
+        try:
+            loaded.registry.add(entry)
+        except UPSError as error:
+            loaded.registry.failures.append(Failure(point.name, provider, _one_line(error)))
+
+
+def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManager) -> list[Entry]:
+    """Call each registration hook of one plugin alone, so that others keep theirs if it raises."""
+    entries: list[Entry] = []
+    for kind in KINDS:
+        hook = getattr(manager.hook, f"ups_register_{kind}")
+
+        def register(
+            name: str,
+            factory: Any,
+            *,
+            config: Any,
+            summary: str,
+            former_names: tuple[str, ...] = (),
+            kind: str = kind,
+        ) -> None:
+            if any(entry.kind == kind and entry.name == name for entry in entries):
+                raise UPSError(f"{kind} '{name}' is registered twice by {provider}")
+            entries.append(Entry(kind, name, factory, config, summary, provider, former_names))
+
+        for implementation in hook.get_hookimpls():
+            if implementation.plugin is plugin:
+                implementation.function(register)
+    return entries
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,98 @@
+"""What a changed spec reuses of the previous run: every finished step that would give the same result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ups_core.layout import is_done
+from ups_core.plan import Plan, PreviousRun
+from ups_core.record import resolved_yaml
+from ups_core.yamlreader import KeyPath, dotted
+
+
+def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:
+    """The plan, compared with the newest other run of this name; steps that are done there become `kept`.
+
+    A step is done there if its fingerprint is the same: its options, data, code and all it builds on.
+    """
+    others = [
+        path.parent
+        for path in runs_dir.glob(f"{plan.spec.name}-*/run.json")
+        if path.parent.resolve() != plan.directory.resolve()
+    ]
+    for directory in sorted(others, key=lambda other: (other / "run.json").stat().st_mtime, reverse=True):
+        stored = _read(directory / "spec.yaml")
+        if stored is not None and stored.get("name") == plan.spec.name:
+            break
+    else:
+        return plan
+    steps = tuple(
+        replace(step, state="kept")
+        if step.state == "to do" and is_done(directory, step.id, step.fingerprint)
+        else step
+        for step in plan.steps
+    )
+    changes = tuple(_changes(_flat(stored), _flat(yaml.safe_load(resolved_yaml(plan)))))
+    return replace(plan, steps=steps, previous=PreviousRun(directory, changes))
+
+
+def copy_finished(source: Path, target: Path) -> None:
+    """Copy a finished step's directory: as hard links where the file system has them.
+
+    Nothing writes into a finished step, so two runs may share its files.
+    """
+    temporary = target.with_name(f".{target.name}.copy")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary, copy_function=_link)
+    temporary.rename(target)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A resolved spec, its references to the environment unresolved."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _flat(value: Any, path: KeyPath = ()) -> Mapping[str, Any]:
+    return dict(_leaves(value, path))
+
+
+def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[str, Any]]:
+    """Every scalar with its dotted path, entries of the pipeline by their id."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            name = item.get("id") if isinstance(item, dict) else None
+            yield from _leaves(item, (*path, name or index))
+    else:
+        yield dotted(path), value
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted({*before, *after}):
+        old, new = (_text(values, key) for values in (before, after))
+        if old != new:
+            yield f"{key}: {old} -> {new}"
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "(absent)"

@@ -1,0 +1,99 @@
+"""Options of pipeline steps, with what the planner must know about a stage or evaluation step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from ups_core.component import Component, Registered
+from ups_core.config import Config
+from ups_core.trainer import TrainerSpec
+
+ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""What a step may be called."""
+
+Issues = Sequence[tuple[str, str]]
+"""Problems as `(option path, message)`."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A trained model that a step wants beside its inputs (a baseline, say).
+
+    Attributes:
+        model: name of the registered model.
+        artifact: kind of artifact that the step training it must produce.
+    """
+
+    model: str
+    artifact: str
+
+
+class StepConfig(Config):
+    """Options of a stage or evaluation step, with what the planner must know about it."""
+
+    id: Annotated[str, Field(pattern=ID)] | None = None
+    """Name of the step in records and metric keys; default: the component's name."""
+    needs: list[str] = []
+    """Ids of earlier steps to take inputs from; default: the newest that produce what this consumes."""
+
+    consumes: ClassVar[tuple[str, ...]] = ()
+    """Artifact kinds that an earlier step must have produced, e.g. `simulator`."""
+    produces: ClassVar[tuple[str, ...]] = ()
+    """Artifact kinds that the step leaves in its directory."""
+    reads: ClassVar[tuple[str, ...]] = ("tasks", "sampling", "model", "trainer", "seed")
+    """Top-level spec sections that the result depends on."""
+    always: ClassVar[bool] = False
+    """True for a step that depends on all earlier steps (a report)."""
+    distributed: ClassVar[bool] = False
+    """True for a step that uses all devices of the trainer; others run in the runner's own process."""
+
+    def requirements(self) -> Sequence[Requirement]:
+        """Models that must have been trained before this step; the planner adds a stage for each."""
+        return ()
+
+    def trained_model(self, default: Component) -> Component | None:
+        """The model that the step trains, None for a step that trains none; `default` is the spec's."""
+        return None
+
+    def check(self, tasks: Mapping[str, Any], model: Component) -> Issues:
+        """Problems that need knowledge of the data.
+
+        Args:
+            tasks: task name -> the task's `info`, for UPS tasks an `ups_data.info.TaskInfo`.
+            model: what the step trains, or what the newest stage before an evaluation trained.
+        """
+        return ()
+
+    def check_trainer(self, trainer: TrainerSpec, launcher: Component) -> Issues:
+        """Options that contradict the trainer or the machine.
+
+        An option path that begins with `trainer` belongs to the spec, any other one to the step.
+        """
+        return ()
+
+
+class StageConfig(StepConfig):
+    """Options of a training stage."""
+
+    distributed: ClassVar[bool] = True
+    monitor: ClassVar[str] = "val/nrmse"
+    """Validation metric, relative to the step, whose minimum selects weights, stops early and is tuned."""
+
+    model: Annotated[Component, Registered("models")] | None = None
+    """The network to train; default: the spec's `model`."""
+
+    def trained_model(self, default: Component) -> Component | None:
+        """The stage's own model, or the spec's."""
+        return self.model or default
+
+    def for_baseline(self, model: Component) -> dict[str, Any]:
+        """Options that change where this stage trains a baseline in the model's place."""
+        return {"model": model}
+
+
+class EvaluationConfig(StepConfig):
+    """Options of an evaluation step."""

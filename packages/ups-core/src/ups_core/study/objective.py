@@ -1,0 +1,81 @@
+"""What a study minimises, and the part of the pipeline that its trials run.
+
+Choosing by a test metric would make the test split a part of the training, so a metric of any split but the
+validation split is refused, and trials end where training ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from ups_core import UsageError
+from ups_core.spec import PipelineSpec, StepSpec
+from ups_core.step_config import StageConfig
+from ups_core.yamlreader import Document, KeyPath
+
+T = TypeVar("T")
+
+
+def objective_key(spec: PipelineSpec, given: str | None) -> str:
+    """The metric's key in `run.json`: the last training stage's validation rollout where none is given.
+
+    Raises:
+        UsageError: the spec trains nothing, has no such step, or the metric is none of the validation split.
+    """
+    stages = [(step.id, step.config) for step in spec.pipeline if isinstance(step.config, StageConfig)]
+    if not stages:
+        raise UsageError("the spec has no training stage, so there is nothing to tune; add 'stage: operator'")
+    last_id, last = stages[-1]
+    usual = f"{last_id}/{last.monitor}"
+    if given is None:
+        return usual
+    step_id, _, name = given.partition("/")
+    steps = {step.id: step for step in spec.pipeline}
+    if step_id not in steps or not name:
+        raise UsageError(
+            f"--metric {given}: write it as STEP/METRIC, e.g. {usual}; steps: {', '.join(steps)}"
+        )
+    if (split := _split(steps[step_id], name)) != "val":
+        raise UsageError(
+            f"--metric {given} is measured on {split}; a study selects on the validation split only, "
+            f"or its result says nothing about new data; take {usual}"
+        )
+    return given
+
+
+def training_part(spec: PipelineSpec, document: Document, metric: str) -> tuple[PipelineSpec, Document]:
+    """The spec and its document cut to the stages, the step that measures `metric`, and what they need."""
+    wanted = {step.id for step in spec.pipeline if step.role == "stage"} | {metric.partition("/")[0]}
+    for step in reversed(spec.pipeline):
+        if step.id in wanted:
+            wanted |= set(step.config.needs)
+    kept = [index for index, step in enumerate(spec.pipeline) if step.id in wanted]
+    part = spec.model_copy(update={"pipeline": [spec.pipeline[index] for index in kept]})
+    return part, replace(
+        document,
+        data={**document.data, "pipeline": [document.data["pipeline"][index] for index in kept]},
+        positions=_moved(document.positions, kept, len(spec.pipeline)),
+        interpolated=_moved(document.interpolated, kept, len(spec.pipeline)),
+    )
+
+
+def _split(step: StepSpec, name: str) -> str:
+    """The trajectories that a metric is measured on, in words unless they are `val`."""
+    if step.role == "stage":
+        return "the test split" if "test" in name.split("/") else "val"
+    split = getattr(step.config, "split", None)
+    return "val" if split == "val" else f"the {split} split" if split else f"no split that '{step.id}' names"
+
+
+def _moved(record: Mapping[KeyPath, T], kept: list[int], count: int) -> dict[KeyPath, T]:
+    """What is known about places in the document, with the pipeline's entries renumbered."""
+    moved = {}
+    for path, value in record.items():
+        if len(path) > 1 and path[0] == "pipeline" and isinstance(path[1], int):
+            if path[1] % count not in kept:
+                continue
+            path = (path[0], kept.index(path[1] % count), *path[2:])
+        moved[path] = value
+    return moved

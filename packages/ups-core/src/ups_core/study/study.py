@@ -1,0 +1,118 @@
+"""A study on disk: `study.json` with every trial, whole at every moment."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ups_core.errors import UPSError
+from ups_core.files import read_json, write_json
+from ups_core.study.space import Range, Space, assignments, read_space, set_options
+
+Status = Literal["running", "completed", "failed", "interrupted"]
+
+
+@dataclass
+class Trial:
+    """One set of values and what came of it.
+
+    Attributes:
+        value: the objective; None unless the trial is completed.
+        seconds: of the last attempt, with the start of its process.
+        message: why it failed.
+        directory: its run directory; empty where the values make no plan.
+        fingerprint: of its steps, so of data and code too.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    status: Status = "running"
+    value: float | None = None
+    seconds: float = 0.0
+    message: str = ""
+    directory: str = ""
+    fingerprint: str = ""
+
+
+@dataclass
+class Study:
+    """The trials of one study directory.
+
+    Attributes:
+        about: what is searched and how; written to `study.json` as it is.
+        command: the `ups-run` command that the best values are added to.
+    """
+
+    directory: Path
+    space: Space
+    about: Mapping[str, Any]
+    command: Sequence[str]
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.directory / "study.json"
+
+    @classmethod
+    def read(cls, directory: Path) -> Study:
+        """The study on record in a directory.
+
+        Raises:
+            UPSError: there is no readable `study.json`.
+        """
+        stored = read_json(directory / "study.json")
+        if not isinstance(stored, dict):
+            raise UPSError(f"{directory} is not a study directory (study.json missing or unreadable)")
+        study = cls(directory, read_space(stored["parameters"]), {}, ())
+        study.load()
+        return study
+
+    def load(self) -> None:
+        """Take up the trials that are on disk."""
+        stored = read_json(self.path) or {}
+        self.trials = [Trial(**trial) for trial in stored.get("trials", [])]
+
+    def save(self) -> None:
+        """Replace `study.json`."""
+        write_json(self.path, self.to_dict())
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The best first; trials without a value last, in their order."""
+        return sorted(self.trials, key=lambda trial: math.inf if trial.value is None else trial.value)
+
+    @property
+    def best(self) -> Trial | None:
+        """The completed trial with the lowest value; of equals the first."""
+        return next((trial for trial in self.ranked if trial.value is not None), None)
+
+    def edges(self) -> list[str]:
+        """A line for every range whose best value lies at an edge: the optimum may lie beyond."""
+        if self.best is None:
+            return []
+        found = []
+        for parameter in self.space:
+            value = self.best.parameters[parameter.key]
+            if isinstance(parameter, Range) and (edge := parameter.edge(value)):
+                found.append(
+                    f"the best {parameter.key}, {value:.4g}, is at the {edge} edge of {parameter.text}; "
+                    "widen the range"
+                )
+        return found
+
+    def use_best(self) -> str | None:
+        """The command that runs the whole spec with the best values."""
+        if self.best is None:
+            return None
+        return f"{shlex.join(self.command)} {set_options(assignments(self.best.parameters))}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `study.json`."""
+        best = None
+        if self.best is not None:
+            best = asdict(self.best) | {"command": self.use_best(), "edges": self.edges()}
+        return {"schema": 1, **self.about, "best": best, "trials": [asdict(trial) for trial in self.trials]}

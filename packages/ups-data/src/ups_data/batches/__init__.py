@@ -1,0 +1,1 @@
+"""Windows, samplers, loaders, symmetries and seeds: how batches are drawn."""

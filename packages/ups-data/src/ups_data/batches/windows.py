@@ -1,0 +1,69 @@
+"""Windows of trajectories: the samples that batches are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import torch
+
+from ups_data.batches.batch import FieldBatch
+from ups_data.info import TaskInfo
+from ups_data.stores.pdebench_store import Fields, Integers
+
+
+class Windows:
+    """Windows of one split: `given` frames followed by `targets` frames, from every file and trajectory.
+
+    Window i lies in file i // (trajectories · starts); its start frame runs fastest.
+    """
+
+    def __init__(self, info: TaskInfo, fields: Fields, ids: Sequence[int], starts: int, targets: int):
+        self.info = info
+        self.targets = targets
+        self._fields = fields
+        self._ids = np.asarray(ids, dtype=np.int64)
+        self._starts = starts
+        self._values = torch.tensor(fields.request.values, dtype=torch.float32)
+        grid = list(product(fields.request.axis, repeat=info.dim))
+        self._coords = torch.tensor(grid, dtype=torch.float32)
+
+    def __len__(self) -> int:
+        return len(self._values) * len(self._ids) * self._starts
+
+    def trajectory(self, index: int) -> int:
+        """The number of the trajectory that a window comes from."""
+        return int(self._locate(np.asarray([index]))[1][0])
+
+    def batch(self, indices: Sequence[int]) -> FieldBatch:
+        """The windows `indices` as one batch; no collating needed.
+
+        Raises:
+            IndexError: a window does not exist.
+        """
+        files, rows, starts = self._locate(np.asarray(indices, dtype=np.int64))
+        given, count = self.info.history, len(rows)
+        frames = self._fields.solutions(files, rows, starts, given + self.targets)
+        fields = torch.from_numpy(frames[:, :, None])
+        params = self._values[torch.from_numpy(files), None]
+        return FieldBatch(
+            task=self.info.name,
+            state=fields[:, :given],
+            static=torch.from_numpy(self._fields.coefficients(files, rows)),
+            params=params,
+            params_mask=torch.ones_like(params, dtype=torch.bool),
+            dt=torch.full((count,), self.info.dt),
+            coords=self._coords,
+            target=fields[:, given:],
+            index=torch.from_numpy(rows),
+        )
+
+    def _locate(self, indices: Integers) -> tuple[Integers, Integers, Integers]:
+        """File, trajectory number and start frame of each window."""
+        outside = indices[(indices < 0) | (indices >= len(self))]
+        if outside.size:
+            raise IndexError(f"task '{self.info.name}' has {len(self)} windows; there is no {outside[0]}")
+        files, rest = np.divmod(indices, len(self._ids) * self._starts)
+        positions, starts = np.divmod(rest, self._starts)
+        return files, self._ids[positions], starts

@@ -1,0 +1,1 @@
+"""From files to training data: splits, audit, statistics, opening."""

@@ -1,0 +1,1 @@
+"""How files map to canonical axes: PDEBench's layout, reading and writing it."""

@@ -1,0 +1,1 @@
+"""PDE problems, one module each."""

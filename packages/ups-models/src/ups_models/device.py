@@ -1,0 +1,31 @@
+"""Which device a simulator runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from ups_core import UPSError
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device that the spec's `trainer.accelerator` names.
+
+    Raises:
+        UPSError: the spec asks for a device that this machine does not have.
+    """
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator == "mps" and torch.backends.mps.is_available():
+        return torch.device("mps")
+    if accelerator in ("gpu", "mps"):
+        raise UPSError(
+            f"trainer.accelerator is '{accelerator}', but this machine has none; use 'auto' or 'cpu'"
+        )
+    return torch.device("cpu")
+
+
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where a module's tensors are; the CPU for a module without any."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        return tensor.device
+    return torch.device("cpu")

@@ -1,0 +1,168 @@
+"""The linear, translation-invariant part of a PDE, fitted to the training data and applied exactly.
+
+A constant-coefficient linear evolution multiplies every Fourier mode by exp(dt Λ(k)). Here, per channel,
+
+    Λ(k) = Σ_axis -i v_axis k_axis  -  i w_axis k_axis^3  -  d |k|^2  -  h |k|^4
+
+transport, dispersion, diffusion and hyper-diffusion, with coefficients affine in the PDE's parameters. They
+are found by least squares on one-step pairs of the train split before training begins, in a second or two, as
+dynamic mode decomposition does for general linear maps (Schmid 2010). Where the fit explains less than
+`WORTHWHILE` of the change from frame to frame on pairs that it has not seen, the problem is not of this kind
+and the propagator stays the identity: a transport that is only roughly right made networks worse (see
+docs/accuracy.md). Being a semigroup in dt, it holds for other frame distances and on other grids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ups_data.info import TaskInfo
+
+WORTHWHILE = 0.9
+ITERATIONS = 200
+DIFFUSION_SCALE = 1e-3
+HYPER_SCALE = 1e-8
+
+
+class LinearPropagator(nn.Module):
+    """u(t) to u(t + dt) of the fitted linear part, for one periodic evolution task.
+
+    Attributes:
+        coefficients: `(C, 2d + 2, 1 + P)`: transport and dispersion along each axis, diffusion,
+            hyper-diffusion; affine in the scaled parameters.
+        explained: share of the mean square change that the fit explained, on unseen pairs.
+    """
+
+    coefficients: Tensor
+    explained: Tensor
+
+    def __init__(self, task: TaskInfo):
+        super().__init__()
+        self.lengths = [high - low for low, high in task.domain]
+        terms = 2 * task.dim + 2
+        shape = (len(task.state_channels), terms, 1 + len(task.parameters))
+        self.register_buffer("coefficients", torch.zeros(shape))
+        self.register_buffer("explained", torch.zeros(()))
+        self.active = False
+
+    def forward(self, x: Tensor, params: Tensor, dt: Tensor) -> Tensor:
+        """Advance a state `(B, C, *S)`.
+
+        Args:
+            params: `(B, P)` as in :class:`~ups_models.network.NetworkInput`.
+            dt: `(B,)` physical time.
+        """
+        if not self.active:
+            return x
+        with torch.autocast(x.device.type, enabled=False):
+            return propagate(x.float(), self.coefficients, params, dt, self.lengths)
+
+    def shared(self, x: Tensor, params: Tensor, dt: Tensor) -> Tensor:
+        """Advance features `(B, F, *S)`, all of them alike, by the mean over the state's channels."""
+        with torch.autocast(x.device.type, enabled=False):
+            mean = self.coefficients.mean(dim=0, keepdim=True)
+            return propagate(x.float(), mean, params, dt, self.lengths)
+
+    def fit(self, before: Tensor, after: Tensor, params: Tensor, dt: Tensor) -> None:
+        """Least squares on pairs `(B, C, *S)`; half of them decide whether the fit is used."""
+        half = len(before) // 2
+        before, after, params, dt = (part.double().cpu() for part in (before, after, params, dt))
+        start = self.coefficients.double().cpu()
+        fitted = _least_squares(before[:half], after[:half], params[:half], dt[:half], start, self.lengths)
+        was, now = before[half:], after[half:]
+        error = (propagate(was, fitted, params[half:], dt[half:], self.lengths) - now).square().mean()
+        explained = 1 - error / (was - now).square().mean().clamp(min=1e-30)
+        self.explained.copy_(explained)
+        if explained >= WORTHWHILE:
+            self.coefficients.copy_(fitted)
+        self.active = bool(self.coefficients.any())
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.active = bool(self.coefficients.any())
+
+
+def propagate(
+    x: Tensor, coefficients: Tensor, params: Tensor, dt: Tensor, lengths: Sequence[float]
+) -> Tensor:
+    """exp(dt Λ) applied to real `(B, C, *S)`; see the module for Λ and the coefficients."""
+    dim = x.dim() - 2
+    shape = x.shape[2:]
+    affine = torch.cat([torch.ones_like(params[:, :1]), params], dim=1).to(x.dtype)
+    scaled = torch.einsum("ctp,bp->bct", coefficients.to(x.dtype), affine) * dt.to(x.dtype)[:, None, None]
+    terms = scaled.reshape(*scaled.shape, *([1] * dim)).unbind(dim=2)
+    square, phase = torch.zeros_like(terms[0]), torch.zeros_like(terms[0])
+    for axis, k in enumerate(_wave_numbers(shape, lengths, x)):
+        square = square + k.square()
+        phase = phase - terms[axis] * k - terms[dim + axis] * HYPER_SCALE * k**3
+    decay = (
+        -terms[2 * dim].abs() * DIFFUSION_SCALE * square - terms[2 * dim + 1].abs() * HYPER_SCALE * square**2
+    )
+    axes = tuple(range(2, 2 + dim))
+    spectrum = torch.fft.rfftn(x, dim=axes)
+    moved: Tensor = torch.fft.irfftn(spectrum * torch.polar(decay.exp(), phase), s=shape, dim=axes)
+    return moved
+
+
+def _wave_numbers(shape: Sequence[int], lengths: Sequence[float], like: Tensor) -> list[Tensor]:
+    """Angular wave numbers 2π m / L of an rfftn spectrum, one tensor per axis, shaped to broadcast."""
+    waves = []
+    for axis, (cells, length) in enumerate(zip(shape, lengths, strict=True)):
+        frequencies = torch.fft.rfftfreq if axis == len(shape) - 1 else torch.fft.fftfreq
+        k = 2 * math.pi / length * cells * frequencies(cells, device=like.device, dtype=like.dtype)
+        waves.append(k.reshape([-1 if other == axis else 1 for other in range(len(shape))]))
+    return waves
+
+
+def _least_squares(
+    before: Tensor, after: Tensor, params: Tensor, dt: Tensor, start: Tensor, lengths: Sequence[float]
+) -> Tensor:
+    """Coefficients with the smallest mean square one-step error.
+
+    The error has many minima in the velocities, so they start where the cross-correlation of the two frames
+    peaks; a quasi-Newton method does the rest.
+    """
+    coefficients = start.clone()
+    affine = torch.cat([torch.ones_like(params[:, :1]), params], dim=1)
+    for axis, velocities in enumerate(_peak_velocities(before, after, dt, lengths)):
+        solution = torch.linalg.lstsq(affine, velocities, driver="gelsd").solution
+        coefficients[:, axis] = solution.T
+    coefficients[:, 2 * len(lengths)] += 1e-3  # |d| has no slope at zero
+    coefficients[:, 2 * len(lengths) + 1] += 1e-3
+    coefficients.requires_grad_()
+    scale = (after - before).square().mean().clamp(min=1e-30)
+    search = torch.optim.LBFGS(
+        [coefficients], max_iter=ITERATIONS, tolerance_grad=1e-14, tolerance_change=1e-16,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure() -> Tensor:
+        search.zero_grad()
+        error = (propagate(before, coefficients, params, dt, lengths) - after).square().mean() / scale
+        error.backward()  # type: ignore[no-untyped-call]
+        return error
+
+    with torch.enable_grad():
+        search.step(closure)  # type: ignore[no-untyped-call]
+    return coefficients.detach()
+
+
+def _peak_velocities(before: Tensor, after: Tensor, dt: Tensor, lengths: Sequence[float]) -> list[Tensor]:
+    """Per axis, `(B, C)`: the shift at which the frames match best, over dt."""
+    dim = before.dim() - 2
+    axes = tuple(range(2, 2 + dim))
+    product = torch.fft.rfftn(after, dim=axes) * torch.fft.rfftn(before, dim=axes).conj()
+    match = torch.fft.irfftn(product, s=before.shape[2:], dim=axes)
+    peak = match.flatten(2).argmax(dim=-1)
+    velocities: list[Tensor] = []
+    for cells, length in zip(reversed(before.shape[2:]), reversed(lengths), strict=True):
+        shift = peak % cells
+        peak = peak // cells
+        shift = torch.where(shift > cells // 2, shift - cells, shift)
+        velocities.insert(0, shift * (length / cells) / dt[:, None])
+    return velocities

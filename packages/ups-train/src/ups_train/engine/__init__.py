@@ -1,0 +1,1 @@
+"""What every training needs, and nothing of what is trained."""

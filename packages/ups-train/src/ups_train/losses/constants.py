@@ -1,0 +1,6 @@
+"""Numbers that the losses share."""
+
+EPSILON = 1e-6
+"""Added to the mean square of the target: a field that equals the mean everywhere has no scale."""
+TINY = 1e-12
+"""Added under a root, whose slope at zero is infinite."""

@@ -1,0 +1,125 @@
+"""The stage `operator`: trains a simulator on windows of its tasks, scores it on decoded rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from ups_core import Component, LossConfig
+from ups_data.batches.batch import FieldBatch
+from ups_data.batches.seeds import derive_seed
+from ups_data.batches.symmetry import augment
+from ups_eval.metrics import NRMSE
+from ups_models.bundle import save_bundle
+from ups_models.network import Network, module_key
+from ups_models.simulator import feed_back
+from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.stage import training_stage
+from ups_train.stages.curriculum import draw_depth
+from ups_train.stages.initial_simulator import fit_simulator, new_simulator
+from ups_train.stages.latent_consistency import latent_consistency
+from ups_train.stages.operator_config import OperatorConfig
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Prediction and target, normalised `(B, T, C, *S)`, to a scalar."""
+
+
+class OperatorObjective(nn.Module):
+    """A simulator's weighted losses on its own rollouts, in normalised space; nRMSE in physical units."""
+
+    def __init__(self, config: OperatorConfig, inputs: ObjectiveInputs):
+        super().__init__()
+        self.config = config
+        self.inputs = inputs
+        self.simulator = new_simulator(inputs.model, inputs.data)
+        self.losses = create_losses(config.losses)
+        self.metrics: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
+        self.validation = nn.ModuleDict({module_key(name): score for name, score in self.metrics.items()})
+
+    @property
+    def network(self) -> Network:
+        """The simulator's network."""
+        return self.simulator.network
+
+    def initialise(self) -> None:
+        """Let the network fit what it fits to training pairs."""
+        fit_simulator(self.simulator, self.inputs.data)
+
+    def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
+        """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says."""
+        config, task = self.config, self.simulator.tasks[batch.task]
+        if config.augment:
+            batch = augment(batch, task, derive_seed(seed, "augment"))
+        if task.kind == "steady":
+            return self.compare(batch, self.simulator.rollout(batch, 1), batch.target)
+        depth = draw_depth(config, progress, derive_seed(seed, "depth"))
+        if config.noise:
+            scale = config.noise * self.simulator.normaliser(batch.task).state_std
+            batch = replace(batch, state=batch.state + scale * noise_like(batch, derive_seed(seed, "noise")))
+        start = batch
+        if depth.warmup_steps:
+            with torch.no_grad():
+                start = feed_back(batch, self.simulator.rollout(batch, depth.warmup_steps))
+        graded = slice(depth.warmup_steps, depth.warmup_steps + depth.graded_steps)
+        prediction = self.simulator.rollout(start, depth.graded_steps)
+        loss = self.compare(batch, prediction, batch.target[:, graded])
+        if config.latent_unroll:
+            latent = self.simulator.latent_rollout(batch, config.latent_unroll)
+            loss = loss + self.compare(batch, latent, batch.target[:, : config.latent_unroll])
+        if config.consistency:
+            loss = loss + config.consistency * latent_consistency(self.simulator, batch)
+        return loss
+
+    def compare(self, batch: FieldBatch, prediction: Tensor, target: Tensor) -> Tensor:
+        """Weighted sum of the losses of physical `(B, T, C, *S)` fields, which losses see normalised."""
+        scaled = self.simulator.normaliser(batch.task).target_scaled
+        predicted, wanted = scaled(prediction), scaled(target)
+        return torch.stack([weight * term(predicted, wanted) for weight, term in self.losses]).sum()
+
+    def validate(self, network: nn.Module, batch: FieldBatch) -> None:
+        """Roll out complete trajectories in physical units; given frames are not scored."""
+        assert isinstance(network, Network)
+        prediction = self.simulator.with_network(network).rollout(batch, batch.target.shape[1])
+        if batch.loss_weight:
+            self.metrics[batch.task].update(prediction, batch.target)
+
+    def scores(self) -> dict[str, Tensor]:
+        """Every task's nRMSE and their mean, which model selection watches."""
+        scores = {}
+        for name, metric in self.metrics.items():
+            scores[f"val/{name}/nrmse"] = metric.compute().float()
+            metric.reset()
+        return scores | {"val/nrmse": torch.stack(list(scores.values())).mean()}
+
+    def export(self, network: nn.Module, directory: Path) -> None:
+        """Write the bundle of the simulator."""
+        assert isinstance(network, Network)
+        simulator = self.simulator.with_network(network)
+        save_bundle(directory, simulator, self.inputs.model, self.inputs.fingerprint)
+
+
+operator = training_stage(OperatorObjective)
+"""Factory of the stage."""
+
+
+def create_losses(components: Sequence[Component]) -> list[tuple[float, Loss]]:
+    """Weight and callable of every loss that a stage names."""
+    found: list[tuple[float, Loss]] = []
+    for component in components:
+        assert isinstance(component.config, LossConfig)
+        found.append((component.config.weight, component.create()))
+    return found
+
+
+def noise_like(batch: FieldBatch, seed: int) -> Tensor:
+    """Standard normal numbers of the state's shape, a function of the seed and each sample's trajectory."""
+    noise = [
+        torch.randn(batch.state.shape[1:], generator=torch.Generator().manual_seed(derive_seed(seed, number)))
+        for number in batch.index.tolist()
+    ]
+    return torch.stack(noise).to(batch.state)

@@ -1,0 +1,1 @@
+"""Experiment trackers: Lightning loggers that a spec names."""
