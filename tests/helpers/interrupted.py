@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from small_stage import context
 from ups_core import interrupts
 from ups_core.console import Console
+from ups_train.engine import stage
 from ups_train.engine.metrics_file import read_metrics
-from ups_train.engine.stage import OperatorStage
 
 ADAMW = {"optimizer": "adamw", "ema": None, "validate_every": 4, "measure_conflict": True}
 
@@ -54,15 +54,15 @@ def train(
     step, given = context(root / "data", root / name, **({"epochs": 3, "batch_size": 12} | dict(options)))
     if lines is not None:
         given = replace(given, console=lines)
-    build = OperatorStage._trainer
+    build = stage.build_trainer
 
-    def with_callbacks(self: OperatorStage, *arguments: Any) -> Trainer:
-        trainer = build(self, *arguments)
+    def with_callbacks(*arguments: Any, **options: Any) -> Trainer:
+        trainer = build(*arguments, **options)
         trainer.callbacks[:0] = callbacks
         return trainer
 
     with pytest.MonkeyPatch.context() as patch, interrupts.listening(max_time):
-        patch.setattr(OperatorStage, "_trainer", with_callbacks)
+        patch.setattr(stage, "build_trainer", with_callbacks)
         step.run(given)
     return root / name
 

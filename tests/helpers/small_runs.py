@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from commands import command
+from plugin_for_tests import with_plugin
 
 STEPS = 30
 SPEC: dict[str, Any] = {
@@ -66,7 +67,7 @@ def write_spec(folder: Path, name: str, devices: int, **changes: Any) -> Path:
 def train(folder: Path, name: str, devices: int, code: int = 0, **changes: Any) -> Result:
     """Run a spec."""
     path = write_spec(folder, name, devices, **changes)
-    result = command("ups-run", path, "--data-root", folder / "data", cwd=folder, code=code)
+    result = command("ups-run", path, "--data-root", folder / "data", cwd=folder, code=code, PYTHONPATH=with_plugin())
     (directory,) = (folder / "runs").glob(f"{name}-*")
     if code:
         return Result(directory, [], {}, result.stderr)

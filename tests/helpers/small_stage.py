@@ -1,4 +1,4 @@
-"""A tiny operator stage on two tasks, run without the runner."""
+"""A tiny training stage on two tasks, run without the runner."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ups_core import StepContext
-from ups_core.component import validate_options
+from plugin_for_tests import registry_with_test_plugin
+from ups_core import StepContext, validate_options
 from ups_core.console import Console
-from ups_core.plugin_loader import registry_in_use
 from ups_core.spec import PipelineSpec
-from ups_train.engine.config import OperatorConfig
-from ups_train.engine.stage import OperatorStage
+from ups_train.engine.stage import TrainingStage
 
 MODEL = {
     "kind": "latent_operator", "width": 16, "depth": {"2": 1}, "middle_width": 12, "middle_blocks": {"2": 1},
@@ -25,8 +23,10 @@ def context(
     directory: Path,
     trainer: Mapping[str, Any] | None = None,
     launcher: str = "local",
+    objective: str = "operator",
     **stage: Any,
-) -> tuple[OperatorStage, StepContext]:
+) -> tuple[TrainingStage, StepContext]:
+    """A stage and what it may use; `stage` holds options that differ from two epochs in batches of 8."""
     spec = {
         "version": 1, "name": "t", "seed": 1, "model": MODEL, "sampling": {"temperature": 0.0},
         "tasks": {
@@ -35,22 +35,29 @@ def context(
         },
         "trainer": {"accelerator": "cpu", "threads": 1, **(trainer or {})},
         "launcher": launcher, "trackers": [{"kind": "csv"}],
-        "pipeline": [{"stage": "operator", "epochs": 2, "batch_size": 8, **stage}],
+        "pipeline": [{"stage": objective, "id": "operator", "epochs": 2, "batch_size": 8, **stage}],
     }  # fmt: skip
-    loaded = validate_options(PipelineSpec, spec, registry_in_use())
-    assert isinstance(loaded, PipelineSpec)
+    loaded = validate_options(PipelineSpec, spec, registry_with_test_plugin())
     tasks = {name: component.create(name=name) for name, component in loaded.tasks.items()}
     for task in tasks.values():
         task.prepare_data(data_root, Console(quiet=True))
     directory.mkdir(parents=True, exist_ok=True)
-    config = loaded.pipeline[0].config
-    assert isinstance(config, OperatorConfig)
-    return OperatorStage(config), StepContext(
-        spec=loaded, step_id="operator", directory=directory, inputs={}, models={}, run_directory=directory,
-        data_root=data_root, tasks=tasks, console=Console(quiet=True), fingerprint="f",
-    )  # fmt: skip
+    step = loaded.pipeline[0]
+    made = step.entry.create(step.config)
+    assert isinstance(made, TrainingStage)
+    return made, StepContext(
+        spec=loaded,
+        step_id="operator",
+        directory=directory,
+        run_directory=directory,
+        data_root=data_root,
+        tasks=tasks,
+        console=Console(quiet=True),
+        fingerprint="f",
+    )
 
 
 def run(data_root: Path, directory: Path, **stage: Any) -> Mapping[str, float]:
-    step, given = context(data_root, directory, **stage)
-    return step.run(given)
+    """Train; returns the metrics."""
+    made, given = context(data_root, directory, **stage)
+    return made.run(given).metrics

@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 from interrupted import ADAMW, At, Killed, kill, outcome, train
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_train import checkpoints
-from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine import checkpoint_files
 from ups_train.engine.checkpoint_files import (
     RESUMABLE,
     SUM,
@@ -25,6 +24,7 @@ from ups_train.engine.checkpoint_files import (
     newest_sound,
     saved_steps,
 )
+from ups_train.engine.metrics_file import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
     assert told == {"step": best, "file": chosen.name, "sha256": digest_of(chosen)}
     saved = torch.load(chosen, weights_only=True)["state_dict"]
     weights = load_file(directory / "model" / "weights.safetensors")
-    assert all(torch.equal(value, saved[f"average.network.{name}"]) for name, value in weights.items())
+    assert all(torch.equal(value, saved[f"average.{name}"]) for name, value in weights.items())
 
 
 class Lines(Console):
@@ -88,7 +88,7 @@ class Hostile:
 
 def hostile_pickle(path: Path) -> None:
     torch.save({"state_dict": Hostile(path.parent / "executed")}, path)
-    checkpoints.seal(path)  # who writes such a thing can write a sum too
+    checkpoint_files.seal(path)  # who writes such a thing can write a sum too
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -97,8 +97,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         for share in (0, 1e-3, 0.5, 0.99)
     },
     "one bit": (flip_a_bit, "does not match its sha256"),
-    "without its sum": (lambda path: path.with_name(path.name + SUM).unlink(), "has no sha256 beside it"),
-    "hostile": (hostile_pickle, "holds something else than tensors and plain data"),
+    "without its sum": (lambda path: path.with_name(path.name + SUM).unlink(), "has no sha256 file"),
+    "hostile": (hostile_pickle, "contains something other than tensors and plain data"),
 }
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(
     asynchronous: bool, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, options = f"full-{asynchronous}", {"checkpoints": {"asynchronous": asynchronous}, "epochs": 3}
-    write, files = checkpoints._write, []
+    write, files = checkpoint_files._write, []
 
     def full(path: Path, content: memoryview) -> None:
         files.append(path)
@@ -148,7 +148,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(
                 return write(path, content)
         return write(path, content)
 
-    monkeypatch.setattr(checkpoints, "_write", full)
+    monkeypatch.setattr(checkpoint_files, "_write", full)
     with pytest.raises(
         UPSError, match=r"cannot write .*ckpt \(\d+ bytes\): No space left on device; earlier"
     ):
@@ -164,7 +164,7 @@ def test_what_cannot_be_deleted_stays(root: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(path: Path) -> None:
         raise OSError(13, "Permission denied")
 
-    monkeypatch.setattr(checkpoints, "remove", refuse)
+    monkeypatch.setattr(checkpoint_files, "remove", refuse)
     lines = Lines()
     directory = train(root, "undeleted", {"validate_every": 2}, lines=lines)
     assert any("cannot delete" in line and "Permission denied" in line for line in lines.said)

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from ups_core.component import validate_options
 from ups_core.plugin_loader import registry_in_use
-from ups_train.engine.config import OperatorConfig
-from ups_train.stages.curriculum import draw_depth
 from ups_train.engine.progress import Progress
+from ups_train.stages.curriculum import draw_depth
+from ups_train.stages.operator_config import OperatorConfig
 
 
 def config(**options: object) -> OperatorConfig:
-    return validate_options(OperatorConfig, options, registry_in_use())  # type: ignore[return-value]
+    return validate_options(OperatorConfig, options, registry_in_use())
 
 
 @given(
@@ -32,18 +32,18 @@ def test_depth_stays_within_the_window(
 ) -> None:
     options = config(unroll=unroll, pushforward=pushforward, curriculum=share)
     depth = draw_depth(options, progress, seed)
-    assert 0 <= depth.free <= pushforward
-    assert 1 <= depth.graded <= unroll
-    assert depth.free + depth.graded <= options.horizon
+    assert 0 <= depth.warmup_steps <= pushforward
+    assert 1 <= depth.graded_steps <= unroll
+    assert depth.warmup_steps + depth.graded_steps <= options.horizon
 
 
 def test_depth_grows_and_reaches_both_ends() -> None:
     options = config(unroll=3, pushforward=2, curriculum=0.5)
-    assert {draw_depth(options, 0.0, seed).free for seed in range(50)} == {0}
-    assert draw_depth(options, 0.0, 0).graded == 1
-    assert {draw_depth(options, 0.6, seed).free for seed in range(50)} == {0, 1, 2}
-    assert draw_depth(options, 0.6, 0).graded == 3
-    graded = [draw_depth(options, number / 20, 0).graded for number in range(21)]
+    assert {draw_depth(options, 0.0, seed).warmup_steps for seed in range(50)} == {0}
+    assert draw_depth(options, 0.0, 0).graded_steps == 1
+    assert {draw_depth(options, 0.6, seed).warmup_steps for seed in range(50)} == {0, 1, 2}
+    assert draw_depth(options, 0.6, 0).graded_steps == 3
+    graded = [draw_depth(options, number / 20, 0).graded_steps for number in range(21)]
     assert graded == sorted(graded)
 
 

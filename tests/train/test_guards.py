@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from small_stage import run
 from ups_core import RestartRequested, UPSError
-from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.config import SpikesConfig
-from ups_train.engine.guards import BATCHES_FILE, NonFinite, Place, SPIKES_FILE, SpikeGuard
-from ups_train.engine.module import SimulatorModule
+from ups_train.engine.guards import BATCHES_FILE, SPIKES_FILE, NonFinite, SpikeGuard
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.module import TrainingModule
+from ups_train.engine.step_report import Place
 
 
 @pytest.fixture(scope="module")
@@ -36,34 +37,34 @@ class Poison:
         self.factor = factor
         self.places = places
         self.gradient = gradient
-        self.module: SimulatorModule | None = None
+        self.module: TrainingModule | None = None
         self.before: dict[str, torch.Tensor] = {}
         self.seen: list[Place] = []
-        original = SimulatorModule.loss
+        original = TrainingModule.loss
         poison = self
 
-        def loss(self: SimulatorModule, batch: Any, seed: int) -> torch.Tensor:
+        def loss(self: TrainingModule, batch: Any, seed: int) -> torch.Tensor:
             return poison(self, original(self, batch, seed))
 
-        monkeypatch.setattr(SimulatorModule, "loss", loss)
+        monkeypatch.setattr(TrainingModule, "loss", loss)
 
-    def __call__(self, module: SimulatorModule, loss: torch.Tensor) -> torch.Tensor:
+    def __call__(self, module: TrainingModule, loss: torch.Tensor) -> torch.Tensor:
         progress = module.trainer.fit_loop.epoch_loop
         place = Place(module.current_epoch, progress.batch_idx)
         self.seen.append(place)
         if place not in self.places:
             return loss
         self.module = module
-        self.before = {name: weight.clone() for name, weight in module.simulator.state_dict().items()}
+        self.before = {name: weight.clone() for name, weight in module.network.state_dict().items()}
         if self.gradient:
             # sqrt has an infinite slope at 0
-            return loss + sum(weight.sum() for weight in module.simulator.parameters()).sub(0).mul(0).sqrt()  # type: ignore[union-attr]
+            return loss + sum(weight.sum() for weight in module.network.parameters()).sub(0).mul(0).sqrt()  # type: ignore[union-attr]
         return loss * self.factor
 
     def weights_moved(self) -> bool:
         """Since just before the poisoned batch."""
         assert self.module is not None
-        after = self.module.simulator.state_dict()
+        after = self.module.network.state_dict()
         return not all(torch.equal(after[name], weight) for name, weight in self.before.items())
 
 
@@ -99,7 +100,7 @@ def test_all_batches_of_an_accumulated_gradient_are_told(
     assert [batch["batch"] for batch in batches] == [3, 4, 5]
 
 
-SPIKES = {"window": 5, "factor": 50.0, "most": 2}
+SPIKES = {"window": 5, "factor": 50.0, "max_spikes": 2}
 
 
 def test_a_spike_may_be_skipped(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +135,7 @@ def test_spikes_are_counted_over_restarts(
     policy: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Poison(monkeypatch, 1e4, Place(3, 0), Place(3, 1), Place(4, 1))
-    with pytest.raises(UPSError, match=r"after 2 spikes already; lower optimizer\.lr, or raise spikes\.most"):
+    with pytest.raises(UPSError, match=r"after 2 spikes already; lower optimizer\.lr, or raise spikes\.max_spikes"):
         run(data_root, tmp_path, epochs=6, spikes={"policy": policy, **SPIKES})
     assert len(json.loads((tmp_path / SPIKES_FILE).read_text())) == 2
     with pytest.raises(UPSError, match="after 2 spikes already"):

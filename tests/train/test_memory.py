@@ -19,23 +19,28 @@ from ups_core.component import Component
 from ups_core.console import Console
 from ups_core.plugin_loader import registry_in_use
 from ups_data.batches.loader import MultiTaskLoader
-from ups_data.batches.seeds import derive_seed
 from ups_data.batches.sampler import MultiTaskBatchSampler
+from ups_data.batches.seeds import derive_seed
 from ups_models.simulator import Simulator, build_simulator
-from ups_train.engine.metrics_file import read_metrics
-from ups_train.engine.out_of_memory import HOOK
-from ups_train.engine.module import SimulatorModule, create_losses
-from ups_train.optimizers.config import AdamWConfig, MuonHybridConfig
-from ups_train.optimizers.offload import offloaded
-from ups_train.parallel.ranks import Ranks
-from ups_train.engine.progress import Progress
 from ups_train.engine.activation_checkpointing import recompute_blocks
-from ups_train.stages.initial_simulator import initialise, new_simulator
+from ups_train.engine.metrics_file import read_metrics
+from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.stage import training_loader
+from ups_train.optimizers.config import AdamWConfig, MuonHybridConfig
+from ups_train.optimizers.create import create_optimizer
+from ups_train.parallel.ranks import Ranks
+from ups_train.stages.operator import OperatorObjective
+from ups_train.stages.operator_config import OperatorConfig
 
 STAGE: dict[str, Any] = {
     "epochs": 2, "validate_every": 3, "pushforward": 1, "noise": 0.01, "optimizer": {"kind": "adamw", "lr": 2e-3},
 }  # fmt: skip
 """An epoch has ten windows' batches of 8 and, of a task with 16 trajectories, an odd one at the end."""
+
+
+def out_of_memory(step: int, max_micro_batches: int = 1) -> dict[str, Any]:
+    """The callback of the tests' plugin."""
+    return {"kind": "test/out_of_memory", "step": step, "max_micro_batches": max_micro_batches}
 
 
 @pytest.fixture(scope="module")
@@ -60,34 +65,32 @@ def assert_same(lines: list[dict[str, Any]], whole: list[dict[str, Any]], tolera
 
 @pytest.mark.parametrize("step", [0, 7])
 def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
-    step: int, whole: list[dict[str, Any]], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int, whole: list[dict[str, Any]], data_root: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(HOOK, f"operator:0:{step}:1")
-    run(data_root, tmp_path, **STAGE)
+    run(data_root, tmp_path, **STAGE, callbacks=[out_of_memory(step)])
     assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole)
-    told = json.loads((tmp_path / "details.json").read_text())["parts"]
-    assert (told["parts"], told["failures"]) == (2, [{"rank": 0, "parts": 1}])
+    reported = json.loads((tmp_path / "details.json").read_text())["micro_batches"]
+    assert reported["micro_batches"] == 2
+    assert reported["failures"] == [{"rank": 0, "micro_batches": 1}]
 
 
 def test_a_second_failure_halves_again_with_advice(
-    whole: list[dict[str, Any]], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    whole: list[dict[str, Any]], data_root: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setenv(HOOK, "operator:0:4:2")
-    step, given = context(data_root, tmp_path, **STAGE)
+    step, given = context(data_root, tmp_path, **STAGE, callbacks=[out_of_memory(4, max_micro_batches=2)])
     step.run(replace(given, console=Console()))
     said = "".join(capsys.readouterr())
-    assert "out of memory: batches of 8 now come in 2 parts, whose gradients are added up\n" in said
-    assert "now come in 4 parts, whose gradients are added up; recompute: true or batch_size: 2" in said
+    assert "out of memory: batches of 8 are now split into 2 micro-batches, accumulating gradients\n" in said
+    assert "split into 4 micro-batches, accumulating gradients; recompute: true or batch_size: 2 would" in said
     assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole)
 
 
 def test_a_sample_that_does_not_fit_is_an_error(
-    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_root: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(HOOK, "operator:0:0:99")
     with pytest.raises(UPSError, match=r"single sample per micro-batch; use a smaller model"):
-        run(data_root, tmp_path, **STAGE)
+        run(data_root, tmp_path, **STAGE, callbacks=[out_of_memory(0, max_micro_batches=99)])
 
 
 def test_other_errors_are_not_taken_for_it(data_root: Path, tmp_path: Path) -> None:
@@ -108,10 +111,10 @@ def test_parts_hold_every_sample_of_a_batch_once(parts: int, data_root: Path, tm
     assert len(batches) == len(loader) == parts * len(loader.sampler)
     for number, (_, indices, of_all) in enumerate(loader.sampler):
         group = batches[number * parts : (number + 1) * parts]
-        real = [part for part in group if part.share]
+        real = [part for part in group if part.loss_weight]
         expected = windows["darcy2d"].batch(indices).index.tolist()
         assert sorted(i for part in real for i in part.index.tolist()) == sorted(expected)
-        assert sum(part.share for part in group) / parts == pytest.approx(2 * len(indices) / of_all)
+        assert sum(part.loss_weight for part in group) / parts == pytest.approx(2 * len(indices) / of_all)
 
 
 def simulator_and_batch(data_root: Path, directory: Path, task: str) -> tuple[Simulator, Any]:
@@ -180,12 +183,12 @@ def test_an_offloaded_optimizer_makes_the_same_steps(
             simulator.step(batch).square().mean().backward()
             optimizer.step()
 
-    plain = component.create(module=twin.network)
+    plain = create_optimizer(component, twin.network)
     steps(twin, plain, 5)
-    ours = offloaded(component, simulator.network)
+    ours = create_optimizer(component, simulator.network, offload=True)
     steps(simulator, ours, 3)
     resumed = copy.deepcopy(simulator)
-    again = offloaded(component, resumed.network)
+    again = create_optimizer(component, resumed.network, offload=True)
     again.load_state_dict(copy.deepcopy(ours.state_dict()))
     for number in (3, 4):
         for group in again.param_groups:
@@ -207,22 +210,21 @@ def test_accumulation_and_clipping_are_what_they_are_by_hand(data_root: Path, tm
     step.run(given)
     found = load_file(tmp_path / "model" / "weights.safetensors")
 
-    data = {name: task.open(data_root) for name, task in given.tasks.items()}
+    inputs = ObjectiveInputs.open(None, given)
     torch.manual_seed(derive_seed(given.spec.seed, "weights", "latent_operator"))
-    simulator = new_simulator(given.spec.model, data)
-    initialise(simulator, data)
-    module = SimulatorModule(
-        simulator, step.config, create_losses(step.config.losses), Progress(3), given.spec.seed
-    )
+    assert isinstance(step.config, OperatorConfig)
+    objective = OperatorObjective(step.config, inputs)
+    objective.initialise()
+    simulator = objective.simulator
     weights = [weight for weight in simulator.parameters() if weight.requires_grad]
-    batches = iter(step._train_loader(data, given.spec, Ranks(0, 1), 1))
+    batches = iter(training_loader(step.config, inputs, given.spec, Ranks(0, 1), 1))
     clipped = 0
     for _ in range(3):
         total = [torch.zeros_like(weight) for weight in weights]
         for _ in range(2):
             batch = next(batches)
             prediction = simulator.rollout(batch, 1)
-            loss = module._compare(batch, prediction, batch.target[:, :1]) * batch.share
+            loss = objective.compare(batch, prediction, batch.target[:, :1]) * batch.loss_weight
             parts = torch.autograd.grad(loss, weights, allow_unused=True)
             total = [
                 sum_ if part is None else sum_ + part / 2 for sum_, part in zip(total, parts, strict=True)

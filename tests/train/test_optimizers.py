@@ -13,11 +13,18 @@ from torch import nn
 
 from toy_models import SMALL, simulator
 from toy_tasks import evolution, steady
-from ups_core import UPSError
+from ups_core import UPSError, validate_options
 from ups_train.optimizers.combined import CombinedOptimizer
-from ups_train.optimizers.config import AdamConfig, AdamWConfig, MuonHybridConfig, ParameterGroup, SGDConfig
-from ups_train.optimizers.factories import adam, adamw, muon_hybrid, sgd
-from ups_train.optimizers.groups import assign, is_muon_matrix
+from ups_train.optimizers.config import (
+    AdamConfig,
+    AdamWConfig,
+    GroupedConfig,
+    MuonConfig,
+    MuonHybridConfig,
+    SGDConfig,
+)
+from ups_train.optimizers.factories import adam, adamw, grouped, groups_of, muon_hybrid, sgd
+from ups_train.optimizers.groups import assign, trainable
 from ups_train.optimizers.muon import Float32Muon, orthogonalise
 
 
@@ -37,7 +44,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_every_parameter_is_in_exactly_one_group(kind: str, make: Any) -> None:
     network = simulator(kind, evolution(), steady()).network
-    optimizer = make(OPTIMIZERS[make], network)
+    optimizer = make(OPTIMIZERS[make], trainable(network))
     grouped = [id(weight) for group in optimizer.param_groups for weight in group["params"]]
     assert sorted(grouped) == sorted(id(weight) for weight in network.parameters())
 
@@ -46,9 +53,9 @@ def test_muon_gets_hidden_matrices_only() -> None:
     network = simulator("latent_operator", evolution(), steady()).network
     chosen = {
         name
-        for group, parameters in assign(MuonHybridConfig(), network)
-        for name, _ in parameters
-        if group.optimizer == "muon"
+        for group, parameters in assign(groups_of(MuonHybridConfig()), trainable(network))
+        for name in parameters
+        if group.optimizer.kind == "muon"
     }
     for part in (
         "expand.weight",
@@ -61,24 +68,25 @@ def test_muon_gets_hidden_matrices_only() -> None:
     assert not [
         name for name in chosen if any(part in name for part in ("lift", "head", "norm", "convs", "bias"))
     ]
-    assert not is_muon_matrix(torch.zeros(1, 9))
-    assert not is_muon_matrix(torch.zeros(3, 3, dtype=torch.complex64))
-    assert not is_muon_matrix(torch.zeros(3, 3, 3))
+    assert not MuonConfig().accepts((1, 9), False)
+    assert not MuonConfig().accepts((3, 3), True)
+    assert not MuonConfig().accepts((3, 3, 3), False)
 
 
-def groups(*parts: tuple[str, str] | tuple[str, str, float]) -> MuonHybridConfig:
+def groups(*parts: tuple[str, str] | tuple[str, str, float]) -> GroupedConfig:
     listed = [
-        ParameterGroup(pattern=pattern, optimizer=optimizer, lr=rest[0] if rest else None)  # type: ignore[arg-type]
+        {"pattern": pattern, "optimizer": {"kind": optimizer, "lr": rest[0] if rest else 1e-2}}
         for pattern, optimizer, *rest in parts
     ]
-    return MuonHybridConfig(lr=1e-2, groups=listed)
+    return validate_options(GroupedConfig, {"groups": listed})
 
 
 def test_the_first_group_that_fits_gets_a_parameter() -> None:
-    found = assign(groups(("^2", "muon", 0.5), ("^0", "adamw"), ("", "muon"), ("", "adamw")), big_net())
-    names = [[name for name, _ in parameters] for _, parameters in found]
+    config = groups(("^2", "muon", 0.5), ("^0", "adamw"), ("", "muon"), ("", "adamw"))
+    names = [list(parameters) for _, parameters in assign(config.groups, trainable(big_net()))]
     assert names[:3] == [["2.weight"], ["0.weight", "0.bias"], ["4.weight"]]
-    optimizer = muon_hybrid(groups(("^2", "muon", 0.5), ("", "muon"), ("", "adamw", 0.25)), big_net())
+    config = groups(("^2", "muon", 0.5), ("", "muon"), ("", "adamw", 0.25))
+    optimizer = grouped(config, trainable(big_net()))
     rates = {weight.shape: group["lr"] for group in optimizer.param_groups for weight in group["params"]}
     assert rates[(8, 8)] == 0.5
     assert rates[(6, 8)] == 1e-2
@@ -105,11 +113,11 @@ def big_net() -> nn.Module:
 )
 def test_groups_that_do_not_fit_are_errors(parts: list[tuple[str, str]], message: str) -> None:
     with pytest.raises(UPSError, match=re.escape(message)):
-        assign(groups(*parts), big_net())
+        assign(groups(*parts).groups, trainable(big_net()))
 
 
 def test_norms_and_biases_do_not_decay() -> None:
-    for group in adamw(AdamWConfig(weight_decay=0.1), net()).param_groups:
+    for group in adamw(AdamWConfig(weight_decay=0.1), trainable(net())).param_groups:
         dims = {weight.dim() > 1 for weight in group["params"]}
         assert len(dims) == 1
         assert group["weight_decay"] == (0.1 if dims == {True} else 0.0)
@@ -156,12 +164,12 @@ def test_combined_optimizer_round_trip_and_shared_learning_rate() -> None:
             optimizer.step()
 
     module = net()
-    optimizer = muon_hybrid(MuonHybridConfig(), module)
+    optimizer = muon_hybrid(MuonHybridConfig(), trainable(module))
     assert isinstance(optimizer, CombinedOptimizer)
     assert len(optimizer.parts) == 2
     train(module, optimizer, 3)
     twin = copy.deepcopy(module)
-    restored = muon_hybrid(MuonHybridConfig(), twin)
+    restored = muon_hybrid(MuonHybridConfig(), trainable(twin))
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for group in (*optimizer.param_groups, *restored.param_groups):
         group["lr"] = 1e-2

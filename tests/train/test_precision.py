@@ -15,9 +15,9 @@ from ups_core import UPSError
 from ups_models.layers.norm import LayerNorm
 from ups_models.layers.spectral import _SpectralLayer
 from ups_models.simulator import build_simulator
-from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.compilation import compile_network
 from ups_train.engine.config import CompileConfig
+from ups_train.engine.metrics_file import read_metrics
 
 TRUNKS: list[dict[str, Any]] = [{}, {"trunk": "pdet_stack", "heads": 2}, {"trunk": "pdet_unet", "heads": 2}]
 
@@ -88,7 +88,7 @@ def test_a_compiled_network_computes_the_same(data_root: Path, tmp_path: Path) -
     batch = opened.windows("train", horizon=1).batch(range(4))
     before = simulator.step(batch)
     found = compile_network(
-        CompileConfig(), simulator, [batch], lambda batch: simulator.step(batch).square().mean()
+        CompileConfig(), simulator.network, [batch], lambda batch: simulator.step(batch).square().mean()
     )
     assert found["compiled"], found
     assert found["speedup"] > 0

@@ -14,7 +14,6 @@ import pytest
 
 from commands import BIN
 from small_runs import PARALLEL, Result, same_training, train, write_spec
-from ups_train.engine.out_of_memory import HOOK
 
 
 def workers_of(run: str) -> list[int]:
@@ -103,11 +102,10 @@ def test_processes_agree_on_spikes_and_go_back_together(folder: Path) -> None:
 
 
 def test_a_rank_out_of_memory_makes_all_ranks_halve_their_batches(whole: Result, folder: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOOK, "operator:1:12:1")
-        tight = train(folder, "tight", 2, stage=STAGE, **PARALLEL)
+    hungry = {"kind": "test/out_of_memory", "rank": 1, "step": 12}
+    tight = train(folder, "tight", 2, stage=STAGE | {"callbacks": [hungry]}, **PARALLEL)
     same_training(tight, whole)
-    told = json.loads((tight.directory / "run.json").read_text())["steps"][0]["details"]
-    assert told["parts"]["failures"] == [{"rank": 1, "parts": 1}]
-    assert told["strategy"]["kind"] == "ddp"
+    details = json.loads((tight.directory / "run.json").read_text())["steps"][0]["details"]
+    assert details["micro_batches"]["failures"] == [{"rank": 1, "micro_batches": 1}]
+    assert details["strategy"]["kind"] == "ddp"
     assert not list(tight.step.glob("error-*"))

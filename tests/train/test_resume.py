@@ -13,15 +13,15 @@ from lightning.pytorch import Trainer
 
 from interrupted import ADAMW, At, Killed, kill, outcome, train
 from ups_core import interrupts
-from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.checkpoint_files import saved_steps
+from ups_train.engine.metrics_file import read_metrics
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "adamw": ADAMW,
     "everything": {
         "optimizer": "muon_hybrid", "ema": 0.9, "unroll": 2, "pushforward": 1, "noise": 0.01,
         "scheduler": {"kind": "plateau", "patience": 0, "threshold": 0.5}, "validate_every": 3,
-        "spikes": {"policy": "skip", "window": 5, "factor": 1.05, "most": 50},
+        "spikes": {"policy": "skip", "window": 5, "factor": 1.05, "max_spikes": 50},
     },
     "accumulated": {"accumulate": 3, "validate_every": 5, "checkpoints": {"every": 1e-9, "keep": 1}},
     "bfloat16": {"trainer": {"precision": "bf16-mixed"}, "checkpoints": {"asynchronous": True}},

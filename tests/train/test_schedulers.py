@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from ups_train.engine.progress import Progress
 from ups_train.optimizers.config import (
     CosineConfig,
     OneCycleConfig,
@@ -18,7 +19,6 @@ from ups_train.optimizers.config import (
     WSDConfig,
 )
 from ups_train.optimizers.schedulers import cosine, one_cycle, plateau, step_decay, warmup_stable_decay
-from ups_train.engine.progress import Progress
 
 
 def rates(make: Any, config: Any, steps: int = 100) -> list[float]:

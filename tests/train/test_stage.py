@@ -19,18 +19,20 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from small_stage import context, run
-from ups_core import Config, UPSError
-from ups_core.component import validate_options
-from ups_core.registry import Entry, Provider
+from toy_tasks import evolution, steady
+from ups_core import CallbackConfig, UPSError
+from ups_core.component import Component, validate_options
 from ups_core.plugin_loader import registry_in_use
+from ups_core.registry import Entry, Provider
 from ups_core.spec import PipelineSpec
 from ups_models.bundle import load_bundle
 from ups_models.simulator import build_simulator
-from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.checkpoint_files import newest_sound, saved_steps
-from ups_train.engine.config import OperatorConfig
+from ups_train.engine.duration import training_duration
+from ups_train.engine.metrics_file import read_metrics
 from ups_train.stages.latent_consistency import latent_consistency
-from ups_train.engine.stage import OperatorStage, training_length
+from ups_train.stages.operator import operator
+from ups_train.stages.operator_config import OperatorConfig
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +84,11 @@ class Stop(Callback):
 
 def test_callbacks_of_plugins_work_by_name(data_root: Path, tmp_path: Path) -> None:
     registry = copy.deepcopy(registry_in_use())
-    registry.add(Entry("callbacks", "acme/stop", lambda config: Stop(3), Config, "", Provider("acme", "1")))
+    registry.add(Entry("callbacks", "acme/stop", lambda config: Stop(3), CallbackConfig, "", Provider("acme", "1")))
     _, given = context(data_root, tmp_path)
     config = validate_options(OperatorConfig, {"callbacks": ["acme/stop"], "epochs": 2}, registry)
     with pytest.raises(Killed):
-        OperatorStage(config).run(given)  # type: ignore[arg-type]
+        operator(config).run(given)  # type: ignore[arg-type]
 
 
 def test_accumulated_batches_update_once(data_root: Path, tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_validations_fill_the_training(
     batches: int, epochs: int, every: int | None, limit: int | None, accumulate: int
 ) -> None:
     config = OperatorConfig(epochs=epochs, validate_every=every, max_steps=limit, accumulate=accumulate)
-    length = training_length(config, batches)
+    length = training_duration(config, batches)
     asked = min(-(-batches // accumulate) * epochs, limit or 10**9)
     assert length.validate_every >= 1
     assert length.steps <= asked
@@ -141,7 +143,7 @@ def test_accumulated_training_ends_with_a_validation(every: int, data_root: Path
 
 def test_unrolled_training_and_other_losses(data_root: Path, tmp_path: Path) -> None:
     metrics = run(
-        data_root, tmp_path, unroll=3, losses=[{"kind": "nrmse"}, {"kind": "mse", "weight": 0.1}], epochs=1
+        data_root, tmp_path, unroll=3, losses=[{"kind": "relative_l2"}, {"kind": "mse", "weight": 0.1}], epochs=1
     )
     assert metrics["val/advection1d/nrmse"] < 2.0
 
@@ -149,15 +151,14 @@ def test_unrolled_training_and_other_losses(data_root: Path, tmp_path: Path) -> 
 def test_options_that_do_not_fit_the_data() -> None:
     config = OperatorConfig(unroll=6)
     registry = registry_in_use()
-    model = type("C", (), {"kind": "fno", "config": registry.get("models", "fno").load_config()()})()
-    tasks = {
-        "a": {"kind": "evolution", "history": 1, "frames": 6},
-        "d": {"kind": "steady", "history": 0, "frames": 1},
-    }
-    assert config.check(tasks, model) == [
+    fno, mean = (
+        Component(registry.get("models", name), registry.get("models", name).load_config()())
+        for name in ("fno", "mean")
+    )
+    tasks = {"a": replace(evolution(), frames=6, history=1), "d": steady()}
+    assert config.check(tasks, fno) == [
         ("unroll", "6 steps after 1 given frames need 7 frames; task 'a' has 6")
     ]
-    mean = type("C", (), {"kind": "mean", "config": registry.get("models", "mean").load_config()()})()
     assert OperatorConfig().check(tasks, mean) == [("model", "'mean' has nothing to train")]
 
 
@@ -165,8 +166,8 @@ def test_missing_wandb_is_named() -> None:
     script = (
         "import sys; sys.modules['wandb'] = None\n"
         "from pathlib import Path\n"
-        "from ups_train.losses.config import WandbConfig\n"
-        "from ups_train.trackers import wandb\n"
+        "from ups_train.trackers.config import WandbConfig\n"
+        "from ups_train.trackers.factories import wandb\n"
         "wandb(WandbConfig(), Path('.'), 'x')\n"
     )
     result = subprocess.run(

@@ -14,10 +14,10 @@ from small_stage import context, run
 from ups_core.context import PROFILE
 from ups_models.simulator import build_simulator
 from ups_train.engine.metrics_file import read_metrics
-from ups_train.engine.out_of_memory import parts_of
-from ups_train.sizing.measure import Sizing, measure
-from ups_train.stages.initial_simulator import new_simulator
+from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.out_of_memory import read_micro_batches
 from ups_train.engine.step_clock import count_flops
+from ups_train.sizing.measure import Sizing, measure
 
 
 @pytest.fixture(scope="module")
@@ -59,38 +59,37 @@ def test_more_memory_allows_more_samples(
     data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, given = context(data_root, tmp_path)
-    data = {name: task.open(data_root) for name, task in given.tasks.items()}
+    inputs = ObjectiveInputs.open(None, given)
 
     def size(free: float, **changes: object) -> Sizing:
         monkeypatch.setattr("ups_train.sizing.measure.free_memory", lambda device: int(free))
         config = step.config.model_copy(update=changes)
-        simulator = new_simulator(given.spec.model, data)
-        return measure(config, "latent_operator", simulator, data, given.spec, torch.device("cpu"))
+        return measure(config, step.objective, inputs, given.spec, torch.device("cpu"))
 
     much = size(1e12)
     assert much.micro_batch == 8
-    assert much.parts(8) == 1
+    assert much.micro_batches(8) == 1
     count = much.parameters
     # weights, moving average, gradients, two moments of AdamW or one of Muon's momentum; numbers of 4 bytes
     assert 4 * 4 * count <= much.state <= 5 * 4 * count + 100_000
     little = size((much.state + 3.5 * much.activations) / 0.8)
     assert little.micro_batch == 3
-    assert little.parts(8) == 4
+    assert little.micro_batches(8) == 4
     assert size(1).micro_batch == 0
     assert size(1e12, recompute=True).activations < 0.6 * much.activations
     assert much.steps == 2 * 12 // 1 or much.steps > 0
     assert much.training == pytest.approx(much.steps * much.step)
 
 
-def test_batch_auto_trains_in_parts_that_fit(
+def test_micro_batches_auto_splits_batches_until_they_fit(
     data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(data_root, tmp_path / "spec")
     monkeypatch.setattr(
         "ups_train.engine.stage.measure", lambda *a: Sizing("m", "cpu", 1, 1, 1, 1, 3, 1.0, 1, 1.0, 1)
     )
-    run(data_root, tmp_path / "auto", trainer={"batch": "auto"})
-    assert parts_of(tmp_path / "auto") == 4
+    run(data_root, tmp_path / "auto", trainer={"micro_batches": "auto"})
+    assert read_micro_batches(tmp_path / "auto") == 4
     plain, auto = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("spec", "auto"))
     for ours, theirs in zip(auto, plain, strict=True):
         assert ours["step"] == theirs["step"]
