@@ -39,10 +39,10 @@ from ups_data.batches.batch import FieldBatch
 from ups_data.prepare.opening import TaskData, prepare_task
 from ups_eval.metrics import nrmse_per_frame
 from ups_eval.scoring import reconstruction_error, score
+from ups_models.baselines import Mean, Persistence
 from ups_models.bundle import load_bundle
 from ups_models.config import MeanConfig, PersistenceConfig
 from ups_models.simulator import LatentSimulator, Simulator
-from ups_models.baselines import Mean, Persistence
 
 HERE = Path(__file__).parent
 

@@ -28,9 +28,9 @@ from rich.progress import track
 from rich.table import Table
 
 from ups_data.batches.batch import FieldBatch
-from ups_data.prepare.opening import prepare_task
 from ups_data.generators.burgers import State, evolve
 from ups_data.generators.darcy import solve_darcy
+from ups_data.prepare.opening import prepare_task
 from ups_eval.metrics import nrmse_per_frame
 
 Array = NDArray[np.float64]

@@ -32,7 +32,7 @@ class Contender:
 
     model: dict[str, dict[str, Any]]
     optimizer: str
-    losses: dict[str, str] = field(default_factory=lambda: {"": "nrmse"})
+    losses: dict[str, str] = field(default_factory=lambda: {"": "relative_l2"})
     schedule: str = "cosine"
     stage: dict[str, Any] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ CONTENDERS = {
     "unet_muon": Contender(UNET, "muon_hybrid"),
     "unet_adamw": Contender(UNET, "adamw"),
     "neuraloperator_fno": Contender(
-        {"": {"kind": "neuraloperator/fno"}}, "adamw", {"": "nrmse", "darcy2d": "neuraloperator/h1"}
+        {"": {"kind": "neuraloperator/fno"}}, "adamw", {"": "relative_l2", "darcy2d": "neuraloperator/h1"}
     ),
     "pdebench_fno": Contender(
         {"": {"kind": "fno", "width": 20, "modes": 12}}, "adamw", {"": "mse"}, "step",

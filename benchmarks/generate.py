@@ -18,11 +18,11 @@ import h5py
 import numpy as np
 
 from ups_core.cpus import available_cores
+from ups_data.generators import advection, darcy
+from ups_data.stores.pdebench import Request
+from ups_data.stores.pdebench_writer import BLOCK
 from ups_data.tasks.advection1d import ADVECTION
 from ups_data.tasks.darcy2d import DARCY
-from ups_data.stores.pdebench import Request
-from ups_data.generators import advection, darcy
-from ups_data.stores.pdebench_writer import BLOCK
 
 SEED = 2022
 

@@ -24,13 +24,13 @@ from rich.console import Console
 
 from ups_core.spec import PipelineSpec
 from ups_data.batches.batch import FieldBatch
-from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_data.info import TaskInfo
+from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_models.simulator import build_simulator
 from ups_train.engine.compilation import compile_network
 from ups_train.engine.config import CompileConfig, OperatorConfig
-from ups_train.sizing.measure import Trial
 from ups_train.engine.step_clock import count_flops, peak_flops, peak_memory
+from ups_train.sizing.measure import Trial
 
 REFERENCE = {"width": 384, "depth": 12, "heads": 8}
 TINY = {"width": 32, "depth": 2, "heads": 4, "modes": 4}

@@ -1,19 +1,19 @@
 """What the machinery costs: the same training as a bare PyTorch loop and through `ups-run`.
 
-Both train the default latent operator on the same batches with the same loss, symmetries, optimizer,
-schedule, clipping and moving average; that they did the same work is checked by the loss. They take turns of
-a few steps within one process, so that what slows the machine down slows both: before each of its turns
-`ups-run`'s training waits while the bare loop makes its steps. The ratio is the bare loop's time over ours: 1
-is no overhead. All that `ups-run` does between the first timed step and the last is ours: loading, hooks,
-guards, averages, clocks. The first half of a round is not timed; it ends with the only validation and
-checkpoint before the end, which the bare loop has not.
+Both train a latent operator on the same batches with the same loss, symmetries, optimizer, schedule, clipping
+and moving average; that they did the same work is checked by the loss. They take turns of a few steps within
+one process, so that what slows the machine down slows both: before each of its turns `ups-run`'s training
+waits while the bare loop makes its steps. Everything that `ups-run` does between the first timed step and the
+last is counted: loading, hooks, guards, averages, clocks. The first half of a round is not timed; it ends with
+the only validation and checkpoint before the end, which the bare loop does not have.
 
     python benchmarks/overhead.py                     # Darcy flow, five rounds: about five minutes
-    python benchmarks/overhead.py --task advection1d --rounds 3
+    python benchmarks/overhead.py --task tiny         # a step of a few milliseconds: the difference itself
+    python benchmarks/overhead.py --floor             # what Lightning's loop costs with nothing in it
     python benchmarks/overhead.py --guards            # what safety costs: checkpoints and guards
 
 With `--guards` one training at the stage's default settings runs in this process, and every call of what
-writes checkpoints, asks for the end or looks for bad numbers is timed; their sum over the time of the
+writes checkpoints, handles stop requests or looks for bad numbers is timed; their sum over the time of the
 training's steps is the share that safety takes.
 """
 
@@ -31,26 +31,39 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import lightning.pytorch as pl
 import torch
 import yaml
-from accuracy import HERE, task_data
+from accuracy import HERE
 from contenders import TASKS, shrink_tasks
 from rich.progress import track
 
+from ups_core import validate_options
 from ups_core.cli.run import main as ups_run
 from ups_core.spec import PipelineSpec
 from ups_data.batches.loader import MultiTaskLoader
-from ups_data.batches.seeds import derive_seed
 from ups_data.batches.sampler import MultiTaskBatchSampler
+from ups_data.batches.seeds import derive_seed
+from ups_data.prepare.opening import prepare_task
+from ups_train.engine import guards
+from ups_train.engine.checkpointing import Checkpointing
 from ups_train.engine.ema import MovingAverage, averaged_copy
+from ups_train.engine.lightning_warnings import silence_lightning
 from ups_train.engine.metrics_file import read_metrics
-from ups_train.engine.config import OperatorConfig
-from ups_train.engine.guards import FiniteGuard
-from ups_train.engine.module import SimulatorModule, create_losses
+from ups_train.engine.module import TrainingModule
+from ups_train.engine.objective import ObjectiveInputs
 from ups_train.engine.progress import Progress
-from ups_train.engine.checkpointing import Saving
-from ups_train.stages.initial_simulator import initialise, new_simulator
+from ups_train.engine.step_report import ReportCollector
+from ups_train.optimizers.groups import trainable
+from ups_train.stages.operator import OperatorObjective
+from ups_train.stages.operator_config import OperatorConfig
 
+TINY = "tiny"
+TINY_TASK = {"kind": "advection1d", "trajectories": 200, "resolution": 32, "frames": 11, "time_stride": 10}
+TINY_MODEL = {
+    "kind": "latent_operator", "width": 16, "middle_width": 12, "local_width": 8, "condition_width": 8,
+}  # fmt: skip
+"""A network of a hundred parameters whose step takes a few milliseconds."""
 TURN = 5
 """Steps of one training before the other's turn."""
 
@@ -60,7 +73,11 @@ def main() -> None:
     args = _arguments()
     if args.small:
         shrink_tasks()
-    task_data(args.task, args)
+    if args.floor:
+        print(lightning_floor(args.steps))
+        return
+    options = {key: value for key, value in task_of(args).items() if key != "kind"}
+    prepare_task(task_of(args)["kind"], options, args.data)
     if args.guards:
         print(cost_of_guards(args))
         return
@@ -97,11 +114,16 @@ def summary(task: str, rounds: list[dict[str, list[float]]]) -> str:
     )
 
 
+def task_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The task's section of the spec."""
+    return TINY_TASK if args.task == TINY else TASKS[args.task]
+
+
 def spec_of(args: argparse.Namespace) -> dict[str, Any]:
     """What both train."""
     return {
-        "version": 1, "name": "overhead", "tasks": {args.task: TASKS[args.task]},
-        "model": {"kind": "latent_operator"}, "trainer": {"accelerator": "cpu", "threads": args.threads},
+        "version": 1, "name": "overhead", "tasks": {args.task: task_of(args)},
+        "model": TINY_MODEL if args.task == TINY else {"kind": "latent_operator"}, "trainer": {"accelerator": "cpu", "threads": args.threads},
         "pipeline": [{"stage": "operator", "max_steps": args.steps, "batch_size": 16}],
     }  # fmt: skip
 
@@ -122,13 +144,13 @@ def in_turn(args: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of every counted turn of both trainings."""
     content = spec_of(args)
     content["pipeline"][0] |= {"validate_every": args.steps // 2, "validation_trajectories": 1}
-    bare_losses = bare_loop(PipelineSpec.model_validate(content), args)
+    bare_losses = bare_loop(validate_options(PipelineSpec, content), args)
     losses: list[float] = []
     turns: dict[str, list[float]] = {"ours": [], "bare": []}
     since = 0.0
-    begin_step = SimulatorModule.on_train_batch_start
+    begin_step = TrainingModule.on_train_batch_start
 
-    def take_turns(module: SimulatorModule, batch: Any, batch_idx: int) -> None:
+    def take_turns(module: TrainingModule, batch: Any, batch_idx: int) -> None:
         nonlocal since
         step = module.global_step
         if step % TURN == 0:
@@ -141,7 +163,7 @@ def in_turn(args: argparse.Namespace) -> dict[str, list[float]]:
             since = resumed
         begin_step(module, batch, batch_idx)
 
-    with mock.patch.object(SimulatorModule, "on_train_batch_start", take_turns):
+    with mock.patch.object(TrainingModule, "on_train_batch_start", take_turns):
         lines = train(content, args.data)
     ours, bare = lines[-1]["train/loss"], statistics.fmean(losses[lines[-2]["step"] :])
     if abs(ours - bare) > 1e-3 * bare:
@@ -149,11 +171,13 @@ def in_turn(args: argparse.Namespace) -> dict[str, list[float]]:
     return turns
 
 
-GUARDS: dict[str, list[tuple[type, str]]] = {
-    "checkpoints": [(Saving, "_save")],
-    "requests to stop": [(Saving, "_agree")],
-    "finite losses and gradients": [(FiniteGuard, "loss"), (FiniteGuard, "gradient")],
-}
+GUARDS: dict[str, list[tuple[Any, str]]] = {
+    "checkpoints": [(Checkpointing, "_save")],
+    "requests to stop": [(Checkpointing, "_requested")],
+    "finite losses and gradients": [
+        (ReportCollector, "add"), (ReportCollector, "fetch"), (guards, "check_losses"), (guards, "check_norm"),
+    ],
+}  # fmt: skip
 
 
 def cost_of_guards(args: argparse.Namespace) -> str:
@@ -189,13 +213,12 @@ def bare_loop(spec: PipelineSpec, args: argparse.Namespace) -> Iterator[float]:
     assert isinstance(config, OperatorConfig)
     data = {name: component.create(name=name).open(args.data) for name, component in spec.tasks.items()}
     torch.manual_seed(derive_seed(spec.seed, "weights", spec.model.kind))
-    simulator = new_simulator(spec.model, data)
-    initialise(simulator, data)
-    progress = Progress(args.steps)
-    module = SimulatorModule(simulator, config, create_losses(config.losses), progress, spec.seed)
+    objective = OperatorObjective(config, ObjectiveInputs(spec.model, data))
+    objective.initialise()
+    network, progress = objective.network, Progress(args.steps)
     assert config.ema is not None
-    average = MovingAverage(averaged_copy(simulator), simulator, config.ema)
-    optimizer = config.optimizer.create(module=simulator.network)
+    average = MovingAverage(averaged_copy(network), network, config.ema)
+    optimizer = config.optimizer.create(parameters=trainable(network))
     schedule = config.scheduler.create(optimizer=optimizer, progress=progress)
     windows = {name: opened.windows("train", horizon=config.horizon) for name, opened in data.items()}
     sampler = MultiTaskBatchSampler({name: len(part) for name, part in windows.items()}, config.batch_size)
@@ -204,10 +227,11 @@ def bare_loop(spec: PipelineSpec, args: argparse.Namespace) -> Iterator[float]:
     for epoch in range(args.steps):
         loader.set_epoch(epoch)
         for index, batch in enumerate(loader):
-            loss = module.loss(batch, derive_seed(spec.seed, "batch", epoch, index)) * batch.share
+            seed = derive_seed(spec.seed, "batch", epoch, index)
+            loss = objective.loss(batch, seed, progress.at(step)) * batch.loss_weight
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(simulator.parameters(), config.clip or float("inf"))
+            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf"))
             optimizer.step()
             schedule.step()
             value = loss.item()
@@ -216,21 +240,72 @@ def bare_loop(spec: PipelineSpec, args: argparse.Namespace) -> Iterator[float]:
             yield value
 
 
+def lightning_floor(steps: int) -> str:
+    """What Lightning's loop costs per step around a module of one parameter, without any callback."""
+
+    class Nothing(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(()))
+
+        def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+            return (self.weight * batch).sum()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=1e-9)
+
+    class Batches:
+        """Not a list, which Lightning would take for a list of loaders."""
+
+        def __len__(self) -> int:
+            return 20 * steps
+
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            return iter([torch.ones(1)] * len(self))
+
+    silence_lightning()
+    batches = Batches()
+    times: dict[str, float] = {}
+    for name in ("bare", "lightning", "bare", "lightning"):  # the first of each warms up
+        module = Nothing()
+        if name == "lightning":
+            trainer = pl.Trainer(
+                max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+                enable_progress_bar=False, enable_model_summary=False,
+            )  # fmt: skip
+            begin = time.perf_counter()
+            trainer.fit(module, batches)
+        else:
+            optimizer = module.configure_optimizers()
+            begin = time.perf_counter()
+            for batch in batches:
+                loss = module.training_step(batch, 0)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        times[name] = 1000 * (time.perf_counter() - begin) / len(batches)
+    return (
+        f"a step of one parameter takes {times['bare']:.3f} ms bare, {times['lightning']:.3f} ms in "
+        f"Lightning's loop: {times['lightning'] - times['bare']:.3f} ms more"
+    )
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="darcy2d", choices=TASKS, metavar="TASK", help="darcy2d")
+    parser.add_argument("--task", default="darcy2d", choices=[*TASKS, TINY], metavar="TASK", help="darcy2d")
     parser.add_argument("--steps", type=int, default=200, metavar="N", help="200, of which half are timed")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="5")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads; 2")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root; data")
     parser.add_argument("--output", type=Path, metavar="FILE", help="results/overhead-TASK.json")
     parser.add_argument("--small", action="store_true", help="little data, to see that it runs")
+    parser.add_argument("--floor", action="store_true", help="time Lightning's loop with nothing in it")
     parser.add_argument("--guards", action="store_true", help="time checkpoints and guards alone")
     args = parser.parse_args()
     if args.steps % (2 * TURN):
-        parser.error(f"--steps {args.steps} is no multiple of {2 * TURN}")
+        parser.error(f"--steps {args.steps} is not a multiple of {2 * TURN}")
     return args
 
 

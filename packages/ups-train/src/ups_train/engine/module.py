@@ -72,6 +72,16 @@ class TrainingModule(pl.LightningModule):
         self.stop_code = 0
         self._moving_average: MovingAverage | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning's name of the current hook without torch's search for submodules.
+
+        Lightning sets it some forty times per batch, and `nn.Module` looks each value over.
+        """
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def network(self) -> nn.Module:
         """What is trained."""

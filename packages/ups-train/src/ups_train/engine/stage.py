@@ -29,6 +29,7 @@ from ups_train.engine.checkpoint_files import CheckpointFiles, digest_of, newest
 from ups_train.engine.checkpointing import Checkpointing
 from ups_train.engine.config import TrainingConfig
 from ups_train.engine.duration import training_duration
+from ups_train.engine.lightning_hooks import lean_hooks
 from ups_train.engine.lightning_warnings import silence_lightning
 from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.module import TrainingModule
@@ -147,7 +148,7 @@ class TrainingStage:
             progress=progress,
             micro_batches=micro_batches,
         )
-        with interrupts.patience(), frozen_heap():
+        with interrupts.patience(), frozen_heap(), lean_hooks(trainer, module):
             trainer.fit(module, training, validation, ckpt_path=resumed, weights_only=True)
         leave_group()
 

@@ -24,7 +24,8 @@ class CPUAdamW(torch.optim.AdamW):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._counts: dict[Tensor, int] = {}
+        self._counts: dict[Tensor, tuple[Tensor, int]] = {}
+        """Parameter -> its step count as torch stores it, and as a number."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -46,15 +47,12 @@ class CPUAdamW(torch.optim.AdamW):
             state["step"] = torch.tensor(0.0)
             state["exp_avg"] = torch.zeros_like(weight)
             state["exp_avg_sq"] = torch.zeros_like(weight)
-        if weight not in self._counts:
-            self._counts[weight] = int(state["step"])
-        self._counts[weight] += 1
-        return self._counts[weight]
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; step counts are read from the state again."""
-        super().load_state_dict(state_dict)
-        self._counts.clear()
+            self._counts[weight] = state["step"], 0
+        step, count = self._counts.get(weight, (None, 0))
+        if step is not state["step"]:  # loaded from a checkpoint
+            count = int(state["step"])
+        self._counts[weight] = state["step"], count + 1
+        return count + 1
 
     def _update(self, group: dict[str, Any], weights: list[Tensor], count: int) -> None:
         """Update parameters for the `count`-th time, operation by operation as torch does."""
