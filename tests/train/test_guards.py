@@ -74,11 +74,17 @@ class Poison:
      (1.0, True, "the norm of the gradient is nan")],
 )  # fmt: skip
 def test_what_is_not_finite_stops_before_the_update(
-    factor: float, gradient: bool, what: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    factor: float,
+    gradient: bool,
+    what: str,
+    objective: str,
+    data_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poison = Poison(monkeypatch, factor, Place(1, 2), gradient=gradient)
     with pytest.raises(NonFinite, match=rf"{what} at epoch 1, batch 2 \(task '\w+', trajectories \["):
-        run(data_root, tmp_path, epochs=3)
+        run(data_root, tmp_path, epochs=3, objective=objective)
     assert not poison.weights_moved()
     assert all(torch.isfinite(weight).all() for weight in poison.before.values())
     told = json.loads((tmp_path / BATCHES_FILE).read_text())
@@ -90,12 +96,12 @@ def test_what_is_not_finite_stops_before_the_update(
     assert all(0 <= number < 20 for number in batch["trajectories"])
 
 
-def test_all_batches_of_an_accumulated_gradient_are_told(
-    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_batches_of_an_accumulated_gradient_are_recorded(
+    objective: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Poison(monkeypatch, 1.0, Place(0, 4), gradient=True)
     with pytest.raises(NonFinite):
-        run(data_root, tmp_path, accumulate=3)
+        run(data_root, tmp_path, accumulate=3, objective=objective)
     batches = json.loads((tmp_path / BATCHES_FILE).read_text())["batches"]
     assert [batch["batch"] for batch in batches] == [3, 4, 5]
 
@@ -103,9 +109,11 @@ def test_all_batches_of_an_accumulated_gradient_are_told(
 SPIKES = {"window": 5, "factor": 50.0, "max_spikes": 2}
 
 
-def test_a_spike_may_be_skipped(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spike_may_be_skipped(
+    objective: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poison = Poison(monkeypatch, 1e4, Place(3, 1))
-    run(data_root, tmp_path, epochs=6, spikes={"policy": "skip", **SPIKES}, ema=None)
+    run(data_root, tmp_path, epochs=6, spikes={"policy": "skip", **SPIKES}, ema=None, objective=objective)
     (spike,) = json.loads((tmp_path / SPIKES_FILE).read_text())
     assert (spike["epoch"], spike["batch"], spike["policy"]) == (3, 1, "skip")
     assert spike["loss"] > 50 * spike["median"]
@@ -114,19 +122,27 @@ def test_a_spike_may_be_skipped(data_root: Path, tmp_path: Path, monkeypatch: py
     assert lines[-1]["step"] == len(set(poison.seen)), "the step counts, for the schedule"
 
 
-def test_a_spike_may_roll_back(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spike_may_roll_back(
+    objective: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poison = Poison(monkeypatch, 1e4, Place(3, 1))
-    rolled = run(data_root, tmp_path / "rolled", epochs=6, spikes={"policy": "rollback", **SPIKES})
+    rolled = run(
+        data_root, tmp_path / "rolled", epochs=6, spikes={"policy": "rollback", **SPIKES}, objective=objective
+    )
     assert poison.seen.count(Place(3, 1)) == 2, "once found, once left out"
     assert poison.seen.count(Place(3, 0)) == 2, "trained again from the last checkpoint"
-    skipped = run(data_root, tmp_path / "skipped", epochs=6, spikes={"policy": "skip", **SPIKES})
+    skipped = run(
+        data_root, tmp_path / "skipped", epochs=6, spikes={"policy": "skip", **SPIKES}, objective=objective
+    )
     assert rolled == skipped, "without that batch, either way"
 
 
-def test_a_spike_may_stop_the_step(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spike_may_stop_the_step(
+    objective: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poison = Poison(monkeypatch, 1e4, Place(3, 1))
     with pytest.raises(UPSError, match=r"at epoch 3, batch 1 is .* times its median; the weights are those"):
-        run(data_root, tmp_path, epochs=6, spikes={"policy": "stop", **SPIKES})
+        run(data_root, tmp_path, epochs=6, spikes={"policy": "stop", **SPIKES}, objective=objective)
     assert not poison.weights_moved()
 
 
@@ -135,7 +151,9 @@ def test_spikes_are_counted_over_restarts(
     policy: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Poison(monkeypatch, 1e4, Place(3, 0), Place(3, 1), Place(4, 1))
-    with pytest.raises(UPSError, match=r"after 2 spikes already; lower optimizer\.lr, or raise spikes\.max_spikes"):
+    with pytest.raises(
+        UPSError, match=r"after 2 spikes already; lower optimizer\.lr, or raise spikes\.max_spikes"
+    ):
         run(data_root, tmp_path, epochs=6, spikes={"policy": policy, **SPIKES})
     assert len(json.loads((tmp_path / SPIKES_FILE).read_text())) == 2
     with pytest.raises(UPSError, match="after 2 spikes already"):

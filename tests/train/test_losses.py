@@ -23,7 +23,9 @@ def test_relative_l2_of_known_fields() -> None:
     assert MeanSquare(LossConfig())(target + 2, target).item() == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize("loss", [RelativeL2Loss(LossConfig()), MeanSquare(LossConfig()), RelativeH1(H1Config())])
+@pytest.mark.parametrize(
+    "loss", [RelativeL2Loss(LossConfig()), MeanSquare(LossConfig()), RelativeH1(H1Config())]
+)
 def test_gradients_are_finite_even_where_prediction_and_target_are_zero(loss: object) -> None:
     prediction = torch.zeros(2, 1, 1, 8, requires_grad=True)
     loss(prediction, torch.zeros(2, 1, 1, 8)).backward()  # type: ignore[operator]

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from plugin_for_tests import OBJECTIVES
 from small_stage import context, run
 from ups_core import UPSError
 from ups_core.component import Component
@@ -33,7 +34,7 @@ from ups_train.stages.operator import OperatorObjective
 from ups_train.stages.operator_config import OperatorConfig
 
 STAGE: dict[str, Any] = {
-    "epochs": 2, "validate_every": 3, "pushforward": 1, "noise": 0.01, "optimizer": {"kind": "adamw", "lr": 2e-3},
+    "epochs": 2, "validate_every": 3, "optimizer": {"kind": "adamw", "lr": 2e-3},
 }  # fmt: skip
 """An epoch has ten windows' batches of 8 and, of a task with 16 trajectories, an odd one at the end."""
 
@@ -48,49 +49,62 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture(scope="module")
-def whole(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Metrics of a training that never ran out of memory."""
-    directory = tmp_path_factory.mktemp("whole")
-    run(data_root, directory, **STAGE)
-    return read_metrics(directory / "metrics.jsonl")
+def stage_of(objective: str) -> dict[str, Any]:
+    """Options of a stage, the operator's own ones for the operator only."""
+    own = {"pushforward": 1, "noise": 0.01} if objective == "operator" else {}
+    return {"objective": objective, **STAGE, **own}
 
 
-def assert_same(lines: list[dict[str, Any]], whole: list[dict[str, Any]], tolerance: float = 1e-4) -> None:
-    assert [line["step"] for line in lines] == [line["step"] for line in whole]
-    for ours, theirs in zip(lines, whole, strict=True):
-        for name in ("train/loss", "val/nrmse", "lr"):
+@pytest.fixture(scope="module", params=OBJECTIVES)
+def complete(
+    request: pytest.FixtureRequest, data_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Options of each objective's stage, and metrics of a training that never ran out of memory."""
+    directory, options = tmp_path_factory.mktemp("complete"), stage_of(request.param)
+    run(data_root, directory, **options)
+    return options, read_metrics(directory / "metrics.jsonl")
+
+
+def assert_same(lines: list[dict[str, Any]], complete: list[dict[str, Any]], tolerance: float = 1e-4) -> None:
+    assert [line["step"] for line in lines] == [line["step"] for line in complete]
+    for ours, theirs in zip(lines, complete, strict=True):
+        monitor = next(name for name in OBJECTIVES.values() if name in theirs)
+        for name in ("train/loss", monitor, "lr"):
             assert ours[name] == pytest.approx(theirs[name], rel=tolerance), (ours["step"], name)
 
 
 @pytest.mark.parametrize("step", [0, 7])
 def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
-    step: int, whole: list[dict[str, Any]], data_root: Path, tmp_path: Path
+    step: int, complete: tuple[dict[str, Any], list[dict[str, Any]]], data_root: Path, tmp_path: Path
 ) -> None:
-    run(data_root, tmp_path, **STAGE, callbacks=[out_of_memory(step)])
-    assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole)
+    options, metrics = complete
+    run(data_root, tmp_path, **options, callbacks=[out_of_memory(step)])
+    assert_same(read_metrics(tmp_path / "metrics.jsonl"), metrics)
     reported = json.loads((tmp_path / "details.json").read_text())["micro_batches"]
     assert reported["micro_batches"] == 2
     assert reported["failures"] == [{"rank": 0, "micro_batches": 1}]
 
 
 def test_a_second_failure_halves_again_with_advice(
-    whole: list[dict[str, Any]], data_root: Path, tmp_path: Path,
+    complete: tuple[dict[str, Any], list[dict[str, Any]]], data_root: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    step, given = context(data_root, tmp_path, **STAGE, callbacks=[out_of_memory(4, max_micro_batches=2)])
+    options, metrics = complete
+    callbacks = [out_of_memory(4, max_micro_batches=2)]
+    step, given = context(data_root, tmp_path, **options, callbacks=callbacks)
     step.run(replace(given, console=Console()))
     said = "".join(capsys.readouterr())
     assert "out of memory: batches of 8 are now split into 2 micro-batches, accumulating gradients\n" in said
-    assert "split into 4 micro-batches, accumulating gradients; recompute: true or batch_size: 2 would" in said
-    assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole)
+    assert (
+        "split into 4 micro-batches, accumulating gradients; recompute: true or batch_size: 2 would" in said
+    )
+    assert_same(read_metrics(tmp_path / "metrics.jsonl"), metrics)
 
 
-def test_a_sample_that_does_not_fit_is_an_error(
-    data_root: Path, tmp_path: Path
-) -> None:
+def test_a_sample_that_does_not_fit_is_an_error(objective: str, data_root: Path, tmp_path: Path) -> None:
     with pytest.raises(UPSError, match=r"single sample per micro-batch; use a smaller model"):
-        run(data_root, tmp_path, **STAGE, callbacks=[out_of_memory(0, max_micro_batches=99)])
+        callbacks = [out_of_memory(0, max_micro_batches=99)]
+        run(data_root, tmp_path, **stage_of(objective), callbacks=callbacks)
 
 
 def test_other_errors_are_not_taken_for_it(data_root: Path, tmp_path: Path) -> None:
@@ -160,10 +174,11 @@ def test_recomputed_blocks_give_the_same_gradients_for_less_memory(
 
 
 def test_a_recomputed_training_is_the_same(
-    whole: list[dict[str, Any]], data_root: Path, tmp_path: Path
+    complete: tuple[dict[str, Any], list[dict[str, Any]]], data_root: Path, tmp_path: Path
 ) -> None:
-    run(data_root, tmp_path, recompute=True, **STAGE)
-    assert_same(read_metrics(tmp_path / "metrics.jsonl"), whole, tolerance=1e-6)
+    options, metrics = complete
+    run(data_root, tmp_path, recompute=True, **options)
+    assert_same(read_metrics(tmp_path / "metrics.jsonl"), metrics, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("options", [AdamWConfig(), MuonHybridConfig()])

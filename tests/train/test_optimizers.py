@@ -13,7 +13,8 @@ from torch import nn
 
 from toy_models import SMALL, simulator
 from toy_tasks import evolution, steady
-from ups_core import UPSError, validate_options
+from ups_core import Component, UPSError, validate_options
+from ups_core.plugin_loader import registry_in_use
 from ups_train.optimizers.combined import CombinedOptimizer
 from ups_train.optimizers.config import (
     AdamConfig,
@@ -23,9 +24,12 @@ from ups_train.optimizers.config import (
     MuonHybridConfig,
     SGDConfig,
 )
+from ups_train.optimizers.cpu_adamw import CPUAdamW
+from ups_train.optimizers.create import create_optimizer
 from ups_train.optimizers.factories import adam, adamw, grouped, groups_of, muon_hybrid, sgd
 from ups_train.optimizers.groups import assign, trainable
 from ups_train.optimizers.muon import Float32Muon, orthogonalise
+from ups_train.optimizers.state_layout import by_name
 
 
 def net() -> nn.Module:
@@ -178,3 +182,84 @@ def test_combined_optimizer_round_trip_and_shared_learning_rate() -> None:
     for one, two in zip(module.parameters(), twin.parameters(), strict=True):
         assert torch.equal(one, two)
     assert {group["lr"] for part in restored.parts for group in part.param_groups} == {1e-2}
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_for_cpus_has_the_bits_of_torch(decay: float) -> None:
+    """Parameters without a gradient in some steps, complex ones, rates that change, a resume in between."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(6, 8), (8,), (3, 3, 2), (5,)]
+    ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    ours.append(nn.Parameter(torch.randn(4, 4, dtype=torch.complex64, generator=generator)))
+    theirs = copy.deepcopy(ours)
+    options = {"lr": 1e-2, "betas": (0.9, 0.99), "weight_decay": decay}
+    optimizers = [CPUAdamW(ours, **options), torch.optim.AdamW(theirs, **options)]
+    for step in range(8):
+        if step == 5:
+            states = [copy.deepcopy(optimizer.state_dict()) for optimizer in optimizers]
+            optimizers = [CPUAdamW(ours, **options), torch.optim.AdamW(theirs, **options)]
+            optimizers[0].load_state_dict(states[1])
+            optimizers[1].load_state_dict(states[0])
+        for number, (one, two) in enumerate(zip(ours, theirs, strict=True)):
+            gradient = torch.randn(one.shape, dtype=one.dtype, generator=generator)
+            one.grad = None if (step + number) % 3 == 0 else gradient
+            two.grad = None if one.grad is None else gradient.clone()
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = 1e-2 / (1 + step)
+            optimizer.step()
+        for one, two in zip(ours, theirs, strict=True):
+            assert torch.equal(one, two), step
+
+
+def test_states_are_loaded_by_name_whatever_the_order_of_groups() -> None:
+    """Torch counts parameters; here a state finds its parameter where groups were cut otherwise."""
+    module = big_net()
+    first = validate_options(GroupedConfig, {"groups": [{"pattern": "", "optimizer": "adamw"}]})
+    second = groups(("^4", "adamw"), ("^0", "adamw"), ("", "adamw"))
+    before = create_optimizer(component("grouped", first), module)
+    for weight in module.parameters():
+        weight.grad = torch.full_like(weight, float(weight.numel()))
+    before.step()
+    saved = by_name(before.state_dict(), before, module)
+    assert set(saved["state"]) == {name for name, _ in module.named_parameters()}
+    after = create_optimizer(component("grouped", second), module)
+    after.load_state_dict(saved)
+    for name, weight in module.named_parameters():
+        assert torch.equal(after.state[weight]["exp_avg"], saved["state"][name]["exp_avg"]), name
+
+
+def component(kind: str, config: Any) -> Component:
+    return Component(registry_in_use().get("optimizers", kind), config)
+
+
+def test_muon_hybrid_is_a_preset_of_grouped() -> None:
+    """The same groups written out give the same numbers."""
+    written = validate_options(
+        GroupedConfig,
+        {
+            "groups": [
+                {"pattern": "^(?!.*(lift|embed|head))", "optimizer": {"kind": "muon", "lr": 3e-3}},
+                {"pattern": "", "optimizer": {"kind": "adamw", "lr": 3e-3}},
+            ]
+        },
+    )
+    one, two = (simulator("latent_operator", evolution(), steady()).network for _ in range(2))
+    two.load_state_dict(one.state_dict())
+    optimizers = muon_hybrid(MuonHybridConfig(lr=3e-3), trainable(one)), grouped(written, trainable(two))
+    for step in range(3):
+        for network, optimizer in zip((one, two), optimizers, strict=True):
+            torch.manual_seed(step)
+            for weight in network.parameters():
+                weight.grad = torch.randn_like(weight)
+            optimizer.step()
+    for ours, theirs in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_checkpoint_of_other_parameters_is_refused() -> None:
+    module = big_net()
+    saved = by_name(create_optimizer(component("adamw", AdamWConfig()), module).state_dict(),
+                    create_optimizer(component("adamw", AdamWConfig()), module), module)  # fmt: skip
+    other = create_optimizer(component("adamw", AdamWConfig()), nn.ModuleDict({"x": nn.Linear(2, 2)}))
+    with pytest.raises(UPSError, match=r"the checkpoint's optimizer has no parameter 'x\.weight'"):
+        other.load_state_dict(saved)

@@ -97,20 +97,28 @@ def test_a_compiled_network_computes_the_same(data_root: Path, tmp_path: Path) -
     assert all(weight.grad is None for weight in simulator.parameters())
 
 
+@pytest.mark.slow
+def test_a_compiled_training_learns_and_is_recorded(objective: str, data_root: Path, tmp_path: Path) -> None:
+    run(data_root, tmp_path, compile={"policy": "require"}, epochs=4, objective=objective)
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert lines[-1]["train/loss"] < lines[0]["train/loss"]
+    assert json.loads((tmp_path / "details.json").read_text())["compile"]["compiled"]
+
+
 @pytest.mark.parametrize("policy", ["allow", "require"])
 def test_a_network_that_cannot_be_compiled(
-    policy: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: str, objective: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr("torch._dynamo.convert_frame.compile_frame", fail)
-    options = {"compile": {"policy": policy}, "epochs": 1}
+    options = {"compile": {"policy": policy}, "epochs": 1, "objective": objective}
     if policy == "require":
         with pytest.raises(UPSError, match="no compiler here"):
             run(data_root, tmp_path, **options)
         return
     run(data_root, tmp_path, **options)
-    told = json.loads((tmp_path / "details.json").read_text())["compile"]
-    assert not told["compiled"]
-    assert "no compiler here" in told["reason"]
+    reported = json.loads((tmp_path / "details.json").read_text())["compile"]
+    assert not reported["compiled"]
+    assert "no compiler here" in reported["reason"]

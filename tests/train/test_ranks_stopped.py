@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands import BIN
+from plugin_for_tests import with_plugin
 from small_runs import PARALLEL, Result, same_training, train, write_spec
 
 
@@ -56,17 +57,28 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(whole: Result, 
 
 
 @pytest.mark.parametrize(
-    "stop", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
+    ("stop", "objective"),
+    [
+        (signal.SIGTERM, "operator"),
+        (signal.SIGKILL, "test/energy"),
+        pytest.param(signal.SIGKILL, "operator", marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, "operator", marks=pytest.mark.slow),
+    ],
 )
-def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Signals, folder: Path) -> None:
+def test_two_processes_that_were_stopped_resume_to_the_same_bits(
+    stop: signal.Signals, objective: str, folder: Path
+) -> None:
     stage = {"validate_every": 7, "ema": 0.9, "checkpoints": {"asynchronous": True}}
-    if not list(folder.glob("runs/undisturbed-*")):
-        train(folder, "undisturbed", 2, stage=stage, **PARALLEL)
-    name = f"stopped-{stop}"
-    path = write_spec(folder, name, 2, stage=stage, **PARALLEL)
+    short = objective.rpartition("/")[2]
+    options = {"stage": stage, "objective": objective, **PARALLEL}
+    if not list(folder.glob(f"runs/undisturbed-{short}-*")):
+        train(folder, f"undisturbed-{short}", 2, **options)
+    name = f"stopped-{stop}-{short}"
+    path = write_spec(folder, name, 2, **options)
     run = subprocess.Popen(
-        [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
+        [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": with_plugin()},
+    )  # fmt: skip
     while not list(folder.glob(f"runs/{name}-*/steps/.operator.partial/checkpoints/step-*.ckpt")):
         time.sleep(0.05)
     run.send_signal(stop)
@@ -83,8 +95,8 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(stop: signal.Sig
     assert not workers_of(name), "workers end with the one who started them"
     (directory,) = folder.glob(f"runs/{name}-*")
     assert not (directory / "steps" / "operator").exists()
-    again = train(folder, name, 2, stage=stage, **PARALLEL)
-    (whole,) = folder.glob("runs/undisturbed-*")
+    again = train(folder, name, 2, **options)
+    (whole,) = folder.glob(f"runs/undisturbed-{short}-*")
     weights = [run / "steps/operator/model/weights.safetensors" for run in (again.directory, whole)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     metrics = [json.loads((run / "run.json").read_text())["metrics"] for run in (again.directory, whole)]

@@ -84,7 +84,9 @@ class Stop(Callback):
 
 def test_callbacks_of_plugins_work_by_name(data_root: Path, tmp_path: Path) -> None:
     registry = copy.deepcopy(registry_in_use())
-    registry.add(Entry("callbacks", "acme/stop", lambda config: Stop(3), CallbackConfig, "", Provider("acme", "1")))
+    registry.add(
+        Entry("callbacks", "acme/stop", lambda config: Stop(3), CallbackConfig, "", Provider("acme", "1"))
+    )
     _, given = context(data_root, tmp_path)
     config = validate_options(OperatorConfig, {"callbacks": ["acme/stop"], "epochs": 2}, registry)
     with pytest.raises(Killed):
@@ -143,7 +145,11 @@ def test_accumulated_training_ends_with_a_validation(every: int, data_root: Path
 
 def test_unrolled_training_and_other_losses(data_root: Path, tmp_path: Path) -> None:
     metrics = run(
-        data_root, tmp_path, unroll=3, losses=[{"kind": "relative_l2"}, {"kind": "mse", "weight": 0.1}], epochs=1
+        data_root,
+        tmp_path,
+        unroll=3,
+        losses=[{"kind": "relative_l2"}, {"kind": "mse", "weight": 0.1}],
+        epochs=1,
     )
     assert metrics["val/advection1d/nrmse"] < 2.0
 

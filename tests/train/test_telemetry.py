@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from commands import command
+from plugin_for_tests import with_plugin
 from small_stage import context, run
 from ups_core.context import PROFILE
 from ups_models.simulator import build_simulator
@@ -99,12 +100,13 @@ def test_micro_batches_auto_splits_batches_until_they_fit(
 def test_size_prints_a_table_and_keeps_it(data_root: Path, tmp_path: Path) -> None:
     _, given = context(data_root, tmp_path, epochs=3)
     spec = given.spec.model_dump(mode="json")
+    spec["pipeline"].append({"stage": "test/energy", "id": "energy"})
     spec["pipeline"].append({"evaluate": "rollout", "baselines": ["unet"]})
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
-    result = command("ups", "size", path, "--data-root", data_root, cwd=tmp_path)
+    result = command("ups", "size", path, "--data-root", data_root, cwd=tmp_path, PYTHONPATH=with_plugin())
     rows = [line.split()[0] for line in result.stdout.splitlines() if line]
-    assert rows[:3] == ["stage", "operator", "unet"]
+    assert rows[:4] == ["stage", "operator", "energy", "unet"]
     assert "of memory are free on cpu" in result.stdout
     (kept,) = tmp_path.glob("runs/t-*/sizing.json")
     stages = json.loads(kept.read_text())["stages"]
@@ -113,5 +115,5 @@ def test_size_prints_a_table_and_keeps_it(data_root: Path, tmp_path: Path) -> No
         given.spec.model, {name: part.info for name, part in opened.items()},
         {name: part.statistics for name, part in opened.items()},
     ).parameter_count()  # fmt: skip
-    assert stages["operator"]["parameters"] == known
+    assert stages["operator"]["parameters"] == stages["energy"]["parameters"] == known
     assert stages["operator"]["step"] > 0
