@@ -51,9 +51,9 @@ class FNOConfig(PerDimensionConfig):
 class UNetConfig(ModelConfig):
     """U-Net of ConvNeXt blocks (Liu et al. 2022 in the shape of Ronneberger et al. 2015), one per task."""
 
-    width: Positive = 32
+    width: Positive = 16
     """Channels at full resolution; doubled at every level."""
-    levels: Annotated[int, Field(ge=1, le=6)] = 3
+    levels: Annotated[int, Field(ge=1, le=6)] = 4
     """Number of resolutions."""
     blocks: Positive = 1
     """Blocks per level on the way down and up."""
