@@ -46,7 +46,7 @@ shutil.copytree(cloud / "home" / source, sys.argv[-1], dirs_exist_ok=True)
 class FakeCloud:
     """What stands for the cloud: `variables` belong into the environment of a command."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         programs = folder / "bin"
         programs.mkdir(parents=True)

@@ -27,7 +27,7 @@ class Killed(BaseException):
 class At(Callback):
     """Does something at the n-th call of a hook."""
 
-    def __init__(self, hook: str, number: int, action: Callable[[Trainer], None]):
+    def __init__(self, hook: str, number: int, action: Callable[[Trainer], None]) -> None:
         self.left = number
         self.action = action
         setattr(self, hook, self.hook)

@@ -79,7 +79,7 @@ def flip_a_bit(path: Path) -> None:
 class Hostile:
     """Leaves a trace when it is unpickled."""
 
-    def __init__(self, trace: Path):
+    def __init__(self, trace: Path) -> None:
         self.trace = trace
 
     def __reduce__(self) -> Any:

@@ -33,7 +33,7 @@ class Poison:
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, factor: float, *places: Place, gradient: bool = False
-    ):
+    ) -> None:
         self.factor = factor
         self.places = places
         self.gradient = gradient

@@ -74,7 +74,7 @@ class Killed(BaseException):
 
 
 class Stop(Callback):
-    def __init__(self, step: int):
+    def __init__(self, step: int) -> None:
         self.step = step
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:

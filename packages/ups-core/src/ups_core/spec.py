@@ -47,7 +47,7 @@ class StepSpec:
 
     @property
     def id(self) -> str:
-        return self.config.id or self.entry.name
+        return self.config.id or self.entry.name.replace("/", "-")
 
     def to_dict(self) -> dict[str, Any]:
         options = self.config.model_dump(mode="json") | {"id": self.id}

@@ -6,21 +6,28 @@ from ups_core import Register, hookimpl
 @hookimpl
 def ups_register_stages(register: Register) -> None:
     register(
-        "operator", "ups_train.stages.operator:operator", config="ups_train.stages.operator_config:OperatorConfig",
+        "operator",
+        "ups_train.stages.operator:operator",
+        config="ups_train.stages.operator_config:OperatorConfig",
         summary="train a simulator on all tasks, select it on the validation rollout",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_losses(register: Register) -> None:
     register(
-        "relative_l2", "ups_train.losses.relative_l2:RelativeL2Loss", config="ups_core:LossConfig",
-        summary="relative L2 error per sample, frame and channel", former_names=("nrmse",),
-    )  # fmt: skip
+        "relative_l2",
+        "ups_train.losses.relative_l2:RelativeL2Loss",
+        config="ups_core:LossConfig",
+        summary="relative L2 error per sample, frame and channel",
+        former_names=("nrmse",),
+    )
     register(
-        "h1", "ups_train.losses.relative_h1:RelativeH1", config="ups_train.losses.config:H1Config",
+        "h1",
+        "ups_train.losses.relative_h1:RelativeH1",
+        config="ups_train.losses.config:H1Config",
         summary="relative error of values and slopes",
-    )  # fmt: skip
+    )
     register(
         "mse",
         "ups_train.losses.mean_square:MeanSquare",
@@ -32,115 +39,148 @@ def ups_register_losses(register: Register) -> None:
 @hookimpl
 def ups_register_optimizers(register: Register) -> None:
     register(
-        "adam", "ups_train.optimizers.factories:adam", config="ups_train.optimizers.config:AdamConfig",
+        "adam",
+        "ups_train.optimizers.factories:adam",
+        config="ups_train.optimizers.config:AdamConfig",
         summary="Adam, no decay",
-    )  # fmt: skip
+    )
     register(
-        "sgd", "ups_train.optimizers.factories:sgd", config="ups_train.optimizers.config:SGDConfig",
+        "sgd",
+        "ups_train.optimizers.factories:sgd",
+        config="ups_train.optimizers.config:SGDConfig",
         summary="stochastic gradient descent with momentum",
-    )  # fmt: skip
+    )
     register(
-        "adamw", "ups_train.optimizers.factories:adamw", config="ups_train.optimizers.config:AdamWConfig",
+        "adamw",
+        "ups_train.optimizers.factories:adamw",
+        config="ups_train.optimizers.config:AdamWConfig",
         summary="AdamW, no decay on norms and biases",
-    )  # fmt: skip
+    )
     register(
-        "muon", "ups_train.optimizers.factories:muon", config="ups_train.optimizers.config:MuonConfig",
+        "muon",
+        "ups_train.optimizers.factories:muon",
+        config="ups_train.optimizers.config:MuonConfig",
         summary="Muon, for matrices only: use it in a group of 'grouped'",
-    )  # fmt: skip
+    )
     register(
-        "grouped", "ups_train.optimizers.factories:grouped",
+        "grouped",
+        "ups_train.optimizers.factories:grouped",
         config="ups_train.optimizers.config:GroupedConfig",
         summary="several optimizers as one, each for a group of parameters",
-    )  # fmt: skip
+    )
     register(
-        "muon_hybrid", "ups_train.optimizers.factories:muon_hybrid",
+        "muon_hybrid",
+        "ups_train.optimizers.factories:muon_hybrid",
         config="ups_train.optimizers.config:MuonHybridConfig",
         summary="Muon for hidden matrices, AdamW for the rest",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_schedulers(register: Register) -> None:
     register(
-        "cosine", "ups_train.optimizers.schedulers:cosine", config="ups_train.optimizers.config:CosineConfig",
+        "cosine",
+        "ups_train.optimizers.schedulers:cosine",
+        config="ups_train.optimizers.config:CosineConfig",
         summary="linear warm-up, then a cosine",
-    )  # fmt: skip
+    )
     register(
-        "wsd", "ups_train.optimizers.schedulers:warmup_stable_decay",
+        "wsd",
+        "ups_train.optimizers.schedulers:warmup_stable_decay",
         config="ups_train.optimizers.config:WSDConfig",
         summary="warm-up, stable, decay",
-    )  # fmt: skip
+    )
     register(
-        "one_cycle", "ups_train.optimizers.schedulers:one_cycle",
+        "one_cycle",
+        "ups_train.optimizers.schedulers:one_cycle",
         config="ups_train.optimizers.config:OneCycleConfig",
         summary="a cosine up, a cosine down",
-    )  # fmt: skip
+    )
     register(
-        "plateau", "ups_train.optimizers.schedulers:plateau",
+        "plateau",
+        "ups_train.optimizers.schedulers:plateau",
         config="ups_train.optimizers.config:PlateauConfig",
         summary="falls when the validation rollout no longer improves",
-    )  # fmt: skip
+    )
     register(
-        "step", "ups_train.optimizers.schedulers:step_decay",
+        "step",
+        "ups_train.optimizers.schedulers:step_decay",
         config="ups_train.optimizers.config:StepDecayConfig",
         summary="a fall by a factor at equal intervals",
-    )  # fmt: skip
+    )
     register(
-        "constant", "ups_train.optimizers.schedulers:constant",
+        "constant",
+        "ups_train.optimizers.schedulers:constant",
         config="ups_train.optimizers.config:ConstantConfig",
         summary="one learning rate",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
     register(
-        "auto", "ups_train.parallel.strategies:auto", config="ups_core:StrategyConfig",
+        "auto",
+        "ups_train.parallel.strategies:auto",
+        config="ups_core:StrategyConfig",
         summary="by the number of devices and the size of the model",
-    )  # fmt: skip
+    )
     register(
-        "single", "ups_train.parallel.strategies:single", config="ups_train.parallel.config:SingleConfig",
+        "single",
+        "ups_train.parallel.strategies:single",
+        config="ups_train.parallel.config:SingleConfig",
         summary="one device",
-    )  # fmt: skip
+    )
     register(
-        "ddp", "ups_train.parallel.strategies:ddp", config="ups_train.parallel.config:DDPConfig",
+        "ddp",
+        "ups_train.parallel.strategies:ddp",
+        config="ups_train.parallel.config:DDPConfig",
         summary="the whole model on every device, gradients averaged",
-    )  # fmt: skip
+    )
     register(
-        "fsdp2", "ups_train.parallel.strategies:fsdp2", config="ups_train.parallel.config:Fsdp2Config",
+        "fsdp2",
+        "ups_train.parallel.strategies:fsdp2",
+        config="ups_train.parallel.config:Fsdp2Config",
         summary="parameters, gradients and optimizer state sharded",
-    )  # fmt: skip
+    )
     register(
-        "deepspeed", "ups_train.parallel.strategies:deepspeed",
+        "deepspeed",
+        "ups_train.parallel.strategies:deepspeed",
         config="ups_train.parallel.config:DeepSpeedConfig",
         summary="ZeRO by DeepSpeed, an optional package",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_launchers(register: Register) -> None:
     register(
-        "torchrun", "ups_train.parallel.torchrun:Torchrun",
+        "torchrun",
+        "ups_train.parallel.torchrun:Torchrun",
         config="ups_train.parallel.config:TorchrunConfig",
         summary="a process for every device of this machine, restarted when one fails",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_trackers(register: Register) -> None:
     register(
-        "csv", "ups_train.trackers.factories:csv", config="ups_train.trackers.config:CSVConfig",
+        "csv",
+        "ups_train.trackers.factories:csv",
+        config="ups_train.trackers.config:CSVConfig",
         summary="metrics.csv in the step's directory",
-    )  # fmt: skip
+    )
     register(
-        "wandb", "ups_train.trackers.factories:wandb", config="ups_train.trackers.config:WandbConfig",
+        "wandb",
+        "ups_train.trackers.factories:wandb",
+        config="ups_train.trackers.config:WandbConfig",
         summary="Weights and Biases, offline by default",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_commands(register: Register) -> None:
     register(
-        "size", "ups_train.sizing.command:SizeCommand", config="ups_core:CommandConfig",
+        "size",
+        "ups_train.sizing.command:SizeCommand",
+        config="ups_core:CommandConfig",
         summary="what a spec's training takes on this device: memory, micro-batch, time, disk",
-    )  # fmt: skip
+    )

@@ -37,7 +37,7 @@ class CheckpointFiles(CheckpointIO):
         asynchronous: write in a thread, one file at a time; the content is serialised before.
     """
 
-    def __init__(self, asynchronous: bool = False):
+    def __init__(self, asynchronous: bool = False) -> None:
         self._thread = ThreadPoolExecutor(1, "checkpoint") if asynchronous else None
         self._writing: Future[None] | None = None
 

@@ -53,7 +53,7 @@ class Checkpointing(Checkpoint):
         config: CheckpointsConfig,
         monitor: str,
         console: Console,
-    ):
+    ) -> None:
         self.folder = folder
         self.files = files
         self.config = config

@@ -53,9 +53,12 @@ def compile_network(
             raise UPSError(f"cannot compile the network ({reason}); set compile.policy to allow") from error
         return {"compiled": False, "reason": reason}
     return {
-        "compiled": True, "mode": config.mode, "speedup": round(eager / compiled, 3),
-        "seconds": round(taken, 1), "graph_breaks": sum(torch._dynamo.utils.counters["graph_break"].values()),
-    }  # fmt: skip
+        "compiled": True,
+        "mode": config.mode,
+        "speedup": round(eager / compiled, 3),
+        "seconds": round(taken, 1),
+        "graph_breaks": sum(torch._dynamo.utils.counters["graph_break"].values()),
+    }
 
 
 def _seconds(network: nn.Module, batches: Sequence[FieldBatch], loss: Loss) -> float:

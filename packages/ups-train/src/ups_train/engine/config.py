@@ -150,11 +150,14 @@ class TrainingConfig(StageConfig):
         assert isinstance(model.config, ModelConfig)
         assert isinstance(self.optimizer.config, OptimizerConfig)
         problems = [
-            ("unroll", f"{self.horizon} steps after {task.history} given frames need "
-                       f"{self.horizon + task.history} frames; task '{name}' has {task.frames}")
+            (
+                "unroll",
+                f"{self.horizon} steps after {task.history} given frames need "
+                f"{self.horizon + task.history} frames; task '{name}' has {task.frames}",
+            )
             for name, task in tasks.items()
             if task.kind == "evolution" and self.horizon + task.history > task.frames
-        ]  # fmt: skip
+        ]
         problems += [
             ("task_weights", f"unknown task '{name}'; tasks: {', '.join(tasks)}")
             for name in self.task_weights

@@ -32,7 +32,7 @@ class MovingAverage:
             initial weights.
     """
 
-    def __init__(self, average: nn.Module, network: nn.Module, decay: float):
+    def __init__(self, average: nn.Module, network: nn.Module, decay: float) -> None:
         self.decay = decay
         self._weights = list(average.parameters()), list(network.parameters())
         self._buffers = list(zip(average.buffers(), network.buffers(), strict=True))

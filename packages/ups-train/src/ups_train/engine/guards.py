@@ -74,7 +74,7 @@ class SpikeGuard:
         directory: where they are recorded, for restarts and for the user.
     """
 
-    def __init__(self, config: SpikesConfig, directory: Path):
+    def __init__(self, config: SpikesConfig, directory: Path) -> None:
         self.config = config
         self.path = directory / SPIKES_FILE
         self.spikes: list[dict[str, Any]] = read_json(self.path) or []

@@ -12,6 +12,7 @@ left alone: `benchmarks/overhead.py` then shows the difference.
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,9 +24,13 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer import call
 
 EMPTY_MODULE_HOOKS = {
-    "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward",
-    "on_after_backward", "on_before_optimizer_step",
-}  # fmt: skip
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+}
 """Hooks of a module that do nothing unless they are overridden; others have defaults that matter."""
 EMPTY_STRATEGY_HOOKS = {"on_train_batch_start"}
 PARAMETERS = {
@@ -57,7 +62,12 @@ class _Hooks:
         }
 
     def call_callbacks(
-        self, trainer: pl.Trainer, hook_name: str, *args: Any, monitoring_callbacks: bool | None = None, **kwargs: Any
+        self,
+        trainer: pl.Trainer,
+        hook_name: str,
+        *args: Any,
+        monitoring_callbacks: bool | None = None,
+        **kwargs: Any,
     ) -> None:
         """As `_call_callback_hooks`."""
         if trainer is not self.trainer or monitoring_callbacks is not None:
@@ -69,7 +79,7 @@ class _Hooks:
         if implemented is None:
             implemented = self.callbacks[hook_name] = [
                 getattr(callback, hook_name)
-                for callback in trainer.callbacks
+                for callback in trainer.callbacks  # type: ignore[attr-defined]
                 if _implements(callback, hook_name, Callback)
             ]
         if not implemented:
@@ -82,7 +92,12 @@ class _Hooks:
         module._current_fx_name = before
 
     def call_module(
-        self, trainer: pl.Trainer, hook_name: str, *args: Any, pl_module: pl.LightningModule | None = None, **kwargs: Any
+        self,
+        trainer: pl.Trainer,
+        hook_name: str,
+        *args: Any,
+        pl_module: pl.LightningModule | None = None,
+        **kwargs: Any,
     ) -> Any:
         """As `_call_lightning_module_hook`."""
         module = pl_module or self.module
@@ -114,16 +129,17 @@ class _Hooks:
 @contextmanager
 def lean_hooks(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None]:
     """While inside, this trainer calls only hooks that are implemented."""
-    if not isinstance(trainer.profiler, PassThroughProfiler) or not _known_release():
+    profiler = trainer.profiler  # type: ignore[attr-defined]
+    if not isinstance(profiler, PassThroughProfiler) or not _known_release():
         yield
         return
     hooks = _Hooks(trainer, module)
-    replacements = (hooks.call_callbacks, hooks.call_module, hooks.call_strategy)
+    replacements: list[Callable[..., Any]] = [hooks.call_callbacks, hooks.call_module, hooks.call_strategy]
     loop = trainer.fit_loop.epoch_loop
     # Signals are handled by ups_core.interrupts, so ranks need not ask each other for SIGTERM at every batch;
     # and the arguments of `training_step` need not be found out by inspection each time.
     loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
-    loop._build_kwargs = lambda kwargs, batch, batch_idx: {"batch": batch, "batch_idx": batch_idx}  # type: ignore[assignment]
+    loop._build_kwargs = _training_step_arguments  # type: ignore[method-assign]
     try:
         for name, replacement in zip(PARAMETERS, replacements, strict=True):
             setattr(call, name, replacement)
@@ -131,6 +147,13 @@ def lean_hooks(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None
     finally:
         for name, original in hooks.originals.items():
             setattr(call, name, original)
+
+
+def _training_step_arguments(
+    kwargs: OrderedDict[str, Any], batch: Any, batch_idx: int
+) -> OrderedDict[str, Any]:
+    """Lightning's arguments of `training_step`, which takes both."""
+    return OrderedDict(kwargs, batch=batch, batch_idx=batch_idx)
 
 
 def _known_release() -> bool:

@@ -28,7 +28,9 @@ class MetricsFile(Callback):
         monitor: the metric that the console line shows.
     """
 
-    def __init__(self, path: Path, monitor: str, console: Console, progress: Progress, clock: StepClock):
+    def __init__(
+        self, path: Path, monitor: str, console: Console, progress: Progress, clock: StepClock
+    ) -> None:
         self.path = path
         self.monitor = monitor
         self.console = console

@@ -56,7 +56,7 @@ class TrainingModule(pl.LightningModule):
         seed: int,
         micro_batches: int = 1,
         directory: Path = Path(),
-    ):
+    ) -> None:
         super().__init__()
         self.objective = objective
         self.average: nn.Module | None = None if config.ema is None else averaged_copy(objective.network)

@@ -30,7 +30,7 @@ class ProfileSteps(Callback):
     A training of fewer than ten micro-batches is too short and leaves nothing.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.profiler: profile | None = None
 
@@ -41,9 +41,10 @@ class ProfileSteps(Callback):
             activities.append(ProfilerActivity.CUDA)
         self.directory.mkdir(exist_ok=True)
         self.profiler = profile(
-            activities=activities, schedule=schedule(wait=WAIT, warmup=WARM_UP, active=ACTIVE, repeat=1),
+            activities=activities,
+            schedule=schedule(wait=WAIT, warmup=WARM_UP, active=ACTIVE, repeat=1),
             on_trace_ready=self._write,
-        )  # fmt: skip
+        )
         self.profiler.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: Any) -> None:

@@ -21,7 +21,7 @@ class Progress:
 
     WARM_UP = 3
 
-    def __init__(self, steps: float, budget: float | None = None):
+    def __init__(self, steps: float, budget: float | None = None) -> None:
         self.steps = steps
         self.budget = budget
         self.seconds = 0.0

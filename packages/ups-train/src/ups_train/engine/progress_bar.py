@@ -16,7 +16,7 @@ class ProgressBar(RichProgressBar):
     Lightning's own metrics are tensors on the device, which the bar would read at every refresh.
     """
 
-    def __init__(self, monitor: str):
+    def __init__(self, monitor: str) -> None:
         super().__init__(leave=False)
         self.monitor = monitor
         self._score: float | None = None

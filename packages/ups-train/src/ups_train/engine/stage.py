@@ -71,7 +71,7 @@ class TrainingStage:
         objective: makes what is trained from the stage's options and its inputs.
     """
 
-    def __init__(self, objective: ObjectiveFactory, config: TrainingConfig):
+    def __init__(self, objective: ObjectiveFactory, config: TrainingConfig) -> None:
         self.objective = objective
         self.config = config
 

@@ -121,7 +121,7 @@ class StepClock(Callback):
         """The host's clock, or an event in the GPU's queue."""
         if not self.gpu:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 

@@ -67,7 +67,7 @@ class ReportCollector:
         mean_losses: whether losses are averaged over ranks too, which spike detection needs.
     """
 
-    def __init__(self, mean_losses: bool):
+    def __init__(self, mean_losses: bool) -> None:
         self.mean_losses = mean_losses
         self._batches: list[tuple[Place, FieldBatch]] = []
         self._losses: list[Tensor] = []

@@ -18,7 +18,7 @@ class ValidationLoader:
     trajectory left gets one again, with `FieldBatch.loss_weight` 0.
     """
 
-    def __init__(self, windows: Mapping[str, Windows], batch_size: int, ranks: Ranks):
+    def __init__(self, windows: Mapping[str, Windows], batch_size: int, ranks: Ranks) -> None:
         self.windows = windows
         self.batch_size = batch_size
         self.ranks = ranks

@@ -10,7 +10,7 @@ from ups_core import LossConfig
 class MeanSquare:
     """Mean square error."""
 
-    def __init__(self, config: LossConfig):
+    def __init__(self, config: LossConfig) -> None:
         self.config = config
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:

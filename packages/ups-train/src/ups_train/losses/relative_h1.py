@@ -20,7 +20,7 @@ class RelativeH1:
     a loss on spectra.
     """
 
-    def __init__(self, config: H1Config):
+    def __init__(self, config: H1Config) -> None:
         self.slope = config.slope
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from ups_train.losses.constants import EPSILON, TINY
 class RelativeL2Loss:
     """Mean over samples, frames and channels of `||p - y|| / ||y||`, norms over space."""
 
-    def __init__(self, config: LossConfig):
+    def __init__(self, config: LossConfig) -> None:
         self.config = config
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class CombinedOptimizer(torch.optim.Optimizer):
     handles an optimizer (sharded checkpoints, schedules) handles this one.
     """
 
-    def __init__(self, parts: Sequence[torch.optim.Optimizer]):
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self.parts = list(parts)
         super().__init__([group for part in self.parts for group in part.param_groups], {})
         self._share()

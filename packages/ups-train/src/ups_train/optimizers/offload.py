@@ -28,7 +28,7 @@ class OffloadedOptimizer(Optimizer):
         device_of: host weight -> device weight.
     """
 
-    def __init__(self, inner: Optimizer, device_of: dict[nn.Parameter, nn.Parameter]):
+    def __init__(self, inner: Optimizer, device_of: dict[nn.Parameter, nn.Parameter]) -> None:
         self.inner = inner
         self.device_of = device_of
         groups = [

@@ -63,9 +63,12 @@ def one_cycle(config: OneCycleConfig, optimizer: Optimizer, progress: Progress) 
 def plateau(config: PlateauConfig, optimizer: Optimizer, progress: Progress) -> ReduceLROnPlateau:
     """Falls with the validation rollout; the stage steps it after every validation."""
     return ReduceLROnPlateau(
-        optimizer, factor=config.factor, patience=config.patience, threshold=config.threshold,
+        optimizer,
+        factor=config.factor,
+        patience=config.patience,
+        threshold=config.threshold,
         min_lr=[config.final * group["lr"] for group in optimizer.param_groups],
-    )  # fmt: skip
+    )
 
 
 def constant(config: ConstantConfig, optimizer: Optimizer, progress: Progress) -> LambdaLR:

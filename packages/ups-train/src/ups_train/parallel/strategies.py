@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
 
-from ups_core import UPSError
-from ups_train.parallel.config import DDPConfig, DeepSpeedConfig, Fsdp2Config, StrategyConfig
+from ups_core import StrategyConfig, UPSError
+from ups_train.parallel.config import DDPConfig, DeepSpeedConfig, Fsdp2Config
 from ups_train.parallel.sharding import is_sharded
 
 STATE_BYTES = 16
@@ -72,11 +72,13 @@ class Fsdp2Strategy(ModelParallelStrategy):
             reckoned there, for which processes have to talk about tensors on CPUs too.
     """
 
-    def __init__(self, devices: int, offload: bool):
+    def __init__(self, devices: int, offload: bool) -> None:
         super().__init__(
-            data_parallel_size=devices, tensor_parallel_size=1, save_distributed_checkpoint=False,
+            data_parallel_size=devices,
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
             process_group_backend="cpu:gloo,cuda:nccl" if offload and _backend() == "nccl" else _backend(),
-        )  # fmt: skip
+        )
         self.offload = offload
 
     def model_to_device(self) -> None:

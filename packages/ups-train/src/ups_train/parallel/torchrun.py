@@ -30,7 +30,7 @@ class Torchrun:
     checkpoint. Running out of memory does not count: it comes to an end by itself (:mod:`ups_train.engine.out_of_memory`).
     """
 
-    def __init__(self, config: TorchrunConfig):
+    def __init__(self, config: TorchrunConfig) -> None:
         self.config = config
 
     def describe(self, plan: Plan, step: PlannedStep) -> str:
@@ -74,10 +74,17 @@ class Torchrun:
     def _launch_config(self, devices: int, logs: str) -> LaunchConfig:
         """One machine; processes find each other over the loop-back interface."""
         return LaunchConfig(
-            min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0", local_addr="127.0.0.1", max_restarts=self.config.restarts,
-            logs_specs=DefaultLogsSpecs(log_dir=logs), monitor_interval=0.2,
-        )  # fmt: skip
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=devices,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="127.0.0.1",
+            max_restarts=self.config.restarts,
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
+            monitor_interval=0.2,
+        )
 
 
 def _in_process(plan: Plan, step: PlannedStep) -> bool:

@@ -24,9 +24,17 @@ from ups_train.sizing.measure import Sizing, free_memory, measure
 
 FILE = "sizing.json"
 COLUMNS = (
-    "stage", "model", "parameters", "state", "per sample", "micro-batch", "s/step", "steps",
-    "training", "disk",
-)  # fmt: skip
+    "stage",
+    "model",
+    "parameters",
+    "state",
+    "per sample",
+    "micro-batch",
+    "s/step",
+    "steps",
+    "training",
+    "disk",
+)
 
 
 class SizeCommand:
@@ -34,7 +42,7 @@ class SizeCommand:
 
     help = "parameters, memory, largest micro-batch, time and disk of a spec's training on this device"
 
-    def __init__(self, config: CommandConfig | None = None):
+    def __init__(self, config: CommandConfig | None = None) -> None:
         pass
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -90,10 +98,17 @@ class SizeCommand:
 
 def _row(name: str, sizing: Sizing) -> tuple[str, ...]:
     return (
-        name, sizing.model, f"{sizing.parameters:,}", decimal(sizing.state), decimal(sizing.activations),
-        str(sizing.micro_batch or "none fits"), f"{sizing.step:.3g}", f"{sizing.steps:,}",
-        _duration(sizing.training), decimal(sizing.disk),
-    )  # fmt: skip
+        name,
+        sizing.model,
+        f"{sizing.parameters:,}",
+        decimal(sizing.state),
+        decimal(sizing.activations),
+        str(sizing.micro_batch or "none fits"),
+        f"{sizing.step:.3g}",
+        f"{sizing.steps:,}",
+        _duration(sizing.training),
+        decimal(sizing.disk),
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -95,9 +95,11 @@ def measure(
     micro_batch = max(0, min(room, config.batch_size))
     size = max(1, micro_batch)
     sampler = MultiTaskBatchSampler(
-        {name: len(part) for name, part in windows.items()}, config.batch_size,
-        temperature=spec.sampling.temperature, world=spec.trainer.devices,
-    )  # fmt: skip
+        {name: len(part) for name, part in windows.items()},
+        config.batch_size,
+        temperature=spec.sampling.temperature,
+        world=spec.trainer.devices,
+    )
     seconds = sum(
         count / len(sampler) * trial.seconds(batch(name, size)) for name, count in sampler.counts.items()
     )
@@ -106,12 +108,19 @@ def measure(
     size_of_weights = sum(weight.numel() * weight.element_size() for weight in weights)
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     return Sizing(
-        inputs.model.kind, str(device), trained, state, activations, free, micro_batch, step,
+        inputs.model.kind,
+        str(device),
+        trained,
+        state,
+        activations,
+        free,
+        micro_batch,
+        step,
         steps=round(config.budget / step) if config.budget else duration.steps,
         training=config.budget or duration.steps * step,
         # The newest checkpoints and the best hold all but the gradients.
         disk=(config.checkpoints.keep + 1) * (state - size_of_weights) + size_of_weights,
-    )  # fmt: skip
+    )
 
 
 class Trial:
@@ -119,7 +128,7 @@ class Trial:
 
     def __init__(
         self, config: TrainingConfig, objective: nn.Module, spec: PipelineSpec, device: torch.device
-    ):
+    ) -> None:
         self.module = TrainingModule(objective, config, Progress(1), spec.seed).to(device)
         network = self.module.network
         if config.recompute:

@@ -32,7 +32,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class OperatorObjective(nn.Module):
     """A simulator's weighted losses on its own rollouts, in normalised space; nRMSE in physical units."""
 
-    def __init__(self, config: OperatorConfig, inputs: ObjectiveInputs):
+    def __init__(self, config: OperatorConfig, inputs: ObjectiveInputs) -> None:
         super().__init__()
         self.config = config
         self.inputs = inputs
