@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data import audit as audit_module
+from ups_data.prepare import audit as audit_module
 from ups_data.prepare.statistics import Moments, Statistics
 from ups_data.tasks.base import Task
 

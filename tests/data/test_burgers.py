@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError, UsageError
 from ups_core.cli.main import main
-from ups_data.tasks.burgers1d import BURGERS, smallest_nu
-from ups_data.prepare.opening import prepare_task
-from ups_data.stores.pdebench import Request
 from ups_data.generators import burgers
 from ups_data.generators.burgers import Sampler, State, evolve, generate
 from ups_data.generators.waves import initial_waves
+from ups_data.prepare.opening import prepare_task
+from ups_data.stores.pdebench import Request
 from ups_data.tasks.base import Task, create_task
+from ups_data.tasks.burgers1d import BURGERS, smallest_nu
 
 Array = NDArray[np.float64]
 SMOOTH, KINKED, WINDOWED = (0, 1, 2, 3), (14, 15), (9, 25)

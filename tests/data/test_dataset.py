@@ -12,7 +12,7 @@ import torch
 import ups_data
 from ups_core import UPSError
 from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
-from ups_data import fields as fields_module
+from ups_data.stores import pdebench_store as store_module
 
 ADVECTION = {"beta": [0.4, 1.0], "trajectories": 20, "resolution": 32, "frames": 7, "history": 2}
 
@@ -33,9 +33,9 @@ def test_shapes_of_an_evolution(advection: TaskData) -> None:
     assert isinstance(batch, FieldBatch)
     assert len(batch) == 3
     assert batch.task == "advection1d"
-    assert batch.share == 1.0
+    assert batch.loss_weight == 1.0
     shapes = {
-        name: tuple(value.shape) for name, value in vars(batch).items() if name not in ("task", "share")
+        name: tuple(value.shape) for name, value in vars(batch).items() if name not in ("task", "loss_weight")
     }
     assert shapes == {
         "state": (3, 2, 1, 32),
@@ -106,7 +106,8 @@ def test_limit_takes_the_first_of_every_parameter(advection: TaskData) -> None:
 def test_batches_move(advection: TaskData) -> None:
     batch = advection.windows("test", horizon=1).batch([1])
     moved = batch.to("meta")
-    assert moved.state.device.type == moved.index.device.type == "meta"
+    assert {moved.state.device.type, moved.coords.device.type, moved.params_mask.device.type} == {"meta"}
+    assert moved.index is batch.index, "seeds are derived from it on the host"
     assert moved.task == batch.task
 
 
@@ -171,7 +172,7 @@ def test_an_error_of_a_worker_is_the_error(
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts what is open in /proc")
 def test_a_thousand_epochs_leave_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fields_module, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(store_module, "MEMORY_LIMIT", 0)
     data = ups_data.prepare_task("advection1d", ADVECTION | {"trajectories": 10}, tmp_path)
     windows = {"advection1d": data.windows("train", horizon=4)}
     sampler = MultiTaskBatchSampler({"advection1d": len(windows["advection1d"])}, 16)

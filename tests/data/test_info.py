@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ups_core import UPSError
-from ups_data.tasks.base import Task, create_task
 from ups_data.info import TaskInfo
+from ups_data.tasks.base import Task, create_task
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from ups_data.info import TaskInfo
             {"split": {"train": 0.8, "val": 0.1, "test": 0.2}},
             r"split: train \+ val \+ test is 1.1",
         ),
-        ("darcy2d", {"source": "offical"}, "no source is called 'offical'; did you mean 'official'"),
+        ("darcy2d", {"source": "offical"}, "unknown source 'offical'; did you mean 'official'"),
         ("darcy2d", {"widht": 3}, "widht"),
         ("darcy3d", {}, "did you mean 'darcy2d'"),
     ],

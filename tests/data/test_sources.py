@@ -16,7 +16,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data.generators import writing
+from ups_data.stores import pdebench_writer
 from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
@@ -202,7 +202,7 @@ def test_a_failed_generation_leaves_nothing(
     def interrupt(*args: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing, "load_generator", lambda family: interrupt)
+    monkeypatch.setattr(pdebench_writer, "load_generator", lambda family: interrupt)
     with pytest.raises(KeyboardInterrupt):
         task("darcy2d").prepare_data(tmp_path, console)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from ups_data.batches.batch import FieldBatch
-from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_data.info import Channel, Parameter, TaskInfo
+from ups_data.prepare.statistics import ChannelStatistics, Statistics
 
 
 def evolution(

@@ -139,5 +139,12 @@ def test_mean_of_an_evolution_is_the_train_mean() -> None:
 def test_a_factory_that_makes_no_network_is_named() -> None:
     chosen = component("fno")
     broken = Component(replace(chosen.entry, factory=lambda config, tasks: "no module"), chosen.config)
-    with pytest.raises(UPSError, match="model 'fno' made a str"):
+    with pytest.raises(UPSError, match=r"model 'fno' of ups-models .*: its str has no 'forward'"):
+        build_simulator(broken, {}, {})
+
+    class Pretender:
+        forward = None
+
+    broken = Component(replace(chosen.entry, factory=lambda config, tasks: Pretender()), chosen.config)
+    with pytest.raises(UPSError, match=r"model 'fno' made a Pretender, not a torch\.nn\.Module"):
         build_simulator(broken, {}, {})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ups_core import UPSError
-from ups_data import fields as fields_module
+from ups_data.stores import pdebench_store as store_module
 from ups_data.stores.pdebench_store import Fields
 from ups_data.tasks.base import Task
 
@@ -25,7 +25,7 @@ Tasks = Callable[..., Task]
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of reading must give the same values."""
     if request.param == "windows":
-        monkeypatch.setattr(fields_module, "MEMORY_LIMIT", 0)
+        monkeypatch.setattr(store_module, "MEMORY_LIMIT", 0)
 
 
 def ids(*numbers: int) -> Any:
@@ -249,5 +249,5 @@ def test_one_window_of_a_file_that_is_larger_than_memory(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     size, mean = done.stdout.split()
-    assert int(size) > fields_module.MEMORY_LIMIT
+    assert int(size) > store_module.MEMORY_LIMIT
     assert float(mean) == 7.0
