@@ -17,7 +17,7 @@ from ups_data.generators.burgers import Sampler, evolve
 from ups_data.generators.darcy import media, solve_darcy
 from ups_data.generators.waves import FREQUENCIES, Waves, initial_waves
 from ups_data.info import TaskInfo
-from ups_data.tasks.base import create_task
+from ups_data.tasks.create import create_task
 
 CELL = 1 / 128
 
