@@ -59,7 +59,7 @@ def test_damage_is_named_with_file_and_size(bundle: Path) -> None:
     content = weights.read_bytes()
     for cut in (0, 5, len(content) // 2, len(content) - 1):
         weights.write_bytes(content[:cut])
-        with pytest.raises(UPSError, match=rf"weights\.safetensors \({cut} bytes\) does not hold"):
+        with pytest.raises(UPSError, match=rf"weights\.safetensors \({cut} bytes\) does not contain"):
             load_bundle(bundle)
     weights.unlink()
     with pytest.raises(UPSError, match=r"is not a saved model \(weights\.safetensors missing\)"):

@@ -125,7 +125,7 @@ def test_persistence_does_not_support_steady_tasks() -> None:
     assert sim.supports(one)
     assert not sim.supports(two)
     assert not sim.supports(evolution("other"))
-    with pytest.raises(UPSError, match="knows no task 'other'; tasks: wave, flow"):
+    with pytest.raises(UPSError, match="unknown task 'other'; the simulator was made for: wave, flow"):
         sim.step(batch_of(evolution("other")))
 
 
