@@ -82,7 +82,7 @@ def test_spectral_layers_compute_in_float32_under_autocast(layer: type) -> None:
 
 
 def test_plan_checks_name_the_grid() -> None:
-    tasks = {"a": evolution("a", size=64), "b": steady("b", size=16)}
+    tasks = {"a": evolution("a", cells=64), "b": steady("b", cells=16)}
     assert FNOConfig(modes={1: 32, 2: 8}).check(tasks) == []
     assert FNOConfig(modes={1: 33, 2: 9}).check(tasks) == [
         ("modes.1", "33 modes need 66 cells; task 'a' has 64 (at most 32 modes)"),

@@ -17,7 +17,7 @@ TRUNKS = ["multiscale", "pdet_stack", "pdet_unet"]
 
 
 @pytest.mark.parametrize(
-    "task", [evolution(), evolution(dim=2, size=16), evolution(dim=3, size=8, history=1)]
+    "task", [evolution(), evolution(dim=2, cells=16), evolution(dim=3, cells=8, history=1)]
 )
 @pytest.mark.parametrize("kind", ["latent_operator", "fno", "unet", "persistence"])
 def test_starts_as_persistence(kind: str, task: TaskInfo) -> None:
