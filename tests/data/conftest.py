@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ups_core.console import Console
-from ups_data.tasks.base import Task, create_task
+from ups_data.tasks.base import Task
+from ups_data.tasks.create import create_task
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def console() -> Console:
 
 @pytest.fixture
 def task() -> Callable[..., Task]:
-    """`task("advection1d", beta=[0.4])`, small unless told otherwise."""
+    """`task("advection1d", beta=[0.4])`, small by default."""
 
     def create(kind: str, **options: Any) -> Task:
         return create_task(kind, {"trajectories": 12} | options)
@@ -30,7 +31,7 @@ def task() -> Callable[..., Task]:
 
 
 def field(trajectory: Any, time: Any, x: Any) -> Any:
-    """Values that tell where they come from."""
+    """Values that identify their place."""
     return trajectory + time * 10 + x / 10
 
 

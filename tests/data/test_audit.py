@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data import audit as audit_module
+from ups_data.prepare import audit as audit_module
 from ups_data.prepare.statistics import Moments, Statistics
 from ups_data.tasks.base import Task
 
@@ -82,7 +82,7 @@ def test_the_record_is_used_and_checked(
     content = json.loads(record.read_text())
     content["splits"]["train"].append(content["splits"]["test"].pop())
     record.write_text(json.dumps(content))
-    with pytest.raises(UPSError, match=f"{plan.fingerprint}.json holds other splits .* delete it"):
+    with pytest.raises(UPSError, match=f"{plan.fingerprint}.json contains other splits .* delete it"):
         advection.open(tmp_path)
     for damaged in ({}, {"splits": [], "statistics": {}}, content | {"statistics": {"state": 3}}):
         record.write_text(json.dumps({"schema": audit_module.SCHEMA} | damaged))
@@ -100,7 +100,7 @@ def test_a_place_that_cannot_be_written_is_no_obstacle(
     console = Listener()
     advection = task("advection1d", resolution=16, frames=3)
     advection.prepare_data(tmp_path, console)
-    assert any("not stored" in line for line in console.lines)
+    assert any("cannot store the audit" in line for line in console.lines)
     assert len(advection.open(tmp_path).splits.train) == 10
 
 
@@ -124,7 +124,10 @@ def test_a_repeat_in_another_split_is_left_out(tmp_path: Path, task: Tasks, offi
     console = Listener()
     report = advection.prepare_data(tmp_path, console)
     assert report["excluded"] == 1
-    assert console.lines.count("advection1d: 1 trajectories repeat one of another split; left out") == 1
+    assert (
+        console.lines.count("advection1d: excluded 1 of 40 trajectories, which repeat one of another split")
+        == 1
+    )
     for _ in range(2):
         assert advection.open(tmp_path).splits.excluded == {test: other}
 
@@ -132,7 +135,7 @@ def test_a_repeat_in_another_split_is_left_out(tmp_path: Path, task: Tasks, offi
 def test_repeats_name_the_file(tmp_path: Path, task: Tasks, official: Official, console: Console) -> None:
     path = official(0.4)
     edit(path, lambda file: file["tensor"].__setitem__(slice(None), file["tensor"][:1]))
-    with pytest.raises(UPSError, match=r"^/.*beta0.4.hdf5: \d of 12 trajectories start like one in another"):
+    with pytest.raises(UPSError, match=r"^/.*beta0.4.hdf5: \d of 12 trajectories start like one of another"):
         task("advection1d", resolution=16, frames=3).prepare_data(tmp_path, console)
     assert path.exists()
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError, UsageError
 from ups_core.cli.main import main
-from ups_data.tasks.burgers1d import BURGERS, smallest_nu
-from ups_data.prepare.opening import prepare_task
-from ups_data.stores.pdebench import Request
 from ups_data.generators import burgers
 from ups_data.generators.burgers import Sampler, State, evolve, generate
+from ups_data.generators.burgers_resolution import smallest_nu
 from ups_data.generators.waves import initial_waves
-from ups_data.tasks.base import Task, create_task
+from ups_data.stores.pdebench import Request
+from ups_data.tasks.base import Task
+from ups_data.tasks.burgers1d import BURGERS
+from ups_data.tasks.create import create_task, prepare_task
 
 Array = NDArray[np.float64]
 SMOOTH, KINKED, WINDOWED = (0, 1, 2, 3), (14, 15), (9, 25)
@@ -101,8 +102,8 @@ def test_smallest_viscosity_is_where_exactness_ends() -> None:
         fine = evolve(state(1, 3 * 1024, 9), nu / math.pi, step, 6)[:, 1::3]
         return float(np.abs(native - fine).max())
 
-    assert error(smallest_nu(step)) < 1e-9
-    assert error(smallest_nu(step) / 8) > 1e-6
+    assert error(smallest_nu(step, 1024)) < 1e-9
+    assert error(smallest_nu(step, 1024) / 8) > 1e-6
 
 
 def test_mean_is_conserved_to_rounding() -> None:
@@ -207,12 +208,12 @@ def test_task_and_file_are_those_of_pdebench(tmp_path: Path, capsys: pytest.Capt
             {"nu": [4e-4], "time_stride": 1},
             r"the smallest is 0\.00043, smaller ones need a larger time_stride",
         ),
-        ({"nu": [0.1, 0.1]}, "holds a value twice"),
+        ({"nu": [0.1, 0.1]}, "contains a value twice"),
         ({"nu": [0.0]}, "nu: 0: .*greater than 0"),
         ({"nu": []}, "at least 1 item"),
         ({"nu": 0.1}, "nu: .*should be a valid"),
         ({"beta": [0.1]}, "beta"),
-        ({"resolution": 100}, "no stride of the native 1024 points"),
+        ({"resolution": 100}, "does not divide the native 1024 points"),
         ({"frames": 42}, "end at raw frame 205"),
         ({"history": 41}, "leaves none of 41 frames"),
     ],

@@ -41,7 +41,7 @@ def test_native_is_the_default_and_nothing_is_overwritten(
     assert main(command) == 0
     assert "(10, 1, 128, 128)" in capsys.readouterr().out
     assert main(command) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert main(["data", "inspect", str(tmp_path / "2D_DarcyFlow_beta1.0_Train.hdf5"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["layout"] == "darcy2d"
 
@@ -81,4 +81,4 @@ def test_help_teaches(words: list[str], capsys: pytest.CaptureFixture[str]) -> N
 
 def test_wrong_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "generate", "darcy2d", "--resolution", "60", "--out", str(tmp_path)]) == 2
-    assert "resolution 60 is no stride of the native 128 points; use 8, 16" in capsys.readouterr().err
+    assert "resolution 60 does not divide the native 128 points; use 8, 16" in capsys.readouterr().err

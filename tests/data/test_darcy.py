@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ups_data.tasks.darcy2d import DARCY
-from ups_data.stores.pdebench import Request
 from ups_data.generators.darcy import darcy_matrix, generate, media, solve_darcy
+from ups_data.stores.pdebench import Request
+from ups_data.tasks.darcy2d import DARCY
 
 
 def test_discrete_residual() -> None:

@@ -12,7 +12,7 @@ import torch
 import ups_data
 from ups_core import UPSError
 from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
-from ups_data import fields as fields_module
+from ups_data.stores import pdebench_store as store_module
 
 ADVECTION = {"beta": [0.4, 1.0], "trajectories": 20, "resolution": 32, "frames": 7, "history": 2}
 
@@ -33,9 +33,9 @@ def test_shapes_of_an_evolution(advection: TaskData) -> None:
     assert isinstance(batch, FieldBatch)
     assert len(batch) == 3
     assert batch.task == "advection1d"
-    assert batch.share == 1.0
+    assert batch.loss_weight == 1.0
     shapes = {
-        name: tuple(value.shape) for name, value in vars(batch).items() if name not in ("task", "share")
+        name: tuple(value.shape) for name, value in vars(batch).items() if name not in ("task", "loss_weight")
     }
     assert shapes == {
         "state": (3, 2, 1, 32),
@@ -106,7 +106,8 @@ def test_limit_takes_the_first_of_every_parameter(advection: TaskData) -> None:
 def test_batches_move(advection: TaskData) -> None:
     batch = advection.windows("test", horizon=1).batch([1])
     moved = batch.to("meta")
-    assert moved.state.device.type == moved.index.device.type == "meta"
+    assert {moved.state.device.type, moved.coords.device.type, moved.params_mask.device.type} == {"meta"}
+    assert moved.index is batch.index, "seeds are derived from it on the host"
     assert moved.task == batch.task
 
 
@@ -115,12 +116,12 @@ def test_wrong_requests(advection: TaskData) -> None:
         advection.windows("train", horizon=6)
     with pytest.raises(UPSError, match="horizon 0"):
         advection.windows("train", horizon=0)
-    with pytest.raises(UPSError, match="no split is called 'dev'"):
+    with pytest.raises(UPSError, match="unknown split 'dev'"):
         advection.trajectories("dev")
     windows = advection.windows("val", horizon=5)
-    with pytest.raises(IndexError, match="has 4 windows; there is no 4"):
+    with pytest.raises(IndexError, match="has 4 windows; window 4 does not exist"):
         windows.batch([0, 4])
-    with pytest.raises(IndexError, match="there is no -1"):
+    with pytest.raises(IndexError, match="window -1 does not exist"):
         windows.trajectory(-1)
 
 
@@ -130,6 +131,7 @@ def make_loader(*data: TaskData, workers: int = 0, **options: Any) -> MultiTaskL
     return MultiTaskLoader(windows, MultiTaskBatchSampler(sizes, 16, **options), workers=workers)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")  # more than there are cores
 @pytest.mark.parametrize("workers", [0, 2, 4])
 def test_loader_gives_every_window_and_resumes(workers: int, advection: TaskData, darcy: TaskData) -> None:
     loader = make_loader(advection, darcy, workers=workers)
@@ -171,7 +173,7 @@ def test_an_error_of_a_worker_is_the_error(
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts what is open in /proc")
 def test_a_thousand_epochs_leave_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fields_module, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(store_module, "MEMORY_LIMIT", 0)
     data = ups_data.prepare_task("advection1d", ADVECTION | {"trajectories": 10}, tmp_path)
     windows = {"advection1d": data.windows("train", horizon=4)}
     sampler = MultiTaskBatchSampler({"advection1d": len(windows["advection1d"])}, 16)
@@ -188,10 +190,13 @@ def test_a_thousand_epochs_leave_nothing_open(tmp_path: Path, monkeypatch: pytes
 
 def test_loader_refuses_a_sampler_of_other_sizes(advection: TaskData) -> None:
     windows = {"advection1d": advection.windows("train", horizon=2)}
-    with pytest.raises(UPSError, match=r"draws from \{'advection1d': 3\}, the windows are"):
+    with pytest.raises(UPSError, match=r"draws from \{'advection1d': 3\}, but the windows are"):
         MultiTaskLoader(windows, MultiTaskBatchSampler({"advection1d": 3}, 1))
 
 
+@pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec:FutureWarning")  # Lightning calls torch's old name
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*")
 def test_lightning_resumes_the_loader_mid_epoch(tmp_path: Path, advection: TaskData, darcy: TaskData) -> None:
     lightning = pytest.importorskip("lightning")
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ups_core import UPSError
-from ups_data.tasks.base import Task, create_task
 from ups_data.info import TaskInfo
+from ups_data.tasks.base import Task
+from ups_data.tasks.create import create_task
 
 
 @pytest.mark.parametrize(
@@ -22,13 +23,17 @@ from ups_data.info import TaskInfo
         (
             "advection1d",
             {"resolution": 100},
-            "resolution 100 is no stride of the native 1024 points; use 8, 16",
+            "resolution 100 does not divide the native 1024 points; use 8, 16",
         ),
-        ("darcy2d", {"resolution": 256}, "resolution 256 is no stride of the native 128 points; use .*128"),
-        ("advection1d", {"frames": 42}, "42 frames 5 apart end at raw frame 205, the last one is 200"),
+        ("darcy2d", {"resolution": 256}, "resolution 256 does not divide the native 128 points; use .*128"),
+        (
+            "advection1d",
+            {"frames": 42},
+            "42 frames 5 apart end at raw frame 205, but the last one is 200; use fewer",
+        ),
         ("advection1d", {"history": 41}, "history 41 leaves none of 41 frames"),
         ("advection1d", {"beta": []}, "beta: .*at least 1 item"),
-        ("advection1d", {"beta": [0.4, 0.4]}, "holds a value twice"),
+        ("advection1d", {"beta": [0.4, 0.4]}, "contains a value twice"),
         ("advection1d", {"beta": [-1.0]}, "beta: 0: .*greater than 0"),
         ("darcy2d", {"beta": 0}, "greater than 0"),
         ("darcy2d", {"trajectories": 3}, "trajectories: .*greater than or equal to 10"),
@@ -37,7 +42,7 @@ from ups_data.info import TaskInfo
             {"split": {"train": 0.8, "val": 0.1, "test": 0.2}},
             r"split: train \+ val \+ test is 1.1",
         ),
-        ("darcy2d", {"source": "offical"}, "no source is called 'offical'; did you mean 'official'"),
+        ("darcy2d", {"source": "offical"}, "unknown source 'offical'; did you mean 'official'"),
         ("darcy2d", {"widht": 3}, "widht"),
         ("darcy3d", {}, "did you mean 'darcy2d'"),
     ],
@@ -76,7 +81,7 @@ def test_planning_is_light(tmp_path: Path) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
-from ups_data.tasks.base import create_task
+from ups_data.tasks.create import create_task
 task = create_task("advection1d", {{"beta": [0.1, 0.4, 1.0]}})
 begin = time.perf_counter()
 plan = task.plan_data(Path({str(tmp_path)!r}))

@@ -16,7 +16,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data.generators import writing
+from ups_data.stores import pdebench_writer
 from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
@@ -61,7 +61,9 @@ def test_an_official_file_that_is_no_hdf5(
     tmp_path: Path, task: Tasks, official: Official, content: bytes
 ) -> None:
     official(0.4).write_bytes(content)
-    with pytest.raises(UPSError, match=rf"beta0.4.hdf5 \({len(content)} bytes\) is no HDF5 file"):
+    with pytest.raises(
+        UPSError, match=rf"beta0.4.hdf5 \({len(content)} bytes\) is not an HDF5 file; download it again"
+    ):
         task("advection1d").plan_data(tmp_path)
 
 
@@ -78,7 +80,7 @@ def test_a_broken_link_or_a_folder_is_no_official_file(
         task("advection1d", source=source).plan_data(tmp_path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(UPSError, match=r"beta0.4.hdf5 is no file; put the official file there"):
+    with pytest.raises(UPSError, match=r"beta0.4.hdf5 is not a file; put the official file there"):
         task("advection1d", source=source).plan_data(tmp_path)
 
 
@@ -202,7 +204,7 @@ def test_a_failed_generation_leaves_nothing(
     def interrupt(*args: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing, "load_generator", lambda family: interrupt)
+    monkeypatch.setattr(pdebench_writer, "load_generator", lambda family: interrupt)
     with pytest.raises(KeyboardInterrupt):
         task("darcy2d").prepare_data(tmp_path, console)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

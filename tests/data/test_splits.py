@@ -76,5 +76,5 @@ def test_many_repeats_are_refused_by_name() -> None:
 
 
 def test_unknown_split() -> None:
-    with pytest.raises(UPSError, match="no split is called 'valid'; splits: train, val, test"):
+    with pytest.raises(UPSError, match="unknown split 'valid'; splits: train, val, test"):
         make_splits(20, FRACTIONS)["valid"]

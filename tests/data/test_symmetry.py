@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from ups_data.batches.batch import FieldBatch
+from ups_data.batches.symmetry import SYMMETRIES, augment
 from ups_data.generators.advection import evaluate
 from ups_data.generators.burgers import Sampler, evolve
 from ups_data.generators.darcy import media, solve_darcy
 from ups_data.generators.waves import FREQUENCIES, Waves, initial_waves
-from ups_data.batches.symmetry import SYMMETRIES, augment
 from ups_data.info import TaskInfo
-from ups_data.tasks.base import create_task
+from ups_data.tasks.create import create_task
 
 CELL = 1 / 128
 

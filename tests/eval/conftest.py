@@ -13,11 +13,11 @@ import torch
 
 from ups_core.files import write_json, write_text
 from ups_data.batches.batch import FieldBatch
-from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_data.info import Channel, Parameter, TaskInfo
+from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_eval.builtin_metrics import METRICS, create_metric
 from ups_eval.metrics import nrmse_per_frame
-from ups_eval.predictions import PredictionsWriter, choose
+from ups_eval.predictions import choose, write_predictions
 from ups_eval.results import Results
 
 torch.set_num_threads(1)  # tiny arrays: threads only wait for each other on a busy machine
@@ -88,7 +88,7 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
     results = Results(
         models[0], models[1:], "test", parameters=dict(zip(models, (301_224, 0, 287_425), strict=True))
     )
-    with PredictionsWriter(step / "predictions.h5") as writer:
+    with write_predictions(step / "predictions.h5") as writer:
         for info in infos:
             batch = (advection_batch if info.dim == 1 else darcy_batch)(count)
             task = info.name

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ups_core import UPSError
 from ups_core.files import write_json
-from ups_eval.predictions import PredictionsWriter, choose, read_predictions
+from ups_eval.predictions import choose, read_predictions, write_predictions
 from ups_eval.results import Results
 from ups_eval.tables import all_metrics, format_number, format_seconds, headline
 
@@ -95,7 +95,7 @@ def test_stored_trajectories_are_best_median_worst_then_the_first() -> None:
 
 def test_predictions_survive_the_file_appended_in_parts(tmp_path: Path, advection, darcy) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "predictions.h5"
-    with PredictionsWriter(path) as writer:
+    with write_predictions(path) as writer:
         for data in (advection, darcy):
             writer.task(data.info, {"best": 0})
             windows = data.trajectories("test")
@@ -119,7 +119,7 @@ def test_predictions_survive_the_file_appended_in_parts(tmp_path: Path, advectio
 
 
 def test_a_failed_writer_leaves_nothing_and_a_broken_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), PredictionsWriter(tmp_path / "predictions.h5"):
+    with pytest.raises(RuntimeError, match="stop"), write_predictions(tmp_path / "predictions.h5"):
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
     assert read_predictions(tmp_path / "predictions.h5") == {}

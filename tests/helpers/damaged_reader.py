@@ -26,7 +26,8 @@ from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.cli.inspection import inspect_file
 from ups_data.stores.pdebench_store import Fields
-from ups_data.tasks.base import Task, create_task
+from ups_data.tasks.base import Task
+from ups_data.tasks.create import create_task
 
 FILE = Path("1D/Advection/Train/1D_Advection_Sols_beta0.4.hdf5")
 MEMORY = 4 << 30

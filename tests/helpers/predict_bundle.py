@@ -28,7 +28,7 @@ def main(run: Path, data_root: Path) -> None:
     import torch
     import yaml
 
-    from ups_data.tasks.base import create_task
+    from ups_data.tasks.create import create_task
     from ups_models.bundle import load_bundle
 
     torch.set_num_threads(1)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from toy_tasks import statistics
 from ups_core import Component
-from ups_core.component import validate_options
-from ups_core.plugin_loader import registry_in_use
 from ups_data.info import TaskInfo
 from ups_models.simulator import Simulator, build_simulator
+from ups_models.testing import ModelCase, perturb
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "latent_operator": {
         "width": 16,
         "depth": 2,
@@ -26,15 +27,16 @@ SMALL = {
     "fno": {"width": 8, "modes": {"1": 4, "2": 3}, "layers": 2},
     "unet": {"width": 8, "levels": 2},
 }
+"""Options of the trainable models, for grids of a few cells."""
 
 
 def component(kind: str, **options: object) -> Component:
-    registry = registry_in_use()
-    entry = registry.get("models", kind)
-    return Component(entry, validate_options(entry.load_config(), SMALL.get(kind, {}) | options, registry))
+    """A registered model with small options."""
+    return ModelCase(kind, SMALL.get(kind, {}) | options).component()
 
 
 def simulator(kind: str, *tasks: TaskInfo, **options: object) -> Simulator:
+    """A simulator of a registered model with small options, always with the same weights."""
     torch.manual_seed(0)
     return build_simulator(
         component(kind, **options),
@@ -45,8 +47,5 @@ def simulator(kind: str, *tasks: TaskInfo, **options: object) -> Simulator:
 
 def perturbed(sim: Simulator) -> Simulator:
     """As after some training: no weight is zero any more."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for weight in sim.parameters():
-            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    perturb(sim)
     return sim

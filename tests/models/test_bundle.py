@@ -49,7 +49,7 @@ def test_missing_plugin_is_named(bundle: Path) -> None:
         path.read_text().replace('"latent_operator"', '"acme/net"').replace('"ups-models"', '"acme"')
     )
     with pytest.raises(
-        UPSError, match=r"'acme/net' of acme 0\.1\.0, which is not installed: pip install 'acme==0\.1\.0'"
+        UPSError, match=r"'acme/net' of acme 0\.2\.0, which is not installed: pip install 'acme==0\.2\.0'"
     ):
         load_bundle(bundle)
 
@@ -59,10 +59,10 @@ def test_damage_is_named_with_file_and_size(bundle: Path) -> None:
     content = weights.read_bytes()
     for cut in (0, 5, len(content) // 2, len(content) - 1):
         weights.write_bytes(content[:cut])
-        with pytest.raises(UPSError, match=rf"weights\.safetensors \({cut} bytes\) does not hold"):
+        with pytest.raises(UPSError, match=rf"weights\.safetensors \({cut} bytes\) does not contain"):
             load_bundle(bundle)
     weights.unlink()
-    with pytest.raises(UPSError, match=r"it has no weights\.safetensors"):
+    with pytest.raises(UPSError, match=r"is not a saved model \(weights\.safetensors missing\)"):
         load_bundle(bundle)
     (bundle / "config.json").write_text("{")
     with pytest.raises(UPSError, match="is not readable JSON"):
@@ -70,7 +70,7 @@ def test_damage_is_named_with_file_and_size(bundle: Path) -> None:
     (bundle / "config.json").write_text('{"schema": 9}')
     with pytest.raises(UPSError, match="has schema 9; this version reads schema 1"):
         load_bundle(bundle)
-    with pytest.raises(UPSError, match="is no saved model"):
+    with pytest.raises(UPSError, match=r"is not a saved model \(config\.json missing\)"):
         load_bundle(bundle / "elsewhere")
 
 

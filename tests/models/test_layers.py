@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toy_tasks import evolution, steady
 from ups_models.config import FNOConfig, LatentOperatorConfig, UNetConfig
 from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
 from ups_models.layers.spectral import DepthwiseSpectral, SpectralConv
@@ -81,18 +82,19 @@ def test_spectral_layers_compute_in_float32_under_autocast(layer: type) -> None:
 
 
 def test_plan_checks_name_the_grid() -> None:
-    tasks = {"a": {"shape": (64,)}, "b": {"shape": (16, 16)}}
+    tasks = {"a": evolution("a", cells=64), "b": steady("b", cells=16)}
     assert FNOConfig(modes={1: 32, 2: 8}).check(tasks) == []
     assert FNOConfig(modes={1: 33, 2: 9}).check(tasks) == [
-        ("modes", "33 modes need 66 cells; task 'a' has 64 (at most 32 modes)"),
+        ("modes.1", "33 modes need 66 cells; task 'a' has 64 (at most 32 modes)"),
         ("modes.2", "9 modes need 18 cells; task 'b' has 16 (at most 8 modes)"),
     ]
     assert UNetConfig(levels=6).check(tasks) == [
-        ("levels", "the grid 16x16 of task 'b' is not divisible by 32")
+        ("levels", "the grid 16x16 of task 'b' is not divisible by 32; use fewer levels")
     ]
     config = LatentOperatorConfig(trunk="pdet_stack", kernel=4, width=30, heads=4)
     assert config.check({"b": tasks["b"]}) == [
-        ("kernel", "kernel 4 is even; a convolution that keeps the grid has an odd one"),
-        ("heads", "heads 4 does not divide width 30"),
+        ("kernel.1", "kernel 4 is even; use an odd one, which keeps the grid"),
+        ("kernel.2", "kernel 4 is even; use an odd one, which keeps the grid"),
+        ("heads", "heads 4 does not divide width 30; use a divisor"),
     ]
     assert LatentOperatorConfig(width=30, heads=4).check(tasks) == [], "the multi-scale trunk has no heads"

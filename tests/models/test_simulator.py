@@ -17,7 +17,7 @@ TRUNKS = ["multiscale", "pdet_stack", "pdet_unet"]
 
 
 @pytest.mark.parametrize(
-    "task", [evolution(), evolution(dim=2, size=16), evolution(dim=3, size=8, history=1)]
+    "task", [evolution(), evolution(dim=2, cells=16), evolution(dim=3, cells=8, history=1)]
 )
 @pytest.mark.parametrize("kind", ["latent_operator", "fno", "unet", "persistence"])
 def test_starts_as_persistence(kind: str, task: TaskInfo) -> None:
@@ -125,7 +125,7 @@ def test_persistence_does_not_support_steady_tasks() -> None:
     assert sim.supports(one)
     assert not sim.supports(two)
     assert not sim.supports(evolution("other"))
-    with pytest.raises(UPSError, match="knows no task 'other'; tasks: wave, flow"):
+    with pytest.raises(UPSError, match="unknown task 'other'; the simulator was made for: wave, flow"):
         sim.step(batch_of(evolution("other")))
 
 
@@ -139,5 +139,12 @@ def test_mean_of_an_evolution_is_the_train_mean() -> None:
 def test_a_factory_that_makes_no_network_is_named() -> None:
     chosen = component("fno")
     broken = Component(replace(chosen.entry, factory=lambda config, tasks: "no module"), chosen.config)
-    with pytest.raises(UPSError, match="model 'fno' made a str"):
+    with pytest.raises(UPSError, match=r"model 'fno' of ups-models .*: its str has no 'forward'"):
+        build_simulator(broken, {}, {})
+
+    class Pretender:
+        forward = None
+
+    broken = Component(replace(chosen.entry, factory=lambda config, tasks: Pretender()), chosen.config)
+    with pytest.raises(UPSError, match=r"model 'fno' made a Pretender, not a torch\.nn\.Module"):
         build_simulator(broken, {}, {})

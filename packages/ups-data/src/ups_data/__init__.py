@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from ups_data.batches.sampler import MultiTaskBatchSampler
     from ups_data.batches.windows import Windows
     from ups_data.info import Channel, Parameter, TaskInfo
-    from ups_data.prepare.opening import TaskData, prepare_task
+    from ups_data.prepare.opening import TaskData
     from ups_data.prepare.splits import Splits
     from ups_data.prepare.statistics import ChannelStatistics, Statistics
     from ups_data.tasks.base import Task
+    from ups_data.tasks.create import create_task, prepare_task
 
 _HOMES = {
     "Channel": "info",
@@ -32,7 +33,8 @@ _HOMES = {
     "TaskData": "prepare.opening",
     "TaskInfo": "info",
     "Windows": "batches.windows",
-    "prepare_task": "prepare.opening",
+    "create_task": "tasks.create",
+    "prepare_task": "tasks.create",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "TaskData",
     "TaskInfo",
     "Windows",
+    "create_task",
     "prepare_task",
 ]
 

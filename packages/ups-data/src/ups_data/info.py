@@ -1,4 +1,4 @@
-"""What a PDE problem is, stated once for planners, models, bundles and reports.
+"""What a PDE problem is, described once for planners, models, bundles and reports.
 
 Imports neither torch nor numpy, so that planning stays fast.
 """
@@ -14,7 +14,13 @@ Role = Literal["state", "coefficient", "target"]
 
 @dataclass(frozen=True)
 class Channel:
-    """One field. `state` evolves in time, `coefficient` is given, `target` is to be found."""
+    """One field.
+
+    Attributes:
+        name: e.g. `u`.
+        unit: physical unit; "1" for a dimensionless field.
+        role: `state` evolves in time, `coefficient` is given, `target` is to be found.
+    """
 
     name: str
     unit: str
@@ -25,7 +31,12 @@ class Channel:
 class Parameter:
     """One number that a PDE depends on, with the range that the task covers.
 
-    `scale` says how models see it: in proportion to the number or to its logarithm.
+    Attributes:
+        name: e.g. `beta`.
+        unit: physical unit; "1" for a dimensionless parameter.
+        low: smallest value of the task.
+        high: largest value of the task.
+        scale: whether models get the value (`linear`) or its logarithm (`log`).
     """
 
     name: str
@@ -37,21 +48,24 @@ class Parameter:
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """All that a model or a report may know about a task; survives JSON unchanged.
+    """All that a model or a report may know about a task; a round trip through JSON changes nothing.
 
     Attributes:
         name: the task's name in the spec.
         family: the registered kind, e.g. `advection1d`.
         kind: `evolution` (state to later state) or `steady` (coefficient to solution).
+        channels: all fields, in the order of the arrays.
+        parameters: the numbers that the PDE depends on, in the order of `FieldBatch.params`.
         boundary: `periodic` or `dirichlet`.
         domain: (low, high) of every spatial axis.
         shape: grid points along every spatial axis.
         dt: physical time between frames; 0 when steady.
         frames: frames of a trajectory, including the given ones; 1 when steady.
         history: frames given to a model; 0 when steady.
-        invariants: what the exact solution conserves (`mean`, `l2`).
-        symmetries: what maps solutions to solutions: names in :data:`ups_data.batches.symmetry.SYMMETRIES`.
+        invariants: quantities that the exact solution conserves (`mean`, `l2`).
         equation: the problem in one line of text.
+        symmetries: transformations that map solutions to solutions, by their names in
+            :data:`ups_data.batches.symmetry.SYMMETRIES`.
     """
 
     name: str
@@ -76,7 +90,7 @@ class TaskInfo:
 
     @property
     def state_channels(self) -> tuple[Channel, ...]:
-        """Channels that evolve; none when steady."""
+        """Channels that evolve; empty when steady."""
         return self._with_role("state")
 
     @property
@@ -86,14 +100,14 @@ class TaskInfo:
 
     @property
     def target_channels(self) -> tuple[Channel, ...]:
-        """What a model predicts: the state of an evolution, the solution of a steady problem."""
+        """Channels to predict: the state of an evolution, the solution of a steady problem."""
         return self.state_channels if self.kind == "evolution" else self._with_role("target")
 
     def _with_role(self, role: Role) -> tuple[Channel, ...]:
         return tuple(channel for channel in self.channels if channel.role == role)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; `from_dict` is the inverse, also after a trip through JSON."""
+        """Plain data; `from_dict` is the inverse, also after a round trip through JSON."""
         return asdict(self)
 
     @classmethod

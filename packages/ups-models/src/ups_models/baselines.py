@@ -1,11 +1,10 @@
-"""Models without parameters: what any trained model has to beat."""
+"""Models without parameters: the least that a trained model must beat."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ups_data.info import TaskInfo
@@ -14,11 +13,16 @@ from ups_models.network import Network, NetworkInput, out_channels
 
 
 class Persistence(Network):
-    """Nothing changes: the last given frame is every later frame. Not defined for a steady task."""
+    """Predicts the last given frame for every later frame. Not defined for a steady task.
+
+    Args:
+        config: has no options.
+        tasks: task name -> the problem.
+    """
 
     evolution_only: ClassVar[bool] = True
 
-    def __init__(self, config: PersistenceConfig, tasks: Mapping[str, TaskInfo]):
+    def __init__(self, config: PersistenceConfig, tasks: Mapping[str, TaskInfo]) -> None:
         super().__init__()
         self.channels = {name: out_channels(task) for name, task in tasks.items()}
 
@@ -28,11 +32,16 @@ class Persistence(Network):
 
 
 class Mean(Network):
-    """Every cell has the channel's mean over the train split."""
+    """Predicts each channel's mean over the train split in every cell.
+
+    Args:
+        config: has no options.
+        tasks: task name -> the problem.
+    """
 
     predicts_increment: ClassVar[bool] = False
 
-    def __init__(self, config: MeanConfig, tasks: Mapping[str, TaskInfo]):
+    def __init__(self, config: MeanConfig, tasks: Mapping[str, TaskInfo]) -> None:
         super().__init__()
         self.channels = {name: out_channels(task) for name, task in tasks.items()}
 
@@ -42,6 +51,4 @@ class Mean(Network):
 
 
 def _zeros(x: NetworkInput, channels: Mapping[str, int]) -> Tensor:
-    return torch.zeros(
-        len(x.fields), channels[x.task], *x.fields.shape[2:], dtype=x.fields.dtype, device=x.fields.device
-    )
+    return x.fields.new_zeros(len(x.fields), channels[x.task], *x.fields.shape[2:])

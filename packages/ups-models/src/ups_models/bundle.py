@@ -1,4 +1,4 @@
-"""The saved model: `config.json` and `weights.safetensors`. Nothing in it is ever unpickled.
+"""The saved simulator: `config.json` and `weights.safetensors`. Nothing in it is ever unpickled.
 
 It loads with ups-core, ups-data and ups-models alone: no Lightning, no training code, no spec.
 """
@@ -23,17 +23,19 @@ from ups_data.prepare.statistics import Statistics
 from ups_models.simulator import Simulator, build_simulator
 
 SCHEMA = 1
-
-
 ARTIFACT = "simulator"
 """Kind of artifact that a bundle written here is; other kinds have writers of their own."""
+
+_KEYS = ("kind", "options", "provider", "version", "tasks", "statistics")
+"""What `config.json` must contain beside the schema."""
 
 
 def save_bundle(directory: Path, simulator: Simulator, component: Component, fingerprint: str) -> None:
     """Write a simulator.
 
     Args:
-        directory: created if need be; files in it are replaced one by one, whole.
+        directory: created if necessary; each file in it is replaced in one step.
+        simulator: what to save.
         component: the model as the spec chose it.
         fingerprint: of the training step.
     """
@@ -62,7 +64,11 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
 
 
 def read_bundle_config(directory: Path) -> dict[str, Any]:
-    """The bundle's `config.json`. Raises :class:`UPSError` naming what is wrong with which file."""
+    """The bundle's `config.json`.
+
+    Raises:
+        UPSError: the file is missing or damaged, of another schema, or of another kind of artifact.
+    """
     path = directory / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -70,12 +76,18 @@ def read_bundle_config(directory: Path) -> dict[str, Any]:
         raise UPSError(f"{directory} is not a saved model (config.json missing)") from None
     except (OSError, ValueError) as error:
         raise UPSError(f"{path} is not readable JSON: {error}") from None
-    if not isinstance(config, dict) or config.get("schema") != SCHEMA:
-        raise UPSError(f"{path} has schema {config.get('schema') if isinstance(config, dict) else None!r}; "
-                       f"this version reads schema {SCHEMA}")  # fmt: skip
-    if config.get("artifact", ARTIFACT) != ARTIFACT:
-        raise UPSError(f"{directory} is a {config['artifact']}, not a {ARTIFACT}")
-    return config
+    schema = config.get("schema") if isinstance(config, dict) else None
+    if schema != SCHEMA:
+        raise UPSError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA}")
+    missing = next((key for key in _KEYS if key not in config), None)
+    artifact = config.get("artifact", ARTIFACT)  # bundles of ups-models 0.1 do not name theirs
+    if artifact != ARTIFACT:
+        raise UPSError(
+            f"{directory} contains a {artifact}, not a {ARTIFACT}; choose a directory of a {ARTIFACT}"
+        )
+    if missing is not None:
+        raise UPSError(f"{path} is damaged ('{missing}' missing); save the model again")
+    return dict(config)
 
 
 def load_bundle(directory: Path) -> Simulator:
@@ -86,25 +98,13 @@ def load_bundle(directory: Path) -> Simulator:
             names the plugin and version to install.
     """
     config = read_bundle_config(directory)
-    registry = registry_in_use()
-    entry = registry.find("models", config["kind"])
-    if entry is None:
-        raise UPSError(
-            f"{directory} holds a '{config['kind']}' of {config['provider']} {config['version']}, which is "
-            f"not installed: pip install '{config['provider']}=={config['version']}'"
-        )
+    component = _component(directory, config)
     try:
-        options = validate_options(entry.load_config(), config["options"], registry)
-    except ValidationError as error:
-        keys = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
-        raise UPSError(
-            f"{directory} was written by {config['provider']} {config['version']}, whose options this "
-            f"version does not read ({keys}): pip install '{config['provider']}=={config['version']}'"
-        ) from None
-    component = Component(entry, options)
-    tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}
-    statistics = {name: Statistics.from_dict(values) for name, values in config["statistics"].items()}
-    with torch.random.fork_rng(devices=[]):  # drawing throw-away weights must not move the caller's stream
+        tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}
+        statistics = {name: Statistics.from_dict(values) for name, values in config["statistics"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UPSError(f"{directory / 'config.json'} is damaged ({error!r}); save the model again") from None
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays
         simulator = build_simulator(component, tasks, statistics)
     path = directory / "weights.safetensors"
     try:
@@ -114,5 +114,27 @@ def load_bundle(directory: Path) -> Simulator:
     except (SafetensorError, RuntimeError, OSError) as error:
         size = path.stat().st_size
         reason = " ".join(str(error).split())[:300]
-        raise UPSError(f"{path} ({size} bytes) does not hold this model's weights: {reason}") from None
+        raise UPSError(
+            f"{path} ({size} bytes) does not contain the weights of this model: {reason}"
+        ) from None
     return simulator.eval()
+
+
+def _component(directory: Path, config: dict[str, Any]) -> Component:
+    """The registered model with the saved options."""
+    registry = registry_in_use()
+    writer = f"{config['provider']} {config['version']}"
+    install = f"pip install '{config['provider']}=={config['version']}'"
+    entry = registry.find("models", config["kind"])
+    if entry is None:
+        raise UPSError(
+            f"{directory} contains a '{config['kind']}' of {writer}, which is not installed: {install}"
+        )
+    try:
+        return Component(entry, validate_options(entry.load_config(), config["options"], registry))
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        raise UPSError(
+            f"{directory} was written by {writer} with options that this version does not read ({keys}): "
+            f"{install}"
+        ) from None

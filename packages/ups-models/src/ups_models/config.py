@@ -1,4 +1,4 @@
-"""Options of every model, free of torch so that specs can be checked in a moment."""
+"""Options of all models, without torch, so that specs are checked quickly."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pydantic import Field
 
 from ups_core import ModelConfig
 from ups_data.info import TaskInfo
-from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension
+from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension, key_at
 
 Positive = Annotated[int, Field(ge=1)]
 Issues = Sequence[tuple[str, str]]
 
 
 class PersistenceConfig(ModelConfig):
-    """Persistence has no options."""
+    """Persistence: no options."""
 
     trainable: ClassVar[bool] = False
 
 
 class MeanConfig(ModelConfig):
-    """The mean predictor has no options."""
+    """The mean: no options."""
 
     trainable: ClassVar[bool] = False
 
 
 class FNOConfig(PerDimensionConfig):
-    """Fourier neural operator (Li et al. 2021): one independent operator per task."""
+    """Fourier neural operator (Li et al., arXiv 2010.08895): one independent operator per task."""
 
     former_keys: ClassVar[Mapping[str, str]] = {"modes_2d": "renamed to 'modes: {2: ...}' in 0.2"}
 
@@ -40,16 +40,16 @@ class FNOConfig(PerDimensionConfig):
     """Number of Fourier layers."""
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Modes must not exceed the grid's Nyquist limit."""
+        """Modes that exceed the Nyquist limit of a task's grid."""
         return [
-            (f"modes.{min(task.dim, 2)}", message)
+            (f"modes.{key_at(self.modes, task.dim)}", message)
             for task in tasks.values()
             if (message := _too_many_modes(task, at(self.modes, task.dim)))
         ]
 
 
 class UNetConfig(ModelConfig):
-    """U-Net of ConvNeXt blocks (Liu et al. 2022 in the shape of Ronneberger et al. 2015), one per task."""
+    """U-Net (arXiv 1505.04597) of ConvNeXt blocks (arXiv 2201.03545), one per task."""
 
     width: Positive = 16
     """Channels at full resolution; doubled at every level."""
@@ -59,12 +59,12 @@ class UNetConfig(ModelConfig):
     """Blocks per level on the way down and up."""
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Every level halves the grid."""
+        """Grids that cannot be halved at every level."""
         return _must_divide("levels", 2 ** (self.levels - 1), tasks)
 
 
 class LatentOperatorConfig(PerDimensionConfig):
-    """One operator for all tasks: local codec, fitted linear propagator, multi-scale trunk."""
+    """One operator for all tasks: local codec, fitted linear propagator, multi-scale or transformer trunk."""
 
     former_keys: ClassVar[Mapping[str, str]] = {
         f"{name}_2d": f"renamed to '{name}: {{2: ...}}' in 0.2"
@@ -73,7 +73,7 @@ class LatentOperatorConfig(PerDimensionConfig):
     latent: ClassVar[bool] = True
 
     width: Positive = 128
-    """Channels on the coarsest grid of the multi-scale trunk, or of a token."""
+    """Channels on the coarsest grid of the multi-scale trunk, or length of a token."""
     depth: PerDimension = by_dimension(1, 3)
     """Blocks on the coarsest grid, or transformer blocks."""
     middle_width: Positive = 96
@@ -81,32 +81,34 @@ class LatentOperatorConfig(PerDimensionConfig):
     middle_blocks: PerDimension = by_dimension(1, 2)
     """Blocks on the middle grid, on the way down and again on the way up."""
     local_width: PerDimension = by_dimension(32, 16)
-    """Channels at the grid's own resolution, of codec and trunk; fewer in 2-D, where cells are many."""
+    """Channels of codec and trunk at the grid's own resolution; fewer in 2-D, where there are more cells."""
     patch: PerDimension = by_dimension(2, 4)
     """Cells per axis of a block of the middle grid, or of a token."""
     kernel: PerDimension = by_dimension(7, 5)
     """Cells per axis of the trunk's convolutions; odd."""
     mlp_ratio: Annotated[float, Field(gt=0.0)] = 2.0
-    """Width of a block's hidden layer over its channels."""
+    """Hidden width of a block's MLP over its channels."""
     condition_width: Positive = 64
-    """Length of the vector that parameters, time step and task become."""
+    """Length of the vector that encodes parameters, time step, grid offset and task."""
     trunk: Literal["multiscale", "pdet_stack", "pdet_unet"] = "multiscale"
-    """`multiscale`: convolutional blocks on three grids; `pdet_stack`: transformer blocks on tokens;
-    `pdet_unet`: transformer blocks with a coarser level between."""
+    """`multiscale`: convolutional blocks on three grids. `pdet_stack`, `pdet_unet`: token transformers after
+    PDE-Transformer (arXiv 2505.24717), at one resolution or with a coarser level between."""
     heads: Positive = 4
     """Attention heads of transformer blocks; divides `width`."""
     modes: Positive = 16
     """Fourier modes of the token grid that a transformer block mixes, per axis (fewer on small grids)."""
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Kernels are odd; heads divide the width."""
+        """Even kernels, and heads that do not divide the width."""
         problems = [
             (f"kernel.{dim}", f"kernel {size} is even; use an odd one, which keeps the grid")
             for dim, size in self.kernel.items()
             if size % 2 == 0
         ]
         if self.trunk != "multiscale" and self.width % self.heads:
-            problems.append(("heads", f"heads {self.heads} does not divide width {self.width}"))
+            problems.append(
+                ("heads", f"heads {self.heads} does not divide width {self.width}; use a divisor")
+            )
         return problems
 
 
@@ -124,7 +126,8 @@ def _must_divide(option: str, size: int, tasks: Mapping[str, TaskInfo]) -> Issue
     return [
         (
             option,
-            f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}",
+            f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}; "
+            "use fewer levels",
         )
         for task in tasks.values()
         if any(cells % size for cells in task.shape)

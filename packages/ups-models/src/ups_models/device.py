@@ -1,4 +1,4 @@
-"""Which device a simulator runs on."""
+"""The device that a simulator runs on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ups_core import UPSError
 
 
 def choose_device(accelerator: str) -> torch.device:
-    """The device that the spec's `trainer.accelerator` names.
+    """The device that the spec's `trainer.accelerator` names: `auto`, `cpu`, `gpu` or `mps`.
 
     Raises:
-        UPSError: the spec asks for a device that this machine does not have.
+        UPSError: this machine has no such device.
     """
     if accelerator in ("auto", "gpu") and torch.cuda.is_available():
         return torch.device("cuda")
@@ -25,7 +25,7 @@ def choose_device(accelerator: str) -> torch.device:
 
 
 def device_of(module: torch.nn.Module) -> torch.device:
-    """Where a module's tensors are; the CPU for a module without any."""
+    """The device of a module's tensors; the CPU for a module without tensors."""
     for tensor in (*module.parameters(), *module.buffers()):
         return tensor.device
     return torch.device("cpu")

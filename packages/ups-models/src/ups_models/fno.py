@@ -1,7 +1,6 @@
-"""Fourier neural operator: the standard peer.
+"""The Fourier neural operator, a standard baseline.
 
-Li, Kovachki, Azizzadenesheli, Liu, Bhattacharya, Stuart, Anandkumar: Fourier Neural Operator for
-Parametric Partial Differential Equations, ICLR 2021.
+Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations", arXiv 2010.08895.
 """
 
 from __future__ import annotations
@@ -19,14 +18,26 @@ from ups_models.per_dimension import at
 
 
 class FNO(PerTaskNetwork):
-    """One Fourier neural operator per task."""
+    """One Fourier neural operator per task; maps a :class:`NetworkInput` to `(B, Cout, *S)`.
 
-    def __init__(self, config: FNOConfig, tasks: Mapping[str, TaskInfo]):
-        super().__init__(tasks, lambda task: _TaskFNO(config, task))
+    Args:
+        config: width, modes and number of layers.
+        tasks: task name -> the problem, in 1, 2 or 3 dimensions.
+    """
+
+    def __init__(self, config: FNOConfig, tasks: Mapping[str, TaskInfo]) -> None:
+        super().__init__(tasks, lambda task: TaskFNO(config, task))
 
 
-class _TaskFNO(nn.Module):
-    def __init__(self, config: FNOConfig, task: TaskInfo):
+class TaskFNO(nn.Module):
+    """Lift, Fourier layers with a bypass each, projection; all but the Fourier layers act per cell.
+
+    Args:
+        config: width, modes and number of layers.
+        task: gives the channels: `(B, lifted_channels, *S)` to `(B, Cout, *S)`.
+    """
+
+    def __init__(self, config: FNOConfig, task: TaskInfo) -> None:
         super().__init__()
         conv, width, modes = CONV[task.dim], config.width, at(config.modes, task.dim)
         self.lift = nn.Sequential(
@@ -38,6 +49,7 @@ class _TaskFNO(nn.Module):
         self.head = nn.Sequential(conv(width, 2 * width, 1), nn.GELU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, Cin, *S)` to `(B, Cout, *S)`."""
         hidden = self.lift(x)
         for number, (spectral, bypass) in enumerate(zip(self.spectral, self.bypass, strict=True)):
             hidden = spectral(hidden) + bypass(hidden)

@@ -1,7 +1,8 @@
 """The contract of a network: normalised fields and conditions in, a normalised prediction out.
 
-Physical units, normalisation, persistence and rollouts are the :class:`~ups_models.simulator.Simulator`'s
-business, so a network is a plain function of arrays and a plugin's model a few lines.
+Physical units, normalisation, persistence and rollouts belong to
+:class:`~ups_models.simulator.Simulator`, so a network is a plain function of arrays and a plugin's model is
+short.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ class NetworkInput:
     """What a network sees of one batch.
 
     Attributes:
-        task: name of the task; the whole batch belongs to it.
-        fields: `(B, Cin, *S)`, each channel with mean 0 and deviation 1 over the train split; history
-            frames oldest first, then coefficients.
-        params: `(B, P)` PDE parameters scaled to [-1, 1] over the task's range; 0 where absent.
-        params_mask: `(B, P)` true where a parameter is known.
-        dt: `(B,)` physical time to advance; 0 for a steady task.
-        coords: `(*S, d)` coordinates of the grid points scaled to [0, 1].
-        grid_offset: `(B, d)` offset of the grid from the domain centre, in quarter cells: 0 for a centred
+        task: name of the task; the complete batch belongs to it.
+        fields: history frames, oldest first, then coefficients, `(B, Cin, *S)`; each channel has mean 0 and
+            standard deviation 1 over the train split.
+        params: PDE parameters scaled to [-1, 1] over the task's range `(B, P)`; 0 where unknown.
+        params_mask: true where a parameter is known `(B, P)`.
+        dt: physical time to advance `(B,)`; 0 for a steady task.
+        coords: coordinates of the grid points scaled to [0, 1] `(*S, d)`.
+        grid_offset: offset of the grid from the domain centre, in quarter cells `(B, d)`: 0 for a centred
             grid, 1 or -1 for every second point of a finer one.
-        increment: `(C, 1, ...)` typical change of the normalised state over a frame; 1 for a steady task.
+        increment: typical change of the normalised state over a frame `(C, 1, ...)`; 1 for a steady task.
     """
 
     task: str
@@ -43,7 +44,7 @@ class NetworkInput:
     increment: Tensor
 
     def condition(self) -> Tensor:
-        """`(B, 2P + 1 + d)`: parameters, their mask, dt, and the offset of the grid."""
+        """Parameters, their mask, dt and the offset of the grid, `(B, 2P + 1 + d)`."""
         mask = self.params_mask.to(self.params.dtype)
         return torch.cat([self.params, mask, self.dt[:, None], self.grid_offset], dim=1)
 
@@ -59,7 +60,7 @@ def out_channels(task: TaskInfo) -> int:
 
 
 def condition_size(task: TaskInfo) -> int:
-    """Size of `NetworkInput.condition()` for a task."""
+    """Length of `NetworkInput.condition()` for a task."""
     return 2 * len(task.parameters) + 1 + task.dim
 
 
@@ -68,11 +69,12 @@ class Network(nn.Module):
 
     `forward` maps a :class:`NetworkInput` to `(B, Cout, *S)`. With `predicts_increment` the output of an
     evolution task is the change over dt in units of the typical change, so that zero means persistence;
-    otherwise it is the normalised field itself. A steady task's output is always the normalised field.
+    otherwise it is the normalised field itself. The output of a steady task is always the normalised field.
     """
 
     predicts_increment: ClassVar[bool] = True
     evolution_only: ClassVar[bool] = False
+    """True for a network that is not defined for steady tasks."""
 
     def forward(self, x: NetworkInput) -> Tensor:
         """Predict; see the class."""
@@ -82,22 +84,23 @@ class Network(nn.Module):
         """Look at training pairs of one task before training; most networks need not.
 
         Args:
+            x: inputs of B windows.
             target: the normalised next frame, or the solution of a steady task, `(B, Cout, *S)`.
         """
 
 
 class LatentNetwork(Network):
-    """A network that can roll out in its latent space: encode once, advance, decode where a frame is wanted.
+    """A network that can roll out in its latent space: encode once, advance, decode the requested frames.
 
-    `forward` is one step of it. A latent is a tuple of tensors, or of None, with the batch first.
+    `forward` is one such step. A latent is a tuple of tensors or None, batch first.
     """
 
     def encode(self, x: NetworkInput) -> Any:
-        """Fields to latent."""
+        """The latent of the newest given frame."""
         raise NotImplementedError
 
     def advance(self, latent: Any, x: NetworkInput) -> Any:
-        """The latent one frame later; `x` gives the conditions, its fields are not looked at."""
+        """The latent one frame later; of `x` only the conditions are used, not the fields."""
         raise NotImplementedError
 
     def decode(self, latent: Any, x: NetworkInput) -> Tensor:
@@ -106,7 +109,7 @@ class LatentNetwork(Network):
 
 
 def module_key(name: str) -> str:
-    """A task's name as a key of `nn.ModuleDict`, which forbids dots."""
+    """A task's name as a key of `nn.ModuleDict`, which does not allow dots."""
     return name.replace(".", "_dot_")
 
 
@@ -116,8 +119,7 @@ def lifted_channels(task: TaskInfo) -> int:
 
 
 def as_channels(x: NetworkInput) -> Tensor:
-    """Fields, conditions and coordinates side by side `(B, Cin + 2P + 1 + 2d, *S)`: the plain
-    conditioning."""
+    """Fields, conditions and coordinates as channels, `(B, Cin + 2P + 1 + 2d, *S)`: plain conditioning."""
     batch, grid = len(x.fields), x.fields.shape[2:]
     condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
     coords = x.coords.movedim(-1, 0).expand(batch, -1, *grid)
@@ -125,13 +127,14 @@ def as_channels(x: NetworkInput) -> Tensor:
 
 
 class PerTaskNetwork(Network):
-    """A network of its own for every task, each a plain function of :func:`as_channels`.
+    """Independent networks, one per task, each a plain function of :func:`as_channels`.
 
     Args:
-        build: makes the module of one task, `(B, lifted_channels, *S)` to `(B, out_channels, *S)`.
+        tasks: task name -> the problem.
+        build: creates the module of one task: `(B, lifted_channels, *S)` to `(B, out_channels, *S)`.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]):
+    def __init__(self, tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> None:
         super().__init__()
         self.nets = per_task(tasks, build)
 

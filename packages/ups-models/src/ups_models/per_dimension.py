@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from ups_core import ModelConfig
 
 DIMENSIONS = (1, 2)
-"""Dimensions that a single number stands for; 3-D grids take the value of 2-D ones unless named."""
+"""Dimensions that a single number sets; 3-D grids use the value of 2-D ones unless they have their own."""
 
 
 def _by_dimension(value: Any) -> Any:
-    """A single number for all dimensions; JSON's and YAML's text keys as numbers."""
+    """Expand a single number to all dimensions, and turn the text keys of JSON and YAML into numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return dict.fromkeys(DIMENSIONS, value)
     if isinstance(value, Mapping):
@@ -36,17 +36,23 @@ def by_dimension(one: int, two: int) -> Any:
     return Field(default={1: one, 2: two})
 
 
+def key_at(values: Mapping[int, int], dim: int) -> int:
+    """The key of the value for grids of dimension `dim`: `dim`, or the next lower dimension with a value."""
+    return max(known for known in values if known <= dim)
+
+
 def at(values: Mapping[int, int], dim: int) -> int:
-    """The value for grids of this dimension: its own, or that of the next lower one."""
-    return values[max(known for known in values if known <= dim)]
+    """The value for grids of this dimension."""
+    return values[key_at(values, dim)]
 
 
 class PerDimensionConfig(ModelConfig):
-    """Options of a model with :data:`PerDimension` ones; dimensions left out keep their default."""
+    """Options of a model with :data:`PerDimension` ones; omitted dimensions keep their default."""
 
     @model_validator(mode="after")
     def _complete(self) -> PerDimensionConfig:
         for name, field in type(self).model_fields.items():
-            if isinstance(field.default, dict):  # frozen for users, not while it is being built
+            if isinstance(field.default, dict):
+                # Through __dict__, because the frozen model rejects assignment also while it is validated.
                 self.__dict__[name] = dict(sorted({**field.default, **getattr(self, name)}.items()))
         return self

@@ -1,28 +1,40 @@
 """The models that this package provides; registering them imports no torch."""
 
+from __future__ import annotations
+
 from ups_core import Register, hookimpl
 
 
 @hookimpl
 def ups_register_models(register: Register) -> None:
+    """Register the models."""
     register(
-        "latent_operator", "ups_models.latent.operator:LatentOperator",
+        "latent_operator",
+        "ups_models.latent.operator:LatentOperator",
         config="ups_models.config:LatentOperatorConfig",
-        summary="grid encoder, transformer trunk on latent tokens, local decoder; one model for all tasks",
-    )  # fmt: skip
+        summary="one model for all tasks: local codec, fitted linear propagator, multi-scale trunk",
+    )
     register(
-        "fno", "ups_models.fno:FNO", config="ups_models.config:FNOConfig",
-        summary="Fourier neural operator, one per task",
-    )  # fmt: skip
+        "fno",
+        "ups_models.fno:FNO",
+        config="ups_models.config:FNOConfig",
+        summary="Fourier neural operator (Li et al., arXiv 2010.08895), one per task",
+    )
     register(
-        "unet", "ups_models.unet:UNet", config="ups_models.config:UNetConfig",
-        summary="ConvNeXt U-Net, one per task",
-    )  # fmt: skip
+        "unet",
+        "ups_models.unet:UNet",
+        config="ups_models.config:UNetConfig",
+        summary="U-Net of ConvNeXt blocks (arXiv 1505.04597, 2201.03545), one per task",
+    )
     register(
-        "persistence", "ups_models.baselines:Persistence", config="ups_models.config:PersistenceConfig",
-        summary="nothing changes: the last given frame for ever",
-    )  # fmt: skip
+        "persistence",
+        "ups_models.baselines:Persistence",
+        config="ups_models.config:PersistenceConfig",
+        summary="baseline without parameters: the last given frame for every later frame",
+    )
     register(
-        "mean", "ups_models.baselines:Mean", config="ups_models.config:MeanConfig",
-        summary="the train split's mean value everywhere",
-    )  # fmt: skip
+        "mean",
+        "ups_models.baselines:Mean",
+        config="ups_models.config:MeanConfig",
+        summary="baseline without parameters: the mean of the train split in every cell",
+    )

@@ -1,4 +1,4 @@
-"""A simulator: physical fields in, physical fields out, with everything needed between inside it."""
+"""A simulator: physical fields in, physical fields out; normalisation and network are inside."""
 
 from __future__ import annotations
 
@@ -13,93 +13,22 @@ from ups_core import Component, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
-from ups_models.network import LatentNetwork, Network, NetworkInput, module_key
-
-
-class TaskNormaliser(nn.Module):
-    """Channel statistics of one task's train split, as buffers shaped to broadcast over the grid.
-
-    Numbers live in float32 buffers so that they move with the simulator; they are saved in the bundle's
-    JSON, not among the weights.
-    """
-
-    state_mean: Tensor
-    state_std: Tensor
-    static_mean: Tensor
-    static_std: Tensor
-    target_mean: Tensor
-    target_std: Tensor
-    delta_std: Tensor
-    params_log: Tensor
-    params_mid: Tensor
-    params_half: Tensor
-
-    def __init__(self, task: TaskInfo, statistics: Statistics):
-        super().__init__()
-        self.task = task
-        for name in ("state", "static", "target"):
-            channels = getattr(statistics, name)
-            self._constant(f"{name}_mean", channels.mean)
-            self._constant(f"{name}_std", channels.std)
-        self._constant("delta_std", statistics.delta)
-        log = torch.tensor([float(parameter.scale == "log") for parameter in task.parameters])
-        self.register_buffer("params_log", log, persistent=False)
-        low = self._on_scale(torch.tensor([parameter.low for parameter in task.parameters]))
-        high = self._on_scale(torch.tensor([parameter.high for parameter in task.parameters]))
-        self.register_buffer("params_mid", (high + low) / 2, persistent=False)
-        half = (high - low) / 2
-        self.register_buffer("params_half", torch.where(half > 0, half, 1.0), persistent=False)
-
-    def _constant(self, name: str, values: tuple[float, ...]) -> None:
-        shaped = torch.tensor(values, dtype=torch.float32).reshape(-1, *([1] * self.task.dim))
-        self.register_buffer(name, shaped, persistent=False)
-
-    def _on_scale(self, params: Tensor) -> Tensor:
-        """Parameters, or their logarithms where the task says so."""
-        return torch.where(self.params_log > 0, params.clamp(min=1e-30).log(), params)
-
-    def network_input(self, batch: FieldBatch) -> NetworkInput:
-        """Scale a batch for a network: fields `(B, H*C + Cs, *S)`."""
-        frames = batch.state.flatten(1, 2)
-        if self.task.history:
-            frames = ((batch.state - self.state_mean) / self.state_std).flatten(1, 2)
-        static = batch.static
-        if self.task.static_channels:
-            static = (batch.static - self.static_mean) / self.static_std
-        params = torch.where(
-            batch.params_mask, (self._on_scale(batch.params) - self.params_mid) / self.params_half, 0.0
-        )
-        low = torch.tensor([axis[0] for axis in self.task.domain], device=batch.coords.device)
-        high = torch.tensor([axis[1] for axis in self.task.domain], device=batch.coords.device)
-        coords = ((batch.coords - low) / (high - low)).reshape(*batch.static.shape[2:], self.task.dim)
-        first, last = coords.flatten(0, -2)[0], coords.flatten(0, -2)[-1]
-        cells = torch.tensor(coords.shape[:-1], device=coords.device)
-        offset = (first + last - 1) * cells * 2
-        return NetworkInput(
-            task=self.task.name,
-            fields=torch.cat([frames, static], dim=1),
-            params=params,
-            params_mask=batch.params_mask,
-            dt=batch.dt,
-            coords=coords,
-            grid_offset=offset.expand(len(batch), -1),
-            increment=self.delta_std / self.state_std
-            if self.task.history
-            else torch.ones_like(self.target_std),
-        )
-
-    def target_scaled(self, field: Tensor) -> Tensor:
-        """Physical `(..., C, *S)` to mean 0, deviation 1."""
-        return (field - self.target_mean) / self.target_std
+from ups_models.network import LatentNetwork, Network, module_key
+from ups_models.normaliser import TaskNormaliser
 
 
 class Simulator(nn.Module):
-    """Normaliser and network: `step` and `rollout` take and give physical units.
+    """Normaliser and network: `step` and `rollout` map physical units to physical units.
 
-    Statistics come from the train split only, per task and channel.
+    Args:
+        network: predicts for all tasks.
+        tasks: task name -> the problem.
+        statistics: task name -> statistics of its train split, per channel.
     """
 
-    def __init__(self, network: Network, tasks: Mapping[str, TaskInfo], statistics: Mapping[str, Statistics]):
+    def __init__(
+        self, network: Network, tasks: Mapping[str, TaskInfo], statistics: Mapping[str, Statistics]
+    ) -> None:
         super().__init__()
         self.network = network
         self.tasks = dict(tasks)
@@ -109,26 +38,31 @@ class Simulator(nn.Module):
         )
 
     def normaliser(self, task: str) -> TaskNormaliser:
-        """The normaliser of a task. Raises :class:`UPSError` for a task it was not made for."""
+        """The normaliser of a task.
+
+        Raises:
+            UPSError: the simulator was not made for this task.
+        """
         if task not in self.tasks:
-            raise UPSError(f"this simulator knows no task '{task}'; tasks: {', '.join(self.tasks)}")
+            raise UPSError(f"unknown task '{task}'; the simulator was made for: {', '.join(self.tasks)}")
         found = self.normalisers[module_key(task)]
         assert isinstance(found, TaskNormaliser)
         return found
 
     def with_network(self, network: Network) -> Simulator:
-        """The same simulator around another network (a moving average, say); normalisers are shared."""
+        """This simulator around another network, such as a moving average; normalisers are shared."""
         other = copy.copy(self)
-        other._modules = dict(self._modules)  # copy.copy shares the registry of submodules
+        # copy.copy copies the attribute dictionary only: both objects would register submodules in one dict.
+        other._modules = dict(self._modules)
         other.network = network
         return other
 
     def supports(self, task: TaskInfo) -> bool:
-        """Whether a prediction for this task means anything (persistence of a steady task does not)."""
+        """Whether a prediction for this task is defined (persistence of a steady task is not)."""
         return task.name in self.tasks and not (self.network.evolution_only and task.kind == "steady")
 
     def step(self, batch: FieldBatch) -> Tensor:
-        """The next frame, or a steady task's solution, `(B, C, *S)` in physical units."""
+        """The next frame, or the solution of a steady task, `(B, C, *S)` in physical units."""
         normaliser = self.normaliser(batch.task)
         output: Tensor = self.network(normaliser.network_input(batch)).float()
         if normaliser.task.kind == "steady" or not self.network.predicts_increment:
@@ -136,7 +70,7 @@ class Simulator(nn.Module):
         return batch.state[:, -1] + normaliser.delta_std * output
 
     def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
-        """`steps` frames `(B, T, C, *S)`, each computed from the ones before; given frames not included."""
+        """`steps` frames `(B, steps, C, *S)`, each computed from those before; without the given frames."""
         frames = []
         for frame in range(steps):
             prediction = self.step(batch)
@@ -146,7 +80,7 @@ class Simulator(nn.Module):
         return torch.stack(frames, dim=1)
 
     def latent_rollout(self, batch: FieldBatch, steps: int) -> Tensor:
-        """As :meth:`rollout`, inside the latent space: fields are encoded once.
+        """Like :meth:`rollout`, inside the latent space: fields are encoded once.
 
         Raises:
             UPSError: the network has no latent space.
@@ -161,7 +95,7 @@ class Simulator(nn.Module):
         return torch.stack(frames, dim=1)
 
     def reconstruct(self, batch: FieldBatch) -> Tensor:
-        """Encode the newest given frame and decode it, `(B, C, *S)`: the codec's own error.
+        """Encode the newest given frame and decode it, `(B, C, *S)`: shows the error of the codec alone.
 
         Raises:
             UPSError: the network has no latent space.
@@ -171,9 +105,13 @@ class Simulator(nn.Module):
         return normaliser.target_mean + normaliser.target_std * network.decode(network.encode(x), x).float()
 
     def latent_network(self) -> LatentNetwork:
-        """The network, if it can roll out in a latent space; else raises :class:`UPSError`."""
+        """The network, as one with a latent space.
+
+        Raises:
+            UPSError: it has none.
+        """
         if not isinstance(self.network, LatentNetwork):
-            raise UPSError(f"a {type(self.network).__name__} has no latent space to roll out in")
+            raise UPSError(f"a {type(self.network).__name__} has no latent space; use `rollout`")
         return self.network
 
     @property
@@ -182,7 +120,7 @@ class Simulator(nn.Module):
         return isinstance(self.network, LatentNetwork)
 
     def initialise(self, batch: FieldBatch) -> None:
-        """Let the network look at training pairs before training; a batch with one target frame or more."""
+        """Show the network training pairs before training; `batch` has one target frame or more."""
         normaliser = self.normaliser(batch.task)
         with torch.no_grad():
             self.network.initialise(
@@ -195,13 +133,21 @@ class Simulator(nn.Module):
 
 
 class LatentSimulator(Simulator):
-    """The same simulator, whose rollouts stay in the latent space."""
+    """A simulator with rollouts inside the latent space.
 
-    def __init__(self, simulator: Simulator):
+    Args:
+        simulator: lends its network and its normalisers, which may be on a GPU.
+
+    Raises:
+        UPSError: the network has no latent space.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
         super().__init__(simulator.latent_network(), simulator.tasks, simulator.statistics)
+        self.normalisers = simulator.normalisers
 
     def supports(self, task: TaskInfo) -> bool:
-        """A steady task has no rollout to take a short cut in."""
+        """Evolutions only: a steady task has no rollout."""
         return super().supports(task) and task.kind == "evolution"
 
     def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
@@ -210,7 +156,7 @@ class LatentSimulator(Simulator):
 
 
 def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:
-    """The batch whose newest given frames are predicted ones `(B, T, C, *S)`."""
+    """The batch with predicted frames `(B, T, C, *S)` as its newest given ones."""
     history = batch.state.shape[1]
     return replace(batch, state=torch.cat([batch.state, frames], dim=1)[:, -history:])
 
@@ -221,7 +167,7 @@ def build_simulator(
     """A new simulator of a registered model; weights are drawn from torch's current generator.
 
     Raises:
-        UPSError: the model's factory returned something that is no network.
+        UPSError: the model's factory did not return a network.
     """
     network = component.create(tasks=tasks)
     if not isinstance(network, nn.Module):

@@ -1,6 +1,7 @@
-"""U-Net of ConvNeXt blocks: the strong convolutional peer.
+"""A U-Net of ConvNeXt blocks, the convolutional baseline.
 
-Ronneberger, Fischer, Brox 2015 for the shape; Liu et al. 2022 (A ConvNet for the 2020s) for the blocks.
+Its shape is that of Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+arXiv 1505.04597; its blocks are those of Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545.
 """
 
 from __future__ import annotations
@@ -18,14 +19,26 @@ from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
 
 
 class UNet(PerTaskNetwork):
-    """One U-Net per task."""
+    """One U-Net per task; maps a :class:`NetworkInput` to `(B, Cout, *S)`.
 
-    def __init__(self, config: UNetConfig, tasks: Mapping[str, TaskInfo]):
-        super().__init__(tasks, lambda task: _TaskUNet(config, task))
+    Args:
+        config: width, number of resolutions and blocks.
+        tasks: task name -> the problem; every axis is divisible by 2^(levels - 1).
+    """
+
+    def __init__(self, config: UNetConfig, tasks: Mapping[str, TaskInfo]) -> None:
+        super().__init__(tasks, lambda task: TaskUNet(config, task))
 
 
-class _TaskUNet(nn.Module):
-    def __init__(self, config: UNetConfig, task: TaskInfo):
+class TaskUNet(nn.Module):
+    """Blocks on ever coarser grids and back, with skip connections.
+
+    Args:
+        config: width, number of resolutions and blocks.
+        task: gives the boundary and the channels: `(B, lifted_channels, *S)` to `(B, Cout, *S)`.
+    """
+
+    def __init__(self, config: UNetConfig, task: TaskInfo) -> None:
         super().__init__()
         dim, periodic = task.dim, task.boundary == "periodic"
         widths = [config.width * 2**level for level in range(config.levels)]
@@ -45,6 +58,7 @@ class _TaskUNet(nn.Module):
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, Cin, *S)` to `(B, Cout, *S)`."""
         hidden = self.lift(channels_last(x))
         skips = []
         for level, block in enumerate(self.down_blocks):

@@ -1,4 +1,4 @@
-"""What models are given: one task's windows, in physical units."""
+"""A batch: windows of one task, in physical units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+
+_ON_HOST = ("task", "index", "loss_weight")
 
 
 @dataclass
@@ -15,15 +17,15 @@ class FieldBatch:
     Attributes:
         task: the task's name in the spec.
         state: given frames `(B, H, C, *S)`, newest last; H is 0 when steady.
-        static: coefficient fields `(B, Cs, *S)`; Cs is 0 where there are none.
+        static: coefficient fields `(B, Cs, *S)`; Cs is 0 for a problem without any.
         params: PDE parameters `(B, P)`.
         params_mask: which parameters are known `(B, P)`, bool.
         dt: time between frames `(B,)`; 0 when steady.
         coords: coordinates of the grid points `(N, d)`, row-major over S.
         target: frames to predict `(B, T, C, *S)`; T is 1 when steady.
-        index: trajectory numbers `(B,)`, int64; always on the host, where seeds are derived from them.
-        loss_weight: factor of this batch's mean loss, so that the average over the parts of a global batch
-            (ranks' and micro-batches), which may differ in size, is the mean over its samples.
+        index: trajectory numbers `(B,)`, int64; always on the host, because seeds are derived from them.
+        loss_weight: factor of this batch's mean loss. The micro-batches of a global batch may differ in size;
+            with these weights the average over them is the mean over samples.
     """
 
     task: str
@@ -41,10 +43,10 @@ class FieldBatch:
         return len(self.index)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> FieldBatch:
-        """The batch on another device."""
+        """The batch on another device; `index` stays on the host."""
         tensors = {
             field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
             for field in fields(self)
-            if field.name not in ("task", "index", "loss_weight")
+            if field.name not in _ON_HOST
         }
         return replace(self, **tensors)

@@ -1,7 +1,7 @@
 """Which windows of which task make the next batch: a pure function of (seed, epoch, position).
 
 Nothing here depends on random state, so a run that stops anywhere resumes with exactly the batches that it
-has not seen, and all ranks agree without talking to each other.
+has not seen, and all ranks agree without communication.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class MultiTaskBatchSampler:
     A task of n samples is cut into m = ⌈n / (batch_size · world)⌉ global batches; an epoch has Σ m of them,
     whatever the temperature. A task's share of the epoch is proportional to m^temperature:
 
-    - temperature 1: each task gets its m batches, so every sample comes exactly once in every epoch;
-    - temperature 0: all tasks get equally many batches. A small task starts again in a fresh order when it
-      is through; a large one goes on in the next epoch where it stopped. So over many epochs every sample of
-      a task still comes equally often.
+    - temperature 1: each task gets its m batches, so every sample appears exactly once per epoch;
+    - temperature 0: all tasks get equally many batches. A small task starts again in a new order after its
+      last sample; a large one continues in the next epoch where it stopped. So over many epochs all samples
+      of a task still appear equally often.
 
     Tasks are interleaved evenly: in any prefix of the epoch the number of batches of a task differs from
     its share of the prefix by less than one.
@@ -44,11 +44,12 @@ class MultiTaskBatchSampler:
     one sample and are never empty: a remainder of fewer samples than ranks joins the batch before it.
 
     Args:
-        sizes: samples of each task.
-        batch_size: samples of each rank's batch.
-        temperature: between 0 (equal) and 1 (proportional).
-        seed: of the order of samples.
-        rank, world: this process and how many there are.
+        sizes: task -> number of samples.
+        batch_size: samples in each rank's batch.
+        temperature: between 0 (equal shares) and 1 (proportional to size).
+        seed: seed of the order of samples.
+        rank: number of this process.
+        world: number of processes.
 
     Raises:
         UPSError: an argument is out of range, or a task has fewer samples than there are ranks.
@@ -62,16 +63,20 @@ class MultiTaskBatchSampler:
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
-    ):
+    ) -> None:
         if not sizes or batch_size < 1 or not 0 <= rank < world:
             raise UPSError(
                 f"cannot draw batches of {batch_size} from {len(sizes)} tasks on rank {rank} of {world}"
             )
         if not 0 <= temperature <= 1:
-            raise UPSError(f"temperature {temperature} is not between 0 (equal shares) and 1 (proportional)")
+            raise UPSError(
+                f"temperature {temperature} is not between 0 (equal shares) and 1 (proportional to size)"
+            )
         for task, size in sizes.items():
             if size < world:
-                raise UPSError(f"task '{task}' has {size} samples for {world} ranks; each rank needs one")
+                raise UPSError(
+                    f"task '{task}' has {size} samples for {world} ranks; each rank needs at least one"
+                )
         self.sizes = dict(sizes)
         self.batch_size = batch_size
         self.temperature = temperature
@@ -87,19 +92,19 @@ class MultiTaskBatchSampler:
         return sum(self._passes.values())
 
     def __iter__(self) -> Iterator[TaskBatch]:
-        """The batches of this epoch; after :meth:`load_state_dict` those that are left of it."""
+        """The batches of this epoch; after :meth:`load_state_dict` those that remain."""
         start, self._resume_at = self._resume_at, 0
         drawn = dict.fromkeys(self.sizes, 0)
         for position, task in enumerate(self.schedule):
             number, drawn[task] = drawn[task], drawn[task] + 1
             if position >= start:
-                # Counted when handed out: a state saved while the batch is trained on is the one after it.
+                # Counted before the yield: a state saved while this batch is trained on resumes after it.
                 self._position = position + 1
                 yield self._batch(task, self.epoch * self.counts[task] + number)
 
     @property
     def start(self) -> int:
-        """How many batches the next iteration leaves out."""
+        """Number of batches that the next iteration skips."""
         return self._resume_at
 
     def set_epoch(self, epoch: int) -> None:
@@ -108,23 +113,23 @@ class MultiTaskBatchSampler:
             self.epoch, self._position, self._resume_at = epoch, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and number of batches handed out in it, the same on every rank."""
+        """Epoch and number of batches drawn in it; the same on every rank."""
         return {"epoch": self.epoch, "position": self._position, "sampling": self._identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state, also from one of another number of ranks with the same global batches.
+        """Continue from a state, also of a run with another number of ranks and the same global batches.
 
         Raises:
             UPSError: the state belongs to other tasks, sizes, batches or seed.
         """
         if state["sampling"] != self._identity:
-            raise UPSError(f"the saved position is one of {state['sampling']}, not of {self._identity}")
+            raise UPSError(f"the saved position belongs to {state['sampling']}, not to {self._identity}")
         self.epoch = state["epoch"]
         self._position = self._resume_at = state["position"]
 
     @property
     def _identity(self) -> dict[str, Any]:
-        """What the order of global batches depends on: not on how many ranks share one."""
+        """What the order of global batches depends on, which is not the number of ranks."""
         return {
             "sizes": self.sizes,
             "batch": self.batch_size * self.world,
@@ -171,10 +176,10 @@ class MultiTaskBatchSampler:
     @cached_property
     def _passes(self) -> dict[str, int]:
         """Global batches in one pass over each task."""
-        whole = self.batch_size * self.world
+        global_size = self.batch_size * self.world
         passes = {}
         for task, size in self.sizes.items():
-            full, rest = divmod(size, whole)
+            full, rest = divmod(size, global_size)
             passes[task] = max(1, full + (rest >= self.world))
         return passes
 
@@ -184,8 +189,8 @@ class MultiTaskBatchSampler:
         start = batch * self.batch_size * self.world
         last = batch == self._passes[task] - 1
         stop = self.sizes[task] if last else start + self.batch_size * self.world
-        part = self._permutation(task, lap)[start:stop][self.rank :: self.world]
-        return TaskBatch(task, part.tolist(), stop - start)
+        chosen = self._permutation(task, lap)[start:stop][self.rank :: self.world]
+        return TaskBatch(task, chosen.tolist(), stop - start)
 
     def _permutation(self, task: str, lap: int) -> NDArray[np.int64]:
         """The order of a task's samples in one pass; does not depend on the other tasks."""

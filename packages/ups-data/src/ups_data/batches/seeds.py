@@ -1,6 +1,6 @@
-"""Seeds from coordinates: a number for every (seed, purpose, step...), never a restored random stream.
+"""Seeds from coordinates: a number for every (seed, purpose, step, ...) instead of a restored random stream.
 
-A run that resumes at step n draws what an uninterrupted one draws there.
+A run that resumes at step n draws what an uninterrupted run draws there.
 """
 
 from __future__ import annotations
@@ -15,5 +15,5 @@ def derive_seed(seed: int, *coordinates: int | str) -> int:
 
 
 def coin(seed: int, *coordinates: int | str) -> bool:
-    """True for half of all coordinates."""
+    """True for half of all coordinates, as a pure function of its arguments."""
     return bool(derive_seed(seed, *coordinates) & 1)

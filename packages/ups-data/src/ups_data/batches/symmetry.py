@@ -1,8 +1,8 @@
-"""Transformations that map solutions of a PDE to solutions, applied to batches: data for nothing.
+"""Data augmentation: transformations that map solutions of a PDE to solutions, applied to batches.
 
-A task declares which it has (:attr:`ups_data.tasks.base.TaskInfo.symmetries`); a model needs to know none of them.
-What is drawn is a function of a seed and the trajectory, so however a batch is shared out to processes, a
-sample is transformed alike: shifts for every trajectory, everything else for the batch.
+A task declares its symmetries (:attr:`ups_data.info.TaskInfo.symmetries`); models need not know them. Shifts
+are drawn per trajectory, everything else per batch, all as functions of a seed: a sample is transformed in
+the same way however its batch is split over processes.
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ from ups_data.info import TaskInfo
 
 
 def augment(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """A combination of the task's symmetries that the seed chooses."""
+    """Apply a combination of the task's symmetries that the seed chooses."""
     for name in task.symmetries:
         batch = SYMMETRIES[name](batch, task, derive_seed(seed, name))
     return batch
 
 
 def translate(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """Shift every trajectory by its own whole number of cells along every periodic axis."""
+    """Shift every trajectory by its own number of cells along every (periodic) axis."""
+    numbers = batch.index.tolist()
     for axis, cells in enumerate(task.shape):
-        shifts = [derive_seed(seed, axis, number) % cells for number in batch.index.tolist()]
-        shift = torch.tensor(shifts, device=batch.target.device)
-        index = (torch.arange(cells, device=shift.device) + shift[:, None]) % cells
-        batch = _on_arrays(batch, partial(_gather, index=index, axis=axis, dim=task.dim))
+        shifts = torch.tensor([derive_seed(seed, axis, number) % cells for number in numbers])
+        # Computed on the host and copied without waiting: a blocking copy would wait for all queued kernels.
+        index = (torch.arange(cells) + shifts[:, None]) % cells
+        index = index.to(batch.target.device, non_blocking=True)
+        batch = _on_fields(batch, partial(_gather, index=index, axis=axis, dim=task.dim))
     return batch
 
 
 def reflect(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """Mirror each axis with probability one half; states stay as they are.
+    """Mirror each axis with probability one half; states keep their sign.
 
-    The grid is mirrored too. So this is exact also where the grid points do not lie evenly about the middle,
-    as long as the model looks at the coordinates.
+    The coordinates are mirrored too, so this is exact also for a grid that is not symmetric about the centre
+    of its domain, provided that the model uses the coordinates.
     """
     for axis, (low, high) in enumerate(task.domain):
         if coin(seed, axis):
-            batch = _on_arrays(batch, partial(torch.flip, dims=(axis - task.dim,)))
+            batch = _on_fields(batch, partial(torch.flip, dims=(axis - task.dim,)))
             coords = batch.coords.reshape(*task.shape, task.dim).flip(axis).clone()
             coords[..., axis] = low + high - coords[..., axis]
             batch = replace(batch, coords=coords.reshape(batch.coords.shape))
@@ -60,19 +62,22 @@ def reflect_oddly(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     """Mirror a one-dimensional domain and change the sign of states, with probability one half."""
     if not coin(seed):
         return batch
-    mirrored = _on_arrays(batch, lambda x: x.flip(-1))
+    mirrored = _on_fields(batch, lambda x: x.flip(-1))
     return replace(mirrored, state=-mirrored.state, target=-mirrored.target)
 
 
 def transpose(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """Exchange the last two axes, which are alike, with probability one half."""
+    """Exchange the last two axes, which must have equal length, with probability one half."""
     if not coin(seed):
         return batch
     axes = task.dim - 2, task.dim - 1
-    coords = batch.coords.reshape(*task.shape, task.dim).transpose(*axes).clone()
-    coords[..., list(axes)] = coords[..., list(reversed(axes))]
-    exchanged = _on_arrays(batch, lambda x: x.transpose(-1, -2))
-    return replace(exchanged, coords=coords.reshape(batch.coords.shape))
+    coords = batch.coords.reshape(*task.shape, task.dim).transpose(*axes)
+    # Slices instead of a list of indices, which indexing would copy to the device.
+    swapped = torch.cat(
+        [coords[..., : axes[0]], coords[..., axes[1] :], coords[..., axes[0] : axes[1]]], dim=-1
+    )
+    exchanged = _on_fields(batch, lambda x: x.transpose(-1, -2))
+    return replace(exchanged, coords=swapped.reshape(batch.coords.shape))
 
 
 SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = {
@@ -85,8 +90,8 @@ SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = {
 """Name in a task's declaration -> transformation."""
 
 
-def _on_arrays(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:
-    """Change what has the grid as its last axes."""
+def _on_fields(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:
+    """Transform every tensor that has the grid as its last axes."""
     return replace(batch, state=change(batch.state), static=change(batch.static), target=change(batch.target))
 
 

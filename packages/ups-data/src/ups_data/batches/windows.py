@@ -1,4 +1,4 @@
-"""Windows of trajectories: the samples that batches are made of."""
+"""Windows of trajectories: the samples that batches consist of."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from ups_data.stores.pdebench_store import Fields, Integers
 class Windows:
     """Windows of one split: `given` frames followed by `targets` frames, from every file and trajectory.
 
-    Window i lies in file i // (trajectories · starts); its start frame runs fastest.
+    Window i is in file i // (trajectories · starts); its start frame varies fastest.
+
+    Args:
+        info: the problem; its `history` is the number of given frames.
+        fields: the data files.
+        ids: trajectory numbers of the split.
+        starts: number of start frames per trajectory, from frame 0.
+        targets: number of frames to predict.
     """
 
-    def __init__(self, info: TaskInfo, fields: Fields, ids: Sequence[int], starts: int, targets: int):
+    def __init__(self, info: TaskInfo, fields: Fields, ids: Sequence[int], starts: int, targets: int) -> None:
         self.info = info
         self.targets = targets
         self._fields = fields
@@ -33,11 +40,11 @@ class Windows:
         return len(self._values) * len(self._ids) * self._starts
 
     def trajectory(self, index: int) -> int:
-        """The number of the trajectory that a window comes from."""
+        """The trajectory number of a window."""
         return int(self._locate(np.asarray([index]))[1][0])
 
     def batch(self, indices: Sequence[int]) -> FieldBatch:
-        """The windows `indices` as one batch; no collating needed.
+        """The windows `indices` as one batch; no collating is needed.
 
         Raises:
             IndexError: a window does not exist.
@@ -63,7 +70,9 @@ class Windows:
         """File, trajectory number and start frame of each window."""
         outside = indices[(indices < 0) | (indices >= len(self))]
         if outside.size:
-            raise IndexError(f"task '{self.info.name}' has {len(self)} windows; there is no {outside[0]}")
+            raise IndexError(
+                f"task '{self.info.name}' has {len(self)} windows; window {outside[0]} does not exist"
+            )
         files, rest = np.divmod(indices, len(self._ids) * self._starts)
         positions, starts = np.divmod(rest, self._starts)
         return files, self._ids[positions], starts

@@ -1,4 +1,4 @@
-"""`ups data`: make data files in the official layout, and look into data files."""
+"""`ups data`: generate data files in the official layout, and inspect data files."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ups_core import CommandConfig, UsageError
 from ups_core.console import Console
-from ups_data.sources.pdebench import GenerateConfig
+from ups_data.sources.config import GenerateConfig
 from ups_data.stores.pdebench import Family
 from ups_data.tasks.advection1d import ADVECTION
-from ups_data.tasks.base import Task, create_task
+from ups_data.tasks.base import Task
 from ups_data.tasks.burgers1d import BURGERS
+from ups_data.tasks.create import create_task
 from ups_data.tasks.darcy2d import DARCY
 
 EXAMPLES = """examples:
@@ -24,64 +26,104 @@ EXAMPLES = """examples:
   ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
 """
 
-PARAMETERS = {
-    ADVECTION.name: ("beta", 0.4, "advection speed"),
-    BURGERS.name: ("nu", 0.01, "viscosity"),
-    DARCY.name: ("beta", 1.0, "constant source"),
-}
-"""Task -> its parameter's option, default and meaning."""
 
-GENERATE_EXAMPLES = {
-    "advection1d": """the file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
+@dataclass(frozen=True)
+class Generated:
+    """What `ups data generate` says about one family.
+
+    Attributes:
+        option: name of the option of the parameter.
+        default: its default.
+        meaning: what the parameter is.
+        epilog: end of the help text.
+    """
+
+    family: Family
+    option: str
+    default: float
+    meaning: str
+    epilog: str
+
+
+GENERATED = {
+    entry.family.name: entry
+    for entry in (
+        Generated(
+            ADVECTION,
+            "beta",
+            0.4,
+            "advection speed",
+            """The file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
 attribute beta. PDEBench published 201 frames 0.01 apart on 1024 points.
 
 examples:
   ups data generate advection1d --out data
   ups data generate advection1d --resolution 256 --frames 41 --time-stride 5 --out data
 """,
-    "burgers1d": """the file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
-attribute Nu. PDEBench published 201 frames 0.01 apart on 1024 points; these are exact at the points.
+        ),
+        Generated(
+            BURGERS,
+            "nu",
+            0.01,
+            "viscosity",
+            """The file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
+attribute Nu. PDEBench published 201 frames 0.01 apart on 1024 points. The generated
+solutions are exact at the points.
 
 examples:
   ups data generate burgers1d --nu 0.01 --out data
   ups data generate burgers1d --nu 0.001 --resolution 256 --frames 41 --time-stride 5 --out data
 """,
-    "darcy2d": """the file has PDEBench's name and layout: nu (sample, x, y), tensor (sample, 1, x, y),
-coordinates, attribute beta. The solution is steady; the published files hold a transient state.
+        ),
+        Generated(
+            DARCY,
+            "beta",
+            1.0,
+            "constant source",
+            """The file has PDEBench's name and layout: nu (sample, x, y), tensor (sample, 1, x, y),
+coordinates, attribute beta. The solution is steady; the published files contain a
+transient state.
 
 examples:
   ups data generate darcy2d --trajectories 100 --out data
   ups data generate darcy2d --beta 0.1 --resolution 64 --out data
 """,
+        ),
+    )
 }
+"""Task -> its help."""
 
 
 class DataCommand:
-    """Make data files in PDEBench's layout, and look into data files."""
+    """Generate data files in PDEBench's layout, and inspect data files."""
 
     help = "generate data in the official layout, inspect data files"
 
-    def __init__(self, config: CommandConfig):
+    def __init__(self, config: CommandConfig) -> None:
         self.config = config
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare `generate` and `inspect`."""
-        _teach(parser, EXAMPLES)
+        _set_epilog(parser, EXAMPLES)
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        generate = actions.add_parser("generate", help="make a data file in PDEBench's layout")
-        _teach(generate, EXAMPLES)
+        generate = actions.add_parser("generate", help="generate a data file in PDEBench's layout")
+        _set_epilog(generate, EXAMPLES)
         tasks = generate.add_subparsers(dest="task", required=True, metavar="TASK")
-        for family in (ADVECTION, BURGERS, DARCY):
-            task = tasks.add_parser(family.name, help=f"like {family.file_name(1.0)}")
-            _teach(task, GENERATE_EXAMPLES[family.name])
-            _add_options(task, family)
+        for name, entry in GENERATED.items():
+            task = tasks.add_parser(name, help=f"a file like {entry.family.file_name(1.0)}")
+            _set_epilog(task, entry.epilog)
+            _add_options(task, entry)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
-        _teach(inspect, "example:\n  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5\n")
-        inspect.add_argument("file", type=Path, metavar="FILE")
-        inspect.add_argument("--json", action="store_true", help="machine-readable")
+        _set_epilog(inspect, "example:\n  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5\n")
+        inspect.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file")
+        inspect.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
-        """Carry out one action."""
+        """Execute one action.
+
+        Raises:
+            UPSError: a wrong option, or a file that exists already, cannot be written or cannot be read.
+        """
         if args.action == "generate":
             _generate(args, console)
         else:
@@ -89,30 +131,31 @@ class DataCommand:
         return 0
 
 
-def _add_options(parser: argparse.ArgumentParser, family: Family) -> None:
+def _add_options(parser: argparse.ArgumentParser, entry: Generated) -> None:
     def number(flag: str, default: int, what: str) -> None:
         parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what}; default: {default}")
 
-    name, default, what = PARAMETERS[family.name]
-    native = family.native[0]
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to put the file")
+    native = entry.family.native[0]
     parser.add_argument(
-        f"--{name}",
+        "--out", type=Path, required=True, metavar="DIR", help="directory to write the file to"
+    )
+    parser.add_argument(
+        f"--{entry.option}",
         dest="value",
         type=float,
-        default=default,
+        default=entry.default,
         metavar="X",
-        help=f"{what}; default: {default}",
+        help=f"{entry.meaning}; default: {entry.default}",
     )
-    number("--trajectories", 1000, "how many")
-    number("--resolution", native, f"grid points along an axis, divides {native}")
-    if family.dt:
-        number("--frames", family.frames, "frames, the first at t = 0")
-        number("--time-stride", 1, "raw frames of 0.01 between two frames")
-    number("--seed", GenerateConfig().seed, "of the random initial conditions or media")
+    number("--trajectories", 1000, "number of trajectories")
+    number("--resolution", native, f"grid points along each axis, a divisor of {native}")
+    if entry.family.dt:
+        number("--frames", entry.family.frames, "number of frames, the first one at t = 0")
+        number("--time-stride", 1, "raw frames of 0.01 from one frame to the next")
+    number("--seed", GenerateConfig().seed, "seed of the random initial conditions or media")
 
 
-def _teach(parser: argparse.ArgumentParser, epilog: str) -> None:
+def _set_epilog(parser: argparse.ArgumentParser, epilog: str) -> None:
     parser.epilog = epilog
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
@@ -123,7 +166,7 @@ def _generate(args: argparse.Namespace, console: Console) -> None:
     request = _task(args).request
     path: Path = args.out / request.family.file_name(args.value)
     if path.exists():
-        raise UsageError(f"{path} exists already; choose another --out or remove it")
+        raise UsageError(f"{path} already exists; choose another --out or remove the file")
     begin = time.perf_counter()
     write_file(request, args.value, args.seed, path, console)
     seconds = time.perf_counter() - begin
@@ -133,7 +176,7 @@ def _generate(args: argparse.Namespace, console: Console) -> None:
 
 def _task(args: argparse.Namespace) -> Task:
     options: dict[str, Any] = {"trajectories": args.trajectories, "resolution": args.resolution}
-    name = PARAMETERS[args.task][0]
+    name = GENERATED[args.task].option
     if args.task == DARCY.name:
         options |= {name: args.value}
     else:

@@ -1,4 +1,4 @@
-"""What is in a data file: recognised layout, datasets, coordinates, and a look at the first values."""
+"""The content of a data file: recognised layout, datasets, coordinates, statistics of the first values."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from ups_data.tasks.darcy2d import DARCY
 
 FAMILIES = (ADVECTION, BURGERS, DARCY)
 SAMPLE = 16
+"""Trajectories to look at."""
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
-    """Findings as plain data.
+    """Findings as plain data, keys as in the output of `ups data inspect --json`.
 
     Raises:
-        UPSError: there is no such file, or it is not readable HDF5.
+        UPSError: the file does not exist or is not readable HDF5.
     """
     if not path.is_file():
-        raise UPSError(f"{path}: there is no such file")
+        raise UPSError(f"{path}: file not found")
     try:
         with h5py.File(path, "r") as file:
             return _findings(path, file)
-    except Exception as error:  # over a damaged file HDF5 and h5py raise anything
+    except Exception as error:  # HDF5 and h5py raise all kinds of exceptions over a damaged file
         reason = " ".join(str(error).split())
         raise UPSError(f"{path}: not a readable HDF5 file ({reason})") from error
 
@@ -80,7 +81,7 @@ def _coordinate(points: NDArray[Any]) -> dict[str, Any]:
 def _values(sample: NDArray[Any]) -> dict[str, Any]:
     finite = sample[np.isfinite(sample)].astype(np.float64)
     first = sample[0]
-    # The first trajectory's first row of points; through the middle of the square where there are two axes.
+    # The first row of points of the first trajectory; with two axes the row through the middle of the square.
     while first.ndim > 1:
         first = first[len(first) // 2] if first.ndim == 2 and first.shape[0] == first.shape[1] else first[0]
     return {
@@ -109,7 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def render(findings: dict[str, Any], stream: TextIO) -> None:
-    """Findings as text for people."""
+    """Print findings as text."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
     layout = findings["layout"] or f"not recognised (known: {', '.join(family.name for family in FAMILIES)})"
     console.print(escape(f"{findings['path']}  {findings['bytes'] / 1e6:.1f} MB  layout: {layout}"))

@@ -1,7 +1,7 @@
 """Exact solutions of u_t + β u_x = 0 for PDEBench's random initial waves.
 
 The solution is u0((x - βt) mod 1), an exact periodic translate. By angle addition a trajectory is one small
-matrix product with a fixed table of sines and cosines: thousands of trajectories a second.
+matrix product with a fixed table of sines and cosines: thousands of trajectories per second.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ups_data.generators.waves import FREQUENCIES, Waves, initial_waves, wave_ta
 from ups_data.stores.pdebench import Request
 
 PIECE = 12
-"""Frames of one matrix product. Small enough that BLAS keeps it on one core: its bits then do not depend on
-how many trajectories are made at once, and it does not crawl where cores are shared with other work."""
+"""Frames per matrix product: few enough that BLAS keeps it on one core. The bits then do not depend on the
+number of trajectories per call, and the product stays fast on cores that other processes use too."""
 
 
 def evaluate(waves: Waves, beta: float, times: ArrayLike, points: ArrayLike) -> NDArray[np.float32]:
-    """The solutions at `times` (T,) and `points` (X,) of the unit circle: `(n, T, X)`, float32."""
+    """The solutions at `times` `(T,)` and `points` `(X,)` of the unit circle: `(n, T, X)`, float32."""
     t, x = np.asarray(times, dtype=np.float64), np.asarray(points, dtype=np.float64)
     table = wave_table(x).astype(np.float32)
     padded = np.pad(t, (0, -len(t) % PIECE))
@@ -31,7 +31,7 @@ def evaluate(waves: Waves, beta: float, times: ArrayLike, points: ArrayLike) -> 
         ],
         axis=-1,
     )
-    # The sign goes into the small factor; an absolute value is taken before the sign, so it needs its own.
+    # The sign is applied to the small factor, except below an absolute value, where it comes afterwards.
     rotated *= np.where(waves.absolute, 1.0, waves.sign)[:, None, None]
     pieces = rotated.astype(np.float32).reshape(-1, PIECE, len(table))
     solution: NDArray[np.float32] = np.matmul(pieces, table).reshape(len(waves.sign), -1, len(x))[:, : len(t)]
@@ -49,6 +49,9 @@ def evaluate(waves: Waves, beta: float, times: ArrayLike, points: ArrayLike) -> 
 def generate(
     request: Request, value: float, seed: int, start: int, stop: int
 ) -> dict[str, NDArray[np.float32]]:
-    """The datasets of an advection file for trajectories start..stop-1; `value` is β."""
+    """The datasets of an advection file, trajectories start..stop-1; `value` is β.
+
+    A :class:`ups_data.stores.pdebench_writer.Generator`.
+    """
     waves = initial_waves(seed, start, stop)
     return {"tensor": evaluate(waves, value, request.times(request.frames), request.axis)}

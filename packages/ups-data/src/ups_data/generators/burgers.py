@@ -1,20 +1,22 @@
 """Exact solutions of Burgers' equation u_t + (u²/2)_x = v u_xx, v = ν/π, for PDEBench's random initial waves.
 
-By Hopf (1950) and Cole (1951) the potential U, with U_x = u, advances over any time D by a Gaussian average,
+By the transformation of Hopf ("The partial differential equation u_t + u u_x = μ u_xx", 1950) and Cole (1951)
+the potential U, with U_x = u, advances over any time D by a Gaussian average,
 
     exp(-U(x, t + D) / 2v) = ∫ exp(-[U(y, t) + (x - y)² / 2D] / 2v) dy / √(4πvD),
 
-and u(x, t + D) is the mean of (x - y) / D under the same weights. Steps go from one wanted frame to the next.
+and u(x, t + D) is the mean of (x - y) / D under the same weights. A step leads from a requested frame to the
+next one.
 
 The integral is a trapezoid sum. After the first step exp(-U / 2v) is an average of Gaussians of variance 2vD
-or more, so the integrand is one of Gaussians of variance vD or more: the sum's relative error is about
-2 exp(-2π² vD / h²), nothing once √(vD) is a little more than a cell h. The first step meets the initial
-field itself, with its kinks and steep window, so its sum runs over a finer grid. Shocks may be thinner than
-a cell: U only has a kink there, and points in a shock carry exponentially little weight. The values are exact
-at the points; their mean is that of u only where the points resolve the shocks.
+or more, so the integrand consists of Gaussians of variance vD or more: the relative error of the sum is about
+2 exp(-2π² vD / h²), which is negligible once √(vD) exceeds a cell h. The first step starts from the initial
+field, with its kinks and steep window, so its sum uses a finer grid. Shocks may be thinner than a cell: U has
+only a kink there, and points in a shock have exponentially small weights. The values are exact at the points;
+their mean is that of u only if the points resolve the shocks.
 
-Where U varies little against 2v, exp(-U / 2v) is made to decay by its Fourier series instead, exact for any
-viscosity; there the Gaussian would be as wide as the circle.
+If U varies little against 2v, the Fourier series of exp(-U / 2v) decays instead, which is exact for any
+viscosity; the Gaussian would be as wide as the circle.
 """
 
 from __future__ import annotations
@@ -26,34 +28,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_core import UPSError
+from ups_data.generators.burgers_resolution import FINER, smallest_nu
 from ups_data.generators.waves import Waves, initial_waves, wave_table, window_at
 from ups_data.stores.pdebench import Request
-from ups_data.tasks.burgers1d import FINER, smallest_nu
 
 Array = NDArray[np.float64]
 
 GAUSS = 3
-"""Gauss-Legendre points of a fine cell in the integral of the initial field."""
+"""Gauss-Legendre points per fine cell in the integral of the initial field."""
 WIDTHS = 8.0
-"""Standard deviations of the Gaussian beyond the characteristics: what is left out weighs exp(-32)."""
+"""Standard deviations of the Gaussian beyond the characteristics; the omitted weights are below exp(-32)."""
 BLOCK, ROWS = 16, 8
-"""Points that share exponentials, and blocks in a product: so few that BLAS mostly keeps it on one core."""
+"""Points that share exponentials, and blocks per product: few enough that BLAS mostly stays on one core."""
 STEEPEST = 300.0
-"""Largest logarithm of the ratio of weights within a block; twice it must not underflow."""
+"""Largest logarithm of the ratio of weights within a block; exp(-2 · 300) must not underflow."""
 RANGE = 8.0
-"""Variation of U / 2v up to which the Fourier series keeps all but exp(8) roundings."""
+"""Variation of U / 2v up to which the Fourier series is used; it amplifies rounding by up to exp(8)."""
 
 
 def generate(
     request: Request, value: float, seed: int, start: int, stop: int
 ) -> dict[str, NDArray[np.float32]]:
-    """The datasets of a Burgers file for trajectories start..stop-1; `value` is ν.
+    """The datasets of a Burgers file, trajectories start..stop-1; `value` is ν.
+
+    A :class:`ups_data.stores.pdebench_writer.Generator`.
 
     Raises:
         UPSError: the viscosity is too small for the native grid and the time between frames.
     """
     points, step = request.family.native[0], request.family.dt * request.time_stride
-    check_viscosity(value, step)
+    check_viscosity(value, step, points)
     stride = points // request.resolution
     sampler = Sampler(points)
     solution = np.empty((stop - start, request.frames, request.resolution), dtype=np.float32)
@@ -63,13 +67,17 @@ def generate(
     return {"tensor": solution}
 
 
-def check_viscosity(nu: float, step: float) -> None:
-    """Raise UPSError where the trapezoid sum would not be exact."""
-    least = smallest_nu(step)
-    if nu < least:
+def check_viscosity(nu: float, step: float, points: int) -> None:
+    """Check that the trapezoid sum is exact.
+
+    Raises:
+        UPSError: the viscosity is too small.
+    """
+    smallest = smallest_nu(step, points)
+    if nu < smallest:
         raise UPSError(
             f"burgers1d: nu = {nu:g} is too small for frames {step:g} apart on the native grid; "
-            f"the smallest is {least:.2g}, smaller ones need a larger time_stride"
+            f"the smallest is {smallest:.2g}, smaller ones need a larger time_stride"
         )
 
 
@@ -79,8 +87,8 @@ class State:
 
     Attributes:
         field: u at N points, `(N,)`.
-        potential: U at M = N · finer evenly spaced points, the first u's first, `(M,)`.
-        mean: of u; U grows by it from one turn to the next.
+        potential: U at M = N · finer evenly spaced points, starting at the first point of u, `(M,)`.
+        mean: mean of u, by which U grows per turn around the circle.
     """
 
     field: Array
@@ -89,7 +97,7 @@ class State:
 
 
 def evolve(state: State, viscosity: float, step: float, frames: int) -> Array:
-    """u at `frames` times `step` apart, the first as given: `(frames, N)`. `viscosity` is v, not ν."""
+    """u at `frames` times `step` apart, the first one as given: `(frames, N)`. `viscosity` is v = ν/π."""
     if np.ptp(_periodic(state)) <= RANGE * 2 * viscosity:
         return _diffuse(state, viscosity, step, frames)
     found = np.empty((frames, len(state.field)))
@@ -103,12 +111,12 @@ def evolve(state: State, viscosity: float, step: float, frames: int) -> Array:
 def _advance(state: State, viscosity: float, step: float) -> State:
     """One step of the Gaussian average.
 
-    A block of x shares the factor exp(-[U(y) + (x_m - y)² / 2D] / 2v) of its middle x_m. What is left of the
-    weights depends on x - x_m and x_m - y alone, so that all sums are one matrix product.
+    The points x of a block share the factor exp(-[U(y) + (x_m - y)² / 2D] / 2v) of its middle x_m. The
+    remaining factor depends on x - x_m and x_m - y alone, so that all sums are one matrix product.
     """
     points, fine = len(state.field), len(state.potential)
     finer = fine // points
-    # By the maximum principle (x - y) / D, up to a few deviations, lies in the range of u.
+    # By the maximum principle (x - y) / D is in the range of u, up to a few standard deviations.
     low, high = float(state.field.min()), float(state.field.max())
     drift = step * (low + high) / 2
     reach = step * (high - low) / 2 + WIDTHS * math.sqrt(2 * viscosity * step)
@@ -124,22 +132,22 @@ def _advance(state: State, viscosity: float, step: float) -> State:
     extended = (state.potential[places] + state.mean * turns) / (2 * viscosity)
     nearby = np.lib.stride_tricks.sliding_window_view(extended, len(lag))[:: finer * block]
     exponent = nearby + lag**2 / (4 * viscosity * step)
-    least = exponent.min(axis=1, keepdims=True)
-    shared = np.exp(least - exponent)
+    smallest = exponent.min(axis=1, keepdims=True)
+    shared = np.exp(smallest - exponent)
 
     # (x - y)² = lag² + 2 ahead (lag - drift) + (2 ahead drift + ahead²); the bracket does not depend on y.
     rest = np.exp(-np.outer(lag - drift, ahead) / (2 * viscosity * step))
     sides = np.concatenate([rest, rest * (lag - drift)[:, None]], axis=1)
     rows = math.gcd(ROWS, len(shared))
     total, moment = np.split((shared.reshape(-1, rows, len(lag)) @ sides).reshape(-1, 2 * block), 2, axis=1)
-    level = least + (2 * ahead * drift + ahead**2) / (4 * viscosity * step) - np.log(total)
+    level = smallest + (2 * ahead * drift + ahead**2) / (4 * viscosity * step) - np.log(total)
     constant = math.log(fine * math.sqrt(4 * math.pi * viscosity * step))
     field = (moment / total + ahead + drift) / step
     return State(field.ravel(), 2 * viscosity * (level.ravel() + constant), state.mean)
 
 
 def _diffuse(state: State, viscosity: float, step: float, frames: int) -> Array:
-    """All frames from the Fourier series of exp(-U / 2v), in the frame that moves with the mean of u."""
+    """All frames from the Fourier series of exp(-U / 2v), on a grid that moves with the mean of u."""
     points, fine = len(state.field), len(state.potential)
     periodic = _periodic(state)
     heat = np.exp((periodic.min() - periodic) / (2 * viscosity))
@@ -152,16 +160,21 @@ def _diffuse(state: State, viscosity: float, step: float, frames: int) -> Array:
 
 
 def _periodic(state: State) -> Array:
-    """U without its growth from turn to turn."""
+    """U without its growth per turn, `(M,)`."""
     fine = len(state.potential)
     periodic: Array = state.potential - state.mean * np.arange(fine) / fine
     return periodic
 
 
 class Sampler:
-    """Initial waves at the N cell centres of the native grid, their potential `finer` times as fine."""
+    """Samples initial waves at the cell centres of the native grid.
 
-    def __init__(self, points: int, finer: int = FINER):
+    Args:
+        points: N, cells of the native grid.
+        finer: points of the potential per cell.
+    """
+
+    def __init__(self, points: int, finer: int = FINER) -> None:
         fine = points * finer
         start = 0.5 / points + np.arange(fine) / fine
         nodes, self._weights = np.polynomial.legendre.leggauss(GAUSS)
@@ -171,14 +184,14 @@ class Sampler:
         self._table = wave_table(self._points)
 
     def initial_state(self, waves: Waves) -> State:
-        """The state at t = 0 of the one trajectory in `waves`."""
+        """The state at t = 0 of the single trajectory in `waves`."""
         values = np.concatenate([waves.cosine[0], waves.sine[0]]) @ self._table
         if np.isfinite(waves.window[0, 0]):
             values *= window_at(waves.window[0], self._points, np.float64)
         ends, inner = np.split(values, [len(values) // (GAUSS + 1)])
         cells = inner.reshape(-1, GAUSS) @ self._weights * (self._cell / 2)
         if waves.absolute[0]:
-            # Where the wave changes sign within a cell it is a straight line to 1e-9 of the integral of |u0|.
+            # In a cell with a change of sign the wave is a straight line, to 1e-9 of the integral of |u0|.
             following = np.roll(ends, -1)
             size = np.maximum(np.abs(ends) + np.abs(following), np.finfo(float).tiny)
             straight = self._cell * (ends**2 + following**2) / (2 * size)

@@ -2,7 +2,7 @@
 
 The discretisation is PDEBench's: cell-centred 5-point finite volumes, arithmetic mean of a on faces, and
 u = 0 at the centres of the ghost cells, half a cell outside the square. Unlike PDEBench's files, which hold
-a transient state, u is the steady solution to machine precision.
+a transient state at t = 1.75, u is the steady solution to machine precision.
 """
 
 from __future__ import annotations
@@ -32,19 +32,23 @@ def solve_darcy(
 
     Args:
         coefficient: a > 0 at the points, `(nx, ny)`.
-        source: f at the points, or a constant.
-        spacing: distance of neighbouring points along x and y; infinity uncouples that axis.
+        source: f at the points `(nx, ny)`, or a constant.
+        spacing: distance between neighbouring points along x and y; infinity decouples that axis.
 
     Returns:
-        u, `(nx, ny)`.
+        u `(nx, ny)`.
     """
     shape = coefficient.shape
     load = np.broadcast_to(np.asarray(source, dtype=np.float64), shape).ravel()
-    # SuperLU at its fastest for these matrices: minimum degree on the symmetric pattern, no pivoting.
+    # SuperLU's fastest settings for these matrices, which are symmetric positive definite: minimum degree on
+    # the symmetric pattern, no pivoting.
     factors = splu(
-        darcy_matrix(coefficient, spacing), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, panel_size=8,
+        darcy_matrix(coefficient, spacing),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        panel_size=8,
         options={"SymmetricMode": True},
-    )  # fmt: skip
+    )
     solution: NDArray[np.float64] = factors.solve(load).reshape(shape)
     return solution
 
@@ -70,9 +74,9 @@ def darcy_matrix(coefficient: NDArray[np.floating], spacing: tuple[float, float]
 def media(seed: int, start: int, stop: int, points: int = 128) -> NDArray[np.float32]:
     """Coefficient fields start..stop-1 of PDEBench's family, `(n, points, points)`, values 0.1 and 1.
 
-    A sum of five radial Gaussians exp(-r²/s), centres uniform in the square, s uniform in (0, 0.5), is cut
-    at its mean over a batch of 200 samples. A sample with less than 1 % of one material is drawn again
-    (PDEBench keeps it): such fields are (nearly) constant, so that several samples would be the same.
+    A sum of five radial Gaussians exp(-r²/s), with centres uniform in the square and s uniform in (0, 0.5),
+    is thresholded at its mean over a batch of 200 samples. A sample with less than 1 % of one material is
+    drawn again (PDEBench keeps it): such fields are (nearly) constant, so several samples would be the same.
     """
     fields = np.empty((stop - start, points, points), dtype=np.float32)
     for row, number in enumerate(range(start, stop)):
@@ -87,7 +91,7 @@ def media(seed: int, start: int, stop: int, points: int = 128) -> NDArray[np.flo
 
 @lru_cache(maxsize=4)
 def _batch_mean(seed: int, batch: int, points: int) -> float:
-    """Mean of the Gaussian sums of one whole batch, so that a sample does not depend on how many are made."""
+    """Mean of the Gaussian sums of a complete batch, so that a sample does not depend on their number."""
     numbers = range(batch * BATCH, (batch + 1) * BATCH)
     return float(np.mean([next(_draws(seed, number, points)).mean() for number in numbers]))
 
@@ -104,10 +108,11 @@ def _draws(seed: int, number: int, points: int) -> Iterator[NDArray[np.float64]]
 def generate(
     request: Request, value: float, seed: int, start: int, stop: int
 ) -> dict[str, NDArray[np.float32]]:
-    """The datasets of a Darcy file for samples start..stop-1; `value` is the constant source β.
+    """The datasets of a Darcy file, samples start..stop-1; `value` is the constant source β.
 
-    Solved on the native grid and strided to the task's: the same points as an official file. The problem is
-    linear in β. SuperLU releases the interpreter lock, so threads use every core.
+    A :class:`ups_data.stores.pdebench_writer.Generator`. Solved on the native grid and strided to the
+    task's, so the points are those of an official file. The problem is linear in β. SuperLU releases the
+    interpreter lock, so threads use all cores.
     """
     points = request.family.native[0]
     stride = points // request.resolution

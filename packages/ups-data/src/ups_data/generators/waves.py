@@ -1,9 +1,10 @@
 """PDEBench's random initial waves on the unit circle, shared by the one-dimensional generators.
 
-u0(x) = W(x) s |Σ A_n sin(k_n x + φ_n)|^{ab} with n = 1..4. Only nine frequencies occur, so a field is a small
-matrix product with a table of sines and cosines.
+u0(x) = W(x) s |Σ A_n sin(k_n x + φ_n)|^{ab} with n = 1..4 (Takamoto et al., "PDEBench: An Extensive Benchmark
+for Scientific Machine Learning", arXiv 2210.07182). Only nine frequencies occur, so a field is a small matrix
+product with a table of sines and cosines.
 
-One deviation from PDEBench: its wave numbers are 2πnc divided by 1 - dx, which leaves a jump at the seam;
+This differs from PDEBench in one point: its wave numbers are 2πnc / (1 - dx), which leaves a jump at x = 0;
 here they are 2πnc, so that every field is periodic.
 """
 
@@ -26,10 +27,11 @@ class Waves:
     """Initial conditions of n trajectories.
 
     Attributes:
-        cosine, sine: `(n, 9)` amplitudes of cos(2πfx) and sin(2πfx), f = 0..8.
-        absolute: `(n,)` whether |·| is taken.
-        sign: `(n,)` +1 or -1, applied after |·|.
-        window: `(n, 2)` left and right edge of the window; NaN where there is none.
+        cosine: amplitudes of cos(2πfx), f = 0..8, `(n, 9)`.
+        sine: amplitudes of sin(2πfx), `(n, 9)`.
+        absolute: whether the absolute value is taken, `(n,)`.
+        sign: +1 or -1, applied after the absolute value, `(n,)`.
+        window: left and right edge of the window, `(n, 2)`; NaN if there is none.
     """
 
     cosine: NDArray[np.float64]
@@ -50,7 +52,7 @@ def initial_waves(seed: int, start: int, stop: int) -> Waves:
     cosine, sine = np.zeros((2, count, len(FREQUENCIES)))
     rows = np.arange(count)
     for wave in range(1, WAVES + 1):
-        # A wave drawn twice has twice its frequency, one not drawn has none and adds a constant.
+        # A wave drawn twice has twice its frequency; one that is not drawn has frequency 0, a constant.
         frequency = wave * (chosen == wave).sum(axis=1)
         cosine[rows, frequency] += amplitude[:, wave - 1] * np.sin(phase[:, wave - 1])
         sine[rows, frequency] += amplitude[:, wave - 1] * np.cos(phase[:, wave - 1])
@@ -62,7 +64,7 @@ def initial_waves(seed: int, start: int, stop: int) -> Waves:
 
 
 def wave_table(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """cos(2πfx), then sin(2πfx), of all frequencies at `points` (X,): `(18, X)`."""
+    """cos(2πfx), then sin(2πfx), of all frequencies at `points` `(X,)`: `(18, X)`."""
     angle = 2 * np.pi * FREQUENCIES[:, None] * points
     return np.concatenate([np.cos(angle), np.sin(angle)])
 
@@ -70,7 +72,7 @@ def wave_table(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def window_at(
     edges: NDArray[np.float64], points: NDArray[np.float64], dtype: type[np.floating[Any]]
 ) -> NDArray[np.floating[Any]]:
-    """W(x) with `edges` (2,) at `points` of any shape, inside the unit interval."""
+    """The window W(x) with `edges` `(2,)` at `points` of any shape in the unit interval."""
     left, right = (((points - edge) / WINDOW_WIDTH).astype(dtype) for edge in edges)
     window: NDArray[np.floating[Any]] = dtype(0.5) * (np.tanh(left) - np.tanh(right))
     return window

@@ -1,6 +1,6 @@
-"""The one pass over a task's data before anything is trained: splits, repeats, NaN, statistics.
+"""The one pass over a task's data before training: splits, repeats, NaN, statistics.
 
-Its result is stored as `<data_root>/audits/<fingerprint>.json`, so that opening the data again is quick.
+The result is stored as `<data_root>/audits/<fingerprint>.json`, so that opening the data again is quick.
 """
 
 from __future__ import annotations
@@ -9,48 +9,63 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_core.files import read_json, write_json
+from ups_data.info import TaskInfo
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
 from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics
+from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_store import Fields
-
-if TYPE_CHECKING:
-    from ups_data.tasks.base import Task
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Splits that were found sound, and the statistics of the training split."""
+    """Audited splits, and the statistics of the training split."""
 
     splits: Splits
     statistics: Statistics
 
 
-def audit_task(task: Task, plan: DataPlan, data_root: Path, console: Console) -> Audit:
-    """The task's audit, from its record or by reading the data once.
+def audit_data(
+    info: TaskInfo,
+    request: Request,
+    fractions: Mapping[str, float],
+    plan: DataPlan,
+    data_root: Path,
+    console: Console,
+) -> Audit:
+    """The audit of a task's data, from its record or by reading all files once.
+
+    Args:
+        info: the problem.
+        request: the data that the task needs.
+        fractions: split -> share of the trajectories.
+        plan: the files, none of them missing.
+        data_root: holds the folder of records.
+        console: reports progress and findings.
 
     Raises:
-        UPSError: the data are broken, the splits unsound, or the record contradicts the task.
+        UPSError: the data are broken, too many trajectories repeat across splits, or the record contradicts
+            the task.
     """
     path = data_root / "audits" / f"{plan.fingerprint}.json"
-    splits = make_splits(task.config.trajectories, task.config.split.model_dump())
+    splits = make_splits(request.trajectories, fractions)
     record = read_json(path)
     if isinstance(record, Mapping) and record.get("schema") == SCHEMA:
         return _from_record(record, splits, plan.fingerprint, path)
-    fields = Fields(task.request, plan.files)
-    audit = _read_everything(fields, splits, task.info.kind == "evolution", task.name, console)
+    audit = _read_everything(Fields(request, plan.files), splits, info, console)
     try:
         write_json(path, _to_record(plan, audit))
     except OSError as error:
-        console.say(f"the audit of {task.name} is not stored ({error.strerror}); opening will repeat it")
+        # A read-only data root is legitimate (a shared disk); it only costs a second pass.
+        console.say(f"{info.name}: cannot store the audit ({error.strerror}); opening the data repeats it")
     return audit
 
 
@@ -70,20 +85,18 @@ def _from_record(record: Mapping[str, Any], wanted: Splits, fingerprint: str, pa
         stored = record["fingerprint"]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UPSError(f"{path} is damaged; delete it to audit again") from None
-    expected = (
-        tuple(number for number in wanted[split] if number not in splits.excluded) for split in SPLITS
-    )
-    if stored != fingerprint or any(
-        splits[split] != ids for split, ids in zip(SPLITS, expected, strict=True)
-    ):
-        raise UPSError(f"{path} holds other splits than the task asks for; delete it to audit again")
+    expected = {
+        split: tuple(number for number in wanted[split] if number not in splits.excluded) for split in SPLITS
+    }
+    if stored != fingerprint or any(splits[split] != ids for split, ids in expected.items()):
+        raise UPSError(f"{path} contains other splits than the task asks for; delete it to audit again")
     return Audit(splits, statistics)
 
 
-def _read_everything(fields: Fields, splits: Splits, evolves: bool, name: str, console: Console) -> Audit:
+def _read_everything(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Audit:
     count = fields.request.trajectories
     hashes = [[b""] * count for _ in fields.files]
-    with console.progress(f"auditing {name}", count * len(fields.files)) as advance:
+    with console.progress(f"auditing {info.name}", count * len(fields.files)) as advance:
         for file, part, solution, coefficient in fields.chunks():
             given = solution[:, 0] if coefficient is None else coefficient
             hashes[file][part] = [sha256(first.tobytes()).digest() for first in given]
@@ -95,13 +108,17 @@ def _read_everything(fields: Fields, splits: Splits, evolves: bool, name: str, c
         raise UPSError(f"{fields.files[0].path}{more}: {error}") from error
     audit_splits(splits, count)
     if splits.excluded:
-        console.say(f"{name}: {len(splits.excluded)} trajectories repeat one of another split; left out")
-    return Audit(splits, _statistics(fields, splits, evolves, name, console))
+        console.say(
+            f"{info.name}: excluded {len(splits.excluded)} of {count} trajectories, "
+            "which repeat one of another split"
+        )
+    return Audit(splits, _statistics(fields, splits, info, console))
 
 
-def _statistics(fields: Fields, splits: Splits, evolves: bool, name: str, console: Console) -> Statistics:
+def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Statistics:
     training = np.zeros(fields.request.trajectories, dtype=bool)
     training[list(splits.train)] = True
+    evolves = info.kind == "evolution"
     solutions, coefficients, differences = Moments(), Moments(), Moments()
     for _, part, solution, coefficient in fields.chunks():
         solution = solution[training[part]]
@@ -113,7 +130,7 @@ def _statistics(fields: Fields, splits: Splits, evolves: bool, name: str, consol
     named = {"solution": solutions, "coefficient": coefficients, "difference of frames": differences}
     constant = [what for what, moments in named.items() if moments.count and moments.constant]
     if constant:
-        console.say(f"{name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")
+        console.say(f"{info.name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")
     target = solutions.statistics()
     return Statistics(
         state=target if evolves else ChannelStatistics(),

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ups_core import UPSError
+from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_data.batches.windows import Windows
 from ups_data.info import TaskInfo
-from ups_data.prepare.audit import audit_task
+from ups_data.prepare.audit import audit_data
 from ups_data.prepare.splits import Splits
 from ups_data.prepare.statistics import Statistics
+from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_store import Fields
-from ups_data.tasks.base import Task, create_task
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class TaskData:
     fields: Fields
 
     def windows(self, split: str, *, horizon: int) -> Windows:
-        """Every window of the given frames and `horizon` frames after them.
+        """All windows of a split: the given frames and the `horizon` frames after them.
 
         A steady task has one target whatever the horizon.
 
         Raises:
-            UPSError: no such split, or the trajectories are too short for the horizon.
+            UPSError: there is no such split, or the trajectories are too short for the horizon.
         """
         info, ids = self.info, self.splits[split]
         if horizon < 1:
@@ -44,42 +43,30 @@ class TaskData:
         if starts < 1:
             raise UPSError(
                 f"horizon {horizon} does not fit task '{info.name}': {info.frames} frames less "
-                f"{info.history} given leave {info.frames - info.history}"
+                f"{info.history} given leave {info.frames - info.history}; use a smaller horizon"
             )
         return Windows(info, self.fields, ids, starts, horizon)
 
     def trajectories(self, split: str, *, limit: int | None = None) -> Windows:
-        """One window for each trajectory: the first frames given, all others to predict.
+        """One window per trajectory: the first frames given, all others to predict.
 
-        `limit` takes the first so many trajectories of every parameter value.
+        Args:
+            split: `train`, `val` or `test`.
+            limit: take only the first so many trajectories of every parameter value.
         """
         targets = self.info.frames - self.info.history
         return Windows(self.info, self.fields, self.splits[split][:limit], starts=1, targets=targets)
 
 
-def open_task(task: Task, data_root: Path) -> TaskData:
-    """The data of a prepared task; see :meth:`ups_data.tasks.base.Task.open`."""
-    plan = task.plan_data(data_root)
-    if plan.missing:
-        raise UPSError(f"task '{task.name}': {plan.missing[0]} is not generated yet; prepare the data first")
-    audit = audit_task(task, plan, data_root, Console(quiet=True))
-    return TaskData(task.info, audit.splits, audit.statistics, Fields(task.request, plan.files))
-
-
-def prepare_task(
-    name: str, options: Mapping[str, Any], data_root: Path | str, console: Console | None = None
+def open_data(
+    info: TaskInfo, request: Request, fractions: Mapping[str, float], plan: DataPlan, data_root: Path
 ) -> TaskData:
-    """A registered task's data without a spec: validate options, generate what is missing, audit, open.
-
-    Args:
-        name: the registered task, e.g. `advection1d`.
-        options: its options, as in a spec.
-        data_root: where files are looked for and generated.
-        console: where progress is shown; silent by default.
+    """The data of a prepared task; arguments as for :func:`~ups_data.prepare.audit.audit_data`.
 
     Raises:
-        UPSError: a wrong name or option, broken data, or a place that cannot be written.
+        UPSError: a file has not been generated yet or is broken.
     """
-    task = create_task(name, options)
-    task.prepare_data(Path(data_root), console or Console(quiet=True))
-    return task.open(Path(data_root))
+    if plan.missing:
+        raise UPSError(f"task '{info.name}': {plan.missing[0]} is not generated yet; prepare the data first")
+    audit = audit_data(info, request, fractions, plan, data_root, Console(quiet=True))
+    return TaskData(info, audit.splits, audit.statistics, Fields(request, plan.files))

@@ -1,4 +1,4 @@
-"""Which trajectories are for training, validation and test; what makes that choice trustworthy.
+"""Which trajectories are for training, validation and test, and the checks that make this trustworthy.
 
 A trajectory number has the same initial condition (or medium) in the file of every parameter value, so it is
 in the same split for all of them: no initial condition leaks, and every split holds every value.
@@ -23,7 +23,11 @@ TOLERATED_REPEATS = 0.05
 class Splits:
     """Trajectory numbers of each split, ascending.
 
-    `excluded` maps a trajectory that is in no split to the one in another split that it repeats.
+    Attributes:
+        train: learned from.
+        val: selects weights and options.
+        test: reported.
+        excluded: trajectory in no split -> the trajectory of another split that it repeats.
     """
 
     train: tuple[int, ...]
@@ -33,7 +37,7 @@ class Splits:
 
     def __getitem__(self, split: str) -> tuple[int, ...]:
         if split not in SPLITS:
-            raise UPSError(f"no split is called '{split}'; splits: {', '.join(SPLITS)}")
+            raise UPSError(f"unknown split '{split}'; splits: {', '.join(SPLITS)}")
         ids: tuple[int, ...] = getattr(self, split)
         return ids
 
@@ -50,7 +54,7 @@ class Splits:
 
 
 def make_splits(count: int, fractions: Mapping[str, float]) -> Splits:
-    """Split `count` trajectories; a function of the arguments alone, on every machine and version.
+    """Split `count` trajectories; a function of the arguments alone, on every machine and in every version.
 
     Trajectories are ordered by a hash of their number. Test and validation get their rounded shares, at
     least one trajectory each, training gets the rest.
@@ -66,10 +70,10 @@ def make_splits(count: int, fractions: Mapping[str, float]) -> Splits:
 
 
 def audit_splits(splits: Splits, count: int) -> None:
-    """Check that splits are not empty, disjoint and complete.
+    """Check that splits are disjoint, complete and not empty.
 
     Raises:
-        UPSError: naming the first trajectory that is in two splits or in none.
+        UPSError: a split is empty, or a trajectory is in two splits or in none; the message names it.
     """
     home: dict[int, str] = dict.fromkeys(splits.excluded, "excluded")
     for split in SPLITS:
@@ -85,14 +89,14 @@ def audit_splits(splits: Splits, count: int) -> None:
 
 
 def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits:
-    """Remove trajectories whose first frame (steady: coefficient) is found in another split as well.
+    """Remove trajectories that have the same first frame (steady: coefficient) as one of another split.
 
     Args:
         splits: the splits.
         hashes: for each file, the hash of every trajectory's first frame.
 
     Raises:
-        UPSError: more than 5 % repeat, so the data are not independent samples; names pairs.
+        UPSError: more than 5 % repeat, so the samples are not independent; the message names pairs.
     """
     home = {number: split for split in SPLITS for number in splits[split]}
     first: dict[bytes, int] = {}
@@ -105,7 +109,7 @@ def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits
     if len(repeats) > TOLERATED_REPEATS * len(home):
         pairs = [f"{old} ({home[old]}) = {new} ({home[new]})" for new, old in repeats.items()]
         raise UPSError(
-            f"{len(repeats)} of {len(home)} trajectories start like one in another split: "
+            f"{len(repeats)} of {len(home)} trajectories start like one of another split: "
             f"{', '.join(pairs[:5])}{', ...' if pairs[5:] else ''}; remove the repeats from the file"
         )
     train, val, test = (

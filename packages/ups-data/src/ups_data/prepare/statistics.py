@@ -16,7 +16,7 @@ SMALLEST_RELATIVE_STD = 1e-6
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Mean and standard deviation of every channel; empty where a task has no such channels."""
+    """Mean and standard deviation of every channel; empty if a task has no such channels."""
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -24,11 +24,11 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of one task over all its parameter values; survives JSON unchanged.
+    """Statistics of one task over all its parameter values; a round trip through JSON changes nothing.
 
     Attributes:
         state: channels that evolve (empty when steady).
-        static: coefficient channels (empty where there are none).
+        static: coefficient channels (empty if there are none).
         target: channels to predict; equal to `state` for an evolution.
         delta: standard deviation of one-frame differences of each state channel (empty when steady).
     """
@@ -54,14 +54,18 @@ class Statistics:
 
 @dataclass
 class Moments:
-    """Running mean and variance in float64; pieces are merged by Chan's formula, so order hardly matters."""
+    """Running mean and variance in float64.
+
+    Pieces are merged by the pairwise formula of Chan, Golub and LeVeque ("Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances", 1979), so their order hardly matters.
+    """
 
     count: int = 0
     mean: float = 0.0
     squares: float = field(default=0.0, repr=False)
 
     def add(self, values: NDArray[np.floating]) -> None:
-        """Take in all elements of an array."""
+        """Add all elements of an array."""
         if not values.size:
             return
         mean = float(values.mean(dtype="float64"))
@@ -74,12 +78,12 @@ class Moments:
 
     @property
     def std(self) -> float:
-        """Standard deviation; 0 without values."""
+        """Standard deviation; 0 if there are no values."""
         return math.sqrt(self.squares / self.count) if self.count else 0.0
 
     @property
     def constant(self) -> bool:
-        """Whether the spread is nothing but rounding."""
+        """Whether the standard deviation is rounding error only."""
         return self.std <= SMALLEST_RELATIVE_STD * max(abs(self.mean), 1e-30)
 
     @property
@@ -88,5 +92,5 @@ class Moments:
         return 1.0 if self.constant else self.std
 
     def statistics(self) -> ChannelStatistics:
-        """As the statistics of a single channel; empty without values."""
+        """As the statistics of a single channel; empty if there are no values."""
         return ChannelStatistics((self.mean,), (self.scale,)) if self.count else ChannelStatistics()

@@ -1,1 +1,1 @@
-"""Where a task's files come from."""
+"""Where the files of a task come from."""

@@ -1,1 +1,1 @@
-"""How files map to canonical axes: PDEBench's layout, reading and writing it."""
+"""How files map to canonical axes: reading and writing PDEBench's layout."""

@@ -11,13 +11,16 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
+GENERATOR_ATTRIBUTE = "ups_generator"
+"""File attribute that distinguishes generated files from official ones."""
+
 
 @dataclass(frozen=True)
 class Family:
     """One kind of PDEBench file; every file holds one parameter value.
 
     Attributes:
-        name: what generated folders are called.
+        name: first part of the names of generated folders.
         folder: PDEBench's folder of the official files, relative to the data root.
         pattern: file name with `{}` for the parameter value.
         parameter: the parameter's name, also the file attribute that holds it.
@@ -47,7 +50,7 @@ class Family:
     caveat: str = ""
 
     def file_name(self, value: float) -> str:
-        """PDEBench's name of the file for one parameter value."""
+        """PDEBench's name of the file of one parameter value."""
         return self.pattern.format(float(value))
 
     @property
@@ -64,7 +67,16 @@ class Family:
 
 @dataclass(frozen=True)
 class Request:
-    """The data that a task asks for: strided native data, one file for each parameter value."""
+    """The data that a task asks for: strided native data, one file per parameter value.
+
+    Attributes:
+        family: kind of the files.
+        values: parameter values.
+        trajectories: trajectories of every file, from the first one.
+        resolution: grid points along every axis.
+        frames: frames of a trajectory.
+        time_stride: native frames from one frame to the next.
+    """
 
     family: Family
     values: tuple[float, ...]
@@ -95,7 +107,7 @@ class Request:
         return tuple(self.family.dt * self.time_stride * frame for frame in range(count))
 
     def identity(self, value: float | None = None) -> dict[str, Any]:
-        """What values of the data depend on, as plain data; with `value` that of one file."""
+        """What the values of the data depend on, as plain data; with `value`, those of one file."""
         identity = {
             "family": self.family.name,
             "trajectories": self.trajectories,
@@ -104,3 +116,8 @@ class Request:
             "time_stride": self.time_stride,
         }
         return identity if value is None else identity | {self.family.parameter: value}
+
+    def generated_identity(self, seed: int, value: float | None = None) -> dict[str, Any]:
+        """:meth:`identity` of generated data, which also depends on the generator and its seed."""
+        generator = {"generator": self.family.generator, "version": self.family.version, "seed": seed}
+        return generator | self.identity(value)

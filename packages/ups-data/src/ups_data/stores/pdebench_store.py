@@ -1,6 +1,6 @@
-"""All data of a task: one file for each parameter value, kept in memory where that is cheap.
+"""All data of a task: one file per parameter value, kept in memory if they are small.
 
-A selection below :data:`MEMORY_LIMIT` is read once and kept; of a larger one only wanted windows are read.
+A selection below :data:`MEMORY_LIMIT` is read once and kept; of a larger one only requested windows are read.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from ups_data.stores.pdebench_file import Array, FieldFile
 Integers = NDArray[np.int64]
 
 MEMORY_LIMIT = 2 * 1024**3
-"""Bytes of float32 up to which a task's selection is kept in memory (by every process that trains)."""
+"""Bytes of float32 up to which a task's selection is kept in memory, by every training process."""
 
 CHUNK_BYTES = 64 * 1024**2
 
 
 class Fields:
-    """All files of a task, one for each parameter value."""
+    """All files of a task.
 
-    def __init__(self, request: Request, files: Sequence[Path]):
+    Args:
+        request: the data that the task needs.
+        files: one per parameter value, in the order of `request.values`.
+    """
+
+    def __init__(self, request: Request, files: Sequence[Path]) -> None:
         self.request = request
         self.files = [
             FieldFile(path, request, value) for path, value in zip(files, request.values, strict=True)
@@ -39,7 +44,11 @@ class Fields:
         return len(self.files) * self.request.nbytes
 
     def chunks(self) -> Iterator[tuple[int, slice, Array, Array | None]]:
-        """The whole selection in order, in pieces: file number, trajectories, solution, coefficient."""
+        """The complete selection in order, in pieces.
+
+        Yields:
+            File number, trajectories, solution `(n, T, *S)`, coefficient `(n, *S)` or None.
+        """
         request = self.request
         native_frames = 4 * request.family.frames * prod(request.family.native)
         rows = max(1, CHUNK_BYTES // native_frames)
@@ -50,7 +59,17 @@ class Fields:
                 yield number, part, file.solution(part, 0, request.frames), coefficient
 
     def solutions(self, files: Integers, rows: Integers, starts: Integers, count: int) -> Array:
-        """`count` frames from each start: `(B, count, *S)`."""
+        """`count` frames from each start.
+
+        Args:
+            files: file numbers `(B,)`.
+            rows: trajectory numbers `(B,)`.
+            starts: first frames `(B,)`.
+            count: number of frames.
+
+        Returns:
+            `(B, count, *S)`.
+        """
         if self._kept is not None:
             frames = starts[:, None] + np.arange(count)
             kept: Array = self._kept[0][files[:, None], rows[:, None], frames]
@@ -63,7 +82,7 @@ class Fields:
         )
 
     def coefficients(self, files: Integers, rows: Integers) -> Array:
-        """Coefficient fields `(B, Cs, *S)`; Cs is 0 for a problem without one."""
+        """Coefficient fields `(B, Cs, *S)` of files and trajectories `(B,)`; Cs is 0 if there are none."""
         if self.request.family.coefficient is None:
             return np.empty((len(rows), 0, *self.request.shape), dtype=np.float32)
         if self._kept is not None:

@@ -1,4 +1,4 @@
-"""Writes generated data in the layout of the official PDEBench files, whole or not at all."""
+"""Writes generated data in the layout of the official PDEBench files, completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from ups_core.console import Console
 from ups_core.files import replacing
 from ups_core.fingerprint import digest
 from ups_core.references import load_object
-from ups_data.sources.pdebench import GENERATOR_ATTRIBUTE, generated_identity
-from ups_data.stores.pdebench import Family, Request
+from ups_data.stores.pdebench import GENERATOR_ATTRIBUTE, Family, Request
 
 BLOCK = 64
-"""Trajectories made and written at once."""
+"""Trajectories generated and written at once."""
 
 
 class Generator(Protocol):
-    """Makes the datasets of one file, trajectories start..stop-1.
+    """Generates the datasets of one file.
 
-    Trajectory i depends on the seed and i only, never on how many are made (prefix stability).
+    Trajectory i depends on the seed and i only, never on the number of trajectories, so a longer file starts
+    like a shorter one.
     """
 
     def __call__(
         self, request: Request, value: float, seed: int, start: int, stop: int
-    ) -> Mapping[str, NDArray[np.float32]]: ...
+    ) -> Mapping[str, NDArray[np.float32]]:
+        """Trajectories start..stop-1 for one parameter value: dataset name -> `(stop - start, ...)`."""
+        ...
 
 
 def load_generator(family: Family) -> Generator:
@@ -42,10 +44,17 @@ def load_generator(family: Family) -> Generator:
 def write_file(request: Request, value: float, seed: int, path: Path, console: Console) -> None:
     """Generate the file of one parameter value at `path`.
 
-    It is written under a temporary name and renamed, so concurrent writers of one file are harmless.
+    The file is written under a temporary name and renamed, so concurrent writers of one file are harmless.
+
+    Args:
+        request: the task's data.
+        value: the parameter value.
+        seed: of the initial conditions or coefficients.
+        path: the file; replaced if it exists.
+        console: shows progress.
 
     Raises:
-        UPSError: the place cannot be written.
+        UPSError: the file cannot be written.
     """
     try:
         with replacing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -57,16 +66,16 @@ def write_file(request: Request, value: float, seed: int, path: Path, console: C
 
 
 def write_attributes(file: h5py.File, request: Request, value: float, seed: int) -> None:
-    """The parameter as PDEBench writes it, and what made the file."""
+    """Write the parameter as PDEBench does, and what generated the file."""
     family = request.family
     file.attrs[GENERATOR_ATTRIBUTE] = f"{family.generator} version {family.version}"
-    file.attrs["ups_fingerprint"] = digest(generated_identity(request, seed, value))
+    file.attrs["ups_fingerprint"] = digest(request.generated_identity(seed, value))
     file.attrs["ups_seed"] = seed
     file.attrs[family.parameter] = value
 
 
 def write_coordinates(file: h5py.File, request: Request) -> None:
-    """Coordinates as PDEBench writes them: `t-coordinate` is one longer than the fields' time axis."""
+    """Write coordinates as PDEBench does: `t-coordinate` is one longer than the time axis of the fields."""
     for axis in request.family.axes:
         file[axis] = np.asarray(request.axis, dtype=np.float32)
     if request.family.dt:

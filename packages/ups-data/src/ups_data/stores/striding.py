@@ -1,4 +1,4 @@
-"""Grids that plain striding reaches, so that generated and official data are the same points."""
+"""Grids that are strides of the native one, so that generated and official data have the same points."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ def check_resolution(resolution: int, native: int) -> int:
     """`resolution` if it divides the native grid.
 
     Raises:
-        ValueError: with the legal values.
+        ValueError: it does not; the message lists the valid values.
     """
-    legal = [points for points in range(COARSEST, native + 1) if native % points == 0]
-    if resolution not in legal:
-        choices = ", ".join(map(str, legal))
-        raise ValueError(f"resolution {resolution} is no stride of the native {native} points; use {choices}")
+    valid = [points for points in range(COARSEST, native + 1) if native % points == 0]
+    if resolution not in valid:
+        choices = ", ".join(map(str, valid))
+        raise ValueError(f"resolution {resolution} does not divide the native {native} points; use {choices}")
     return resolution

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from ups_data.info import Parameter, TaskInfo
 from ups_data.stores.pdebench import Family
-from ups_data.tasks.evolution1d import DT, FRAMES, POINTS, LineConfig, LineTask, distinct
+from ups_data.tasks.evolution1d import DT, FRAMES, POINTS, Evolution1d, Evolution1dConfig, distinct
 
 ADVECTION = Family(
     name="advection1d",
@@ -23,16 +23,22 @@ ADVECTION = Family(
     generator="ups_data.generators.advection:generate",
     version=1,
     datafiles={
-        0.1: 255672, 0.2: 255671, 0.4: 255674, 0.7: 255666,
-        1.0: 255675, 2.0: 255677, 4.0: 255676, 7.0: 255664,
+        0.1: 255672,
+        0.2: 255671,
+        0.4: 255674,
+        0.7: 255666,
+        1.0: 255675,
+        2.0: 255677,
+        4.0: 255676,
+        7.0: 255664,
     },
     caveat="official files are a finite-volume solution, 1e-3 to 2e-2 off the exact translate at t = 2",
-)  # fmt: skip
+)
 
 Speed = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Advection1dConfig(LineConfig):
+class Advection1dConfig(Evolution1dConfig):
     """Linear advection of PDEBench's random waves; raw frames are 0.01 apart on 1024 points."""
 
     beta: list[Speed] = Field(default=[0.4], min_length=1)
@@ -44,18 +50,20 @@ class Advection1dConfig(LineConfig):
         return distinct(beta, "beta")
 
 
-class Advection1d(LineTask):
-    """Linear advection with periodic ends."""
+class Advection1d(Evolution1d):
+    """Linear advection on a periodic domain."""
 
     config: Advection1dConfig
     family = ADVECTION
 
     @property
     def values(self) -> tuple[float, ...]:
+        """Advection speeds β."""
         return tuple(self.config.beta)
 
     @property
     def info(self) -> TaskInfo:
+        """The problem."""
         return self.describe_as(
             Parameter("beta", "1", min(self.values), max(self.values)),
             invariants=("mean", "l2"),

@@ -1,30 +1,28 @@
 """The base of all UPS tasks: a PDE problem together with the data files that it needs.
 
-Imports neither torch nor numpy, so that planning stays fast; what touches data is imported when it is used.
+Imports neither torch nor numpy, so that planning stays fast; the modules that read data are imported when
+they are used.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ups_core import Component, Config, DataPlan, Registered, TaskConfig, UsageError, default_component
-from ups_core.component import validate_options
+from ups_core import Component, Config, DataPlan, Registered, TaskConfig, default_component
 from ups_core.fingerprint import digest
-from ups_core.plugin_loader import registry_in_use
 from ups_data.info import TaskInfo
+from ups_data.sources.base import Source
 from ups_data.stores.pdebench import Request
 
 if TYPE_CHECKING:
     from ups_core.console import Console
     from ups_data.prepare.opening import TaskData
-    from ups_data.sources.pdebench import Source
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -33,11 +31,11 @@ class SplitFractions(Config):
     """Shares of the trajectories; they add up to one."""
 
     train: Fraction = 0.8
-    """What models learn from; also the only source of normalisation statistics."""
+    """Share that models learn from; also the only source of normalisation statistics."""
     val: Fraction = 0.1
-    """What model selection looks at."""
+    """Share that selects weights and options."""
     test: Fraction = 0.1
-    """What reported numbers come from."""
+    """Share that reported numbers come from."""
 
     @model_validator(mode="after")
     def _add_up(self) -> SplitFractions:
@@ -53,7 +51,7 @@ class PDETaskConfig(TaskConfig):
     source: Annotated[Component, Registered("sources")] = default_component("auto")
     """Where the data come from: `auto`, `official` or `generate`."""
     trajectories: int = Field(default=1000, ge=10)
-    """Trajectories (steady: samples) used of every parameter value's file."""
+    """Trajectories (steady: samples) used from every parameter value's file."""
     split: SplitFractions = SplitFractions()
     """Shares of the trajectories for training, validation and test."""
 
@@ -61,10 +59,14 @@ class PDETaskConfig(TaskConfig):
 class Task(ABC):
     """A PDE problem with its data: implements :class:`ups_core.TaskProvider`.
 
-    A subclass says what the problem is (`info`) and which data it asks for (`request`).
+    A subclass states what the problem is (`info`) and which data it needs (`request`).
+
+    Args:
+        config: the task's options.
+        name: the task's name in the spec.
     """
 
-    def __init__(self, config: PDETaskConfig, name: str):
+    def __init__(self, config: PDETaskConfig, name: str) -> None:
         self.config = config
         self.name = name
 
@@ -76,7 +78,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def request(self) -> Request:
-        """The data files that it needs."""
+        """The data files that the task needs."""
 
     @property
     def source(self) -> Source:
@@ -87,29 +89,33 @@ class Task(ABC):
     def plan_data(self, data_root: Path) -> DataPlan:
         """Locate the data without reading more than file heads; never writes.
 
-        The fingerprint covers the files' content and everything that selects from it: trajectories,
+        The fingerprint covers the content of the files and everything that selects from it: trajectories,
         resolution, frames, split fractions and history.
 
         Raises:
-            UPSError: the source has no such data.
+            UPSError: the source does not have this data.
         """
         plan = self.source.plan(self.request, Path(data_root))
-        selection = {"split": self.config.split.model_dump(), "history": self.info.history}
+        selection = {"split": self._fractions, "history": self.info.history}
         return replace(plan, fingerprint=digest([plan.fingerprint, selection]))
 
     def prepare_data(self, data_root: Path, console: Console) -> dict[str, Any]:
-        """Generate what is missing, audit the splits, compute statistics; all stored for :meth:`open`.
+        """Generate missing files, audit the splits and compute statistics, all stored for :meth:`open`.
 
         Returns:
             `{fingerprint, source, files, splits: {split: trajectories}, excluded, note}`.
-        """
-        from ups_data.prepare.audit import audit_task
 
-        plan = self.plan_data(data_root)
+        Raises:
+            UPSError: the data are broken, or a file cannot be written.
+        """
+        from ups_data.prepare.audit import audit_data
+
+        root = Path(data_root)
+        plan = self.plan_data(root)
         if plan.missing:
             self.source.provide(self.request, plan, console)
-            plan = self.plan_data(data_root)
-        audit = audit_task(self, plan, Path(data_root), console)
+            plan = self.plan_data(root)
+        audit = audit_data(self.info, self.request, self._fractions, plan, root, console)
         counts = {split: len(audit.splits[split]) * len(plan.files) for split in ("train", "val", "test")}
         return {
             "fingerprint": plan.fingerprint,
@@ -126,26 +132,12 @@ class Task(ABC):
         Raises:
             UPSError: :meth:`prepare_data` has not been called, or a file is broken.
         """
-        from ups_data.prepare.opening import open_task
+        from ups_data.prepare.opening import open_data
 
-        return open_task(self, Path(data_root))
+        plan = self.plan_data(data_root)
+        return open_data(self.info, self.request, self._fractions, plan, Path(data_root))
 
-
-def create_task(kind: str, options: Mapping[str, Any]) -> Task:
-    """A registered task from plain options, for use without a spec.
-
-    Raises:
-        UPSError: nobody registers such a task, or an option is wrong.
-    """
-    registry = registry_in_use()
-    entry = registry.get("tasks", kind)
-    try:
-        config = validate_options(entry.load_config(), options, registry)
-    except ValidationError as error:
-        problems = (
-            ": ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
-            for problem in error.errors()
-        )
-        raise UsageError(f"{kind}: {'; '.join(problems)}") from error
-    task: Task = entry.create(config, name=kind)
-    return task
+    @property
+    def _fractions(self) -> dict[str, float]:
+        fractions: dict[str, float] = self.config.split.model_dump()
+        return fractions

@@ -27,7 +27,7 @@ DARCY = Family(
 
 
 class Darcy2dConfig(PDETaskConfig):
-    """Steady flow through PDEBench's two-material media; coefficient a in, solution u out."""
+    """Steady flow through PDEBench's two-material media, from the coefficient a to the solution u."""
 
     beta: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Constant source; PDEBench published 0.01, 0.1, 1, 10 and 100."""
@@ -41,12 +41,13 @@ class Darcy2dConfig(PDETaskConfig):
 
 
 class Darcy2d(Task):
-    """Steady Darcy flow: a coefficient-to-solution problem, never a time series."""
+    """Steady Darcy flow: a coefficient-to-solution problem without time."""
 
     config: Darcy2dConfig
 
     @property
     def info(self) -> TaskInfo:
+        """The problem."""
         config = self.config
         return TaskInfo(
             name=self.name,
@@ -67,5 +68,6 @@ class Darcy2d(Task):
 
     @property
     def request(self) -> Request:
+        """The data files that the task needs."""
         config = self.config
         return Request(DARCY, (config.beta,), config.trajectories, config.resolution)

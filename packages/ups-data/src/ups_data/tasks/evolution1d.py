@@ -16,7 +16,7 @@ FRAMES = 201
 DT = 0.01
 
 
-class LineConfig(PDETaskConfig):
+class Evolution1dConfig(PDETaskConfig):
     """Options of an evolution on the unit circle; raw frames are 0.01 apart on 1024 points."""
 
     resolution: int = 256
@@ -24,9 +24,9 @@ class LineConfig(PDETaskConfig):
     history: int = Field(default=1, ge=1)
     """Frames given to a model."""
     frames: int = Field(default=41, ge=2)
-    """Frames of a trajectory, given ones included."""
+    """Frames of a trajectory, including the given ones."""
     time_stride: int = Field(default=5, ge=1)
-    """Raw frames of 0.01 between two frames: 5 gives dt = 0.05."""
+    """Raw frames of 0.01 from one frame to the next: 5 gives dt = 0.05."""
 
     @field_validator("resolution")
     @classmethod
@@ -34,29 +34,35 @@ class LineConfig(PDETaskConfig):
         return check_resolution(resolution, POINTS)
 
     @model_validator(mode="after")
-    def _fits(self) -> LineConfig:
+    def _fits(self) -> Evolution1dConfig:
         last = (self.frames - 1) * self.time_stride
         if last >= FRAMES:
             raise ValueError(
                 f"{self.frames} frames {self.time_stride} apart end at raw frame {last}, "
-                f"the last one is {FRAMES - 1}; take fewer frames or a smaller time_stride"
+                f"but the last one is {FRAMES - 1}; use fewer frames or a smaller time_stride"
             )
         if self.history >= self.frames:
-            raise ValueError(f"history {self.history} leaves none of {self.frames} frames to predict")
+            raise ValueError(
+                f"history {self.history} leaves none of {self.frames} frames to predict; use a smaller one"
+            )
         return self
 
 
 def distinct(values: list[float], name: str) -> list[float]:
-    """The values of a parameter, one data file each. Raises ValueError where one comes twice."""
+    """The values of a parameter, one data file each.
+
+    Raises:
+        ValueError: a value is given twice.
+    """
     if len(set(values)) < len(values):
-        raise ValueError(f"{name} {values} holds a value twice")
+        raise ValueError(f"{name} {values} contains a value twice; remove the duplicate")
     return values
 
 
-class LineTask(Task):
+class Evolution1d(Task):
     """An evolution of one field u on the unit circle, for some values of one parameter."""
 
-    config: LineConfig
+    config: Evolution1dConfig
     family: Family
 
     @property
@@ -67,7 +73,7 @@ class LineTask(Task):
     def describe_as(
         self, parameter: Parameter, *, invariants: tuple[str, ...], symmetries: tuple[str, ...], equation: str
     ) -> TaskInfo:
-        """The problem, from what is particular to it."""
+        """The problem, given what is specific to it; see :class:`TaskInfo`."""
         config = self.config
         return TaskInfo(
             name=self.name,
@@ -88,12 +94,13 @@ class LineTask(Task):
 
     @property
     def request(self) -> Request:
+        """The data files that the task needs."""
         config = self.config
         return Request(
-            self.family,
-            self.values,
-            config.trajectories,
-            config.resolution,
-            config.frames,
-            config.time_stride,
+            family=self.family,
+            values=self.values,
+            trajectories=config.trajectories,
+            resolution=config.resolution,
+            frames=config.frames,
+            time_stride=config.time_stride,
         )

@@ -1,1 +1,1 @@
-"""The latent operator: codec, conditioning, trunk, and the network that joins them."""
+"""The latent operator: codec, conditioning, linear propagator, trunks, and the network that joins them."""

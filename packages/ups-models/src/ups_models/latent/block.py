@@ -1,7 +1,8 @@
-"""One transformer block on a grid of latent tokens: attention, grid mixing and an MLP, each gated by AdaLN.
+"""A transformer block on a grid of tokens: attention, grid mixing and an MLP, modulated by the condition.
 
-AdaLN-zero (Peebles and Xie 2023): shift, scale and gate of every branch come from the condition vector, and
-the gates start at zero, so that a block starts as the identity.
+The modulation is AdaLN-zero of Peebles and Xie, "Scalable Diffusion Models with Transformers", arXiv
+2212.09748: shift, scale and gate of every branch are linear in the condition and start at zero, so a block
+starts as the identity. (The convolutional blocks of :mod:`ups_models.latent.convnext` start with open gates.)
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ KERNEL = 3
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all tokens, queries and keys normalised per head."""
+    """Multi-head self-attention over all tokens, queries and keys normalised per head.
 
-    def __init__(self, width: int, heads: int):
+    Args:
+        width: D of the tokens `(B, *G, D)`.
+        heads: number of heads; divides D.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
@@ -33,18 +39,26 @@ class Attention(nn.Module):
         """`(B, *G, D)` to the same shape."""
         tokens = x.flatten(1, -2)
         query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, dim=-1)
+            heads.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for heads in self.qkv(tokens).chunk(3, dim=-1)
         )
-        query, key = (norm(part).to(value) for norm, part in ((self.query_norm, query), (self.key_norm, key)))
+        # Back to the precision around: the norms give float32, but attention needs one type.
+        query, key = self.query_norm(query).to(value), self.key_norm(key).to(value)
         mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out.reshape(x.shape)
 
 
 class GridMixer(nn.Module):
-    """What attention is bad at: neighbours (depth-wise convolution) and waves (depth-wise Fourier modes)."""
+    """Mixes neighbours (depth-wise convolution) and waves (Fourier modes), which attention does badly.
 
-    def __init__(self, dims: Sequence[int], width: int, modes: int):
+    Args:
+        dims: grid dimensions that it works on; each has weights of its own, the last projection is shared.
+        width: D of the tokens `(B, *G, D)`.
+        modes: Fourier modes kept per axis of the token grid.
+    """
+
+    def __init__(self, dims: Sequence[int], width: int, modes: int) -> None:
         super().__init__()
         self.local = nn.ModuleDict({str(dim): CONV[dim](width, width, KERNEL, groups=width) for dim in dims})
         self.waves = nn.ModuleDict({str(dim): DepthwiseSpectral(dim, width, modes) for dim in dims})
@@ -62,11 +76,20 @@ class GridMixer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, grid mixing and MLP in turn."""
+    """Attention, grid mixing and MLP in turn, each added to its input.
+
+    Args:
+        dims: grid dimensions that it works on.
+        width: D of the tokens `(B, *G, D)`.
+        heads: attention heads; divides D.
+        modes: Fourier modes kept per axis of the token grid.
+        mlp_ratio: hidden width of the MLP over D.
+        condition: length of the condition vector `(B, condition)`.
+    """
 
     def __init__(
         self, dims: Sequence[int], width: int, heads: int, modes: int, mlp_ratio: float, condition: int
-    ):
+    ) -> None:
         super().__init__()
         hidden = round(width * mlp_ratio)
         self.attention = Attention(width, heads)
@@ -78,11 +101,14 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` and condition vector to tokens."""
-        parts = self.modulation(condition).reshape(len(x), *([1] * (x.dim() - 2)), 9, -1).unbind(dim=-2)
-        x = x + parts[2] * self.attention(self._modulate(x, parts[0], parts[1]))
-        x = x + parts[5] * self.mixer(self._modulate(x, parts[3], parts[4]), periodic)
-        x = x + parts[8] * self.mlp(self._modulate(x, parts[6], parts[7]))
+        """Tokens `(B, *G, D)` and condition `(B, condition)` to tokens of the same shape."""
+        per_token = (len(x), *([1] * (x.dim() - 2)), 9, -1)
+        shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3, gate3 = (
+            self.modulation(condition).reshape(per_token).unbind(dim=-2)
+        )
+        x = x + gate1 * self.attention(self._modulate(x, shift1, scale1))
+        x = x + gate2 * self.mixer(self._modulate(x, shift2, scale2), periodic)
+        x = x + gate3 * self.mlp(self._modulate(x, shift3, scale3))
         return x
 
     def _modulate(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Between fields and latent features at the grid's own resolution: local, trained, a task's own.
+"""Between fields and latent features at the grid's own resolution: local, trained, with weights per task.
 
-Both ends are the only parts whose shape depends on a task's channels. The state itself travels beside the
-features (see :class:`~ups_models.latent.operator.Latent`), so nothing has to be squeezed through them: what
-the decoder adds is the change, or a steady task's solution.
+Encoder and decoder are the only parts with shapes that depend on a task's channels. The state itself is kept
+beside the features (see :class:`~ups_models.latent.operator.Latent`), so it need not pass through them: the
+decoder adds the change, or a steady task's solution.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ KERNEL = 3
 
 
 class Codec(nn.Module):
-    """Lifts `(B, Cin, *S)` to features `(B, *S, F)` and reads the change or the solution from features.
+    """Encodes `(B, Cin, *S)` as features `(B, *S, F)`, and decodes the change or the solution from features.
 
-    Where the task conserves the mean and its domain is periodic, the decoder's output is a flux whose
-    divergence is the change. Where the domain has boundaries, the encoder sees coordinates too.
+    If the task conserves the mean and its domain is periodic, the decoder's output is a flux, and the change
+    is its divergence. If the domain has boundaries, the encoder gets coordinates too.
 
     Args:
-        width: F by grid dimension.
+        tasks: task name -> the problem; gives Cin and Cout.
+        width: grid dimension -> F.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskInfo], width: Mapping[int, int]):
+    def __init__(self, tasks: Mapping[str, TaskInfo], width: Mapping[int, int]) -> None:
         super().__init__()
         self.tasks = dict(tasks)
         self.lift = per_task(tasks, lambda task: _lift(task, at(width, task.dim)))
@@ -53,10 +54,15 @@ class Codec(nn.Module):
         return divergence(out, self.tasks[task].dim) if _conservative(self.tasks[task]) else out
 
     def carry(self, task: str, features: Tensor, hidden: Tensor) -> Tensor:
-        """The features of the next frame without encoding it, from these and the trunk's output.
+        """The features of the next frame without encoding it.
 
-        Only a rollout inside the latent space uses it; `latent_unroll` and `consistency` of the stage train
-        it.
+        Only a rollout inside the latent space uses it; the options `latent_unroll` and `consistency` of the
+        training stage train it.
+
+        Args:
+            task: name of an evolution task.
+            features: of the current frame `(B, *S, F)`.
+            hidden: the trunk's output `(B, *S, F)`.
         """
         change: Tensor = self.onward[module_key(task)](hidden)
         return features + change
@@ -77,7 +83,7 @@ def _lift(task: TaskInfo, width: int) -> nn.Module:
 
 
 def _zero_linear(width: int, outputs: int) -> nn.Linear:
-    """The last projection; it starts at zero with nothing after it that rescales."""
+    """The last projection: it starts at zero, and nothing after it rescales."""
     head = nn.Linear(width, outputs)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)

@@ -1,4 +1,4 @@
-"""What the operator knows besides the fields: PDE parameters, dt, and which task."""
+"""What the operator knows besides the fields: PDE parameters, dt, the grid's offset, and the task."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from ups_models.network import NetworkInput, condition_size, module_key, per_tas
 
 
 class Conditioner(nn.Module):
-    """One vector `(B, D)` per sample: a task's own projection, its bias being the task embedding; an MLP."""
+    """A linear projection per task, with its bias as task embedding, then a shared MLP.
 
-    def __init__(self, tasks: Mapping[str, TaskInfo], width: int):
+    Args:
+        tasks: task name -> the problem; gives the length of its conditions.
+        width: length of the condition vector.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskInfo], width: int) -> None:
         super().__init__()
         self.embed = per_task(tasks, lambda task: nn.Linear(condition_size(task), width))
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, x: NetworkInput) -> Tensor:
-        """`(B, D)`."""
+        """The condition vector `(B, width)`."""
         vector: Tensor = self.mlp(self.embed[module_key(x.task)](x.condition()))
         return vector

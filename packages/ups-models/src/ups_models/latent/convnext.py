@@ -1,9 +1,10 @@
-"""A ConvNeXt block (Liu et al. 2022) whose normalisation and gate follow a condition.
+"""A ConvNeXt block with normalisation and gate that follow a condition.
 
-The modulation is that of AdaLN-zero (Peebles and Xie 2023) around another neutral point: it starts at zero,
-so shift, scale and gate start as 0, 1 and 1 and a block is a plain ConvNeXt block. Gates that start at 0
-made the latent operator 8 to 60 % worse in equal time; it starts as persistence because of its zero last
-projection.
+The block is that of Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545; the modulation is AdaLN of
+Peebles and Xie, "Scalable Diffusion Models with Transformers", arXiv 2212.09748, with open gates: its weights
+start at zero, and shift, scale and gate start as 0, 1 and 1, so a block starts as a plain ConvNeXt block.
+Closed gates made the latent operator 8 to 60 % worse in equal time; it starts as persistence because its last
+projection starts at zero.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from ups_models.layers.norm import LayerNorm
 
 
 class GridConv(nn.Module):
-    """Depth-wise convolution of `(B, *S, C)`, with weights of its own for every grid dimension."""
+    """Depth-wise convolution of `(B, *S, C)`, with separate weights for every grid dimension.
 
-    def __init__(self, kernels: Mapping[int, int], channels: int):
+    Args:
+        kernels: grid dimension -> cells per axis; odd.
+        channels: C.
+    """
+
+    def __init__(self, kernels: Mapping[int, int], channels: int) -> None:
         super().__init__()
         self.kernels = dict(kernels)
         self.convs = nn.ModuleDict(
@@ -31,7 +37,7 @@ class GridConv(nn.Module):
         )
 
     def forward(self, x: Tensor, periodic: bool) -> Tensor:
-        """Wraps around where periodic; zeros beyond other boundaries."""
+        """`(B, *S, C)` to the same shape; pads by wrapping around if periodic, otherwise with zeros."""
         grid = x.movedim(-1, 1)
         dim = grid.dim() - 2
         mode = "circular" if periodic else "constant"
@@ -44,14 +50,13 @@ class ModulatedConvNeXt(nn.Module):
     """x + gate(c) * MLP(scale(c) * norm(conv(x)) + shift(c)).
 
     Args:
-        kernels: grid dimensions that it works on, with the cells per axis of their convolutions; the matrices
-            are shared by all of them.
-        channels: C.
-        condition: length of the condition vector.
-        ratio: hidden width over C.
+        kernels: grid dimension -> cells per axis of its convolution; all dimensions share the matrices.
+        channels: C of `(B, *S, C)`.
+        condition: length of the condition vector c `(B, condition)`.
+        ratio: hidden width of the MLP over C.
     """
 
-    def __init__(self, kernels: Mapping[int, int], channels: int, condition: int, ratio: float):
+    def __init__(self, kernels: Mapping[int, int], channels: int, condition: int, ratio: float) -> None:
         super().__init__()
         hidden = round(channels * ratio)
         self.spatial = GridConv(kernels, channels)
@@ -68,8 +73,8 @@ class ModulatedConvNeXt(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """`(B, *S, C)` and `(B, condition)` to `(B, *S, C)`."""
-        parts = self.modulation(condition).reshape(len(x), *([1] * (x.dim() - 2)), 3, -1)
-        shift, scale, gate = parts.unbind(dim=-2)
+        per_cell = (len(x), *([1] * (x.dim() - 2)), 3, -1)
+        shift, scale, gate = self.modulation(condition).reshape(per_cell).unbind(dim=-2)
         hidden = torch.addcmul(shift, self.norm(self.spatial(x, periodic)), 1 + scale)
         update = self.contract(nn.functional.gelu(self.expand(hidden)))
         return torch.addcmul(x, update, 1 + gate)

@@ -5,11 +5,12 @@ A constant-coefficient linear evolution multiplies every Fourier mode by exp(dt 
     Λ(k) = Σ_axis -i v_axis k_axis  -  i w_axis k_axis^3  -  d |k|^2  -  h |k|^4
 
 transport, dispersion, diffusion and hyper-diffusion, with coefficients affine in the PDE's parameters. They
-are found by least squares on one-step pairs of the train split before training begins, in a second or two, as
-dynamic mode decomposition does for general linear maps (Schmid 2010). Where the fit explains less than
-`WORTHWHILE` of the change from frame to frame on pairs that it has not seen, the problem is not of this kind
-and the propagator stays the identity: a transport that is only roughly right made networks worse (see
-docs/accuracy.md). Being a semigroup in dt, it holds for other frame distances and on other grids.
+are found by least squares on one-step pairs of the train split before training, in a second or two, as
+dynamic mode decomposition does for general linear maps (Schmid, "Dynamic mode decomposition of numerical and
+experimental data", 2010). If the fit explains less than `WORTHWHILE` of the change from frame to frame on
+unseen pairs, the problem is not of this kind and the propagator stays the identity: a transport that is only
+roughly right made networks worse (docs/accuracy.md). Being a semigroup in dt, it is valid for other frame
+distances and on other grids.
 """
 
 from __future__ import annotations
@@ -30,18 +31,23 @@ HYPER_SCALE = 1e-8
 
 
 class LinearPropagator(nn.Module):
-    """u(t) to u(t + dt) of the fitted linear part, for one periodic evolution task.
+    """u(t) to u(t + dt) of the fitted linear part.
+
+    Args:
+        task: a periodic evolution with C state channels, P parameters and d axes.
 
     Attributes:
-        coefficients: `(C, 2d + 2, 1 + P)`: transport and dispersion along each axis, diffusion,
-            hyper-diffusion; affine in the scaled parameters.
-        explained: share of the mean square change that the fit explained, on unseen pairs.
+        coefficients: transport and dispersion along each axis, diffusion, hyper-diffusion; affine in the
+            scaled parameters, `(C, 2d + 2, 1 + P)`.
+        explained: share of the mean square change that the fit explained on unseen pairs, a scalar.
+        active: whether the propagator differs from the identity. A plain attribute, because reading a buffer
+            in a forward pass would make a GPU wait.
     """
 
     coefficients: Tensor
     explained: Tensor
 
-    def __init__(self, task: TaskInfo):
+    def __init__(self, task: TaskInfo) -> None:
         super().__init__()
         self.lengths = [high - low for low, high in task.domain]
         terms = 2 * task.dim + 2
@@ -54,8 +60,9 @@ class LinearPropagator(nn.Module):
         """Advance a state `(B, C, *S)`.
 
         Args:
-            params: `(B, P)` as in :class:`~ups_models.network.NetworkInput`.
-            dt: `(B,)` physical time.
+            x: the state.
+            params: as in :class:`~ups_models.network.NetworkInput`, `(B, P)`.
+            dt: physical time `(B,)`.
         """
         if not self.active:
             return x
@@ -63,15 +70,22 @@ class LinearPropagator(nn.Module):
             return propagate(x.float(), self.coefficients, params, dt, self.lengths)
 
     def shared(self, x: Tensor, params: Tensor, dt: Tensor) -> Tensor:
-        """Advance features `(B, F, *S)`, all of them alike, by the mean over the state's channels."""
+        """Advance features `(B, F, *S)`, all of them by the mean coefficients of the state's channels."""
         with torch.autocast(x.device.type, enabled=False):
             mean = self.coefficients.mean(dim=0, keepdim=True)
             return propagate(x.float(), mean, params, dt, self.lengths)
 
     def fit(self, before: Tensor, after: Tensor, params: Tensor, dt: Tensor) -> None:
-        """Least squares on pairs `(B, C, *S)`; half of them decide whether the fit is used."""
+        """Least squares on pairs of frames; half of the pairs decide whether the fit is used.
+
+        Args:
+            before: states `(B, C, *S)`.
+            after: the states one step later, of the same shape.
+            params: `(B, P)`.
+            dt: `(B,)`.
+        """
         half = len(before) // 2
-        before, after, params, dt = (part.double().cpu() for part in (before, after, params, dt))
+        before, after, params, dt = (tensor.double().cpu() for tensor in (before, after, params, dt))
         start = self.coefficients.double().cpu()
         fitted = _least_squares(before[:half], after[:half], params[:half], dt[:half], start, self.lengths)
         was, now = before[half:], after[half:]
@@ -90,11 +104,22 @@ class LinearPropagator(nn.Module):
 def propagate(
     x: Tensor, coefficients: Tensor, params: Tensor, dt: Tensor, lengths: Sequence[float]
 ) -> Tensor:
-    """exp(dt Λ) applied to real `(B, C, *S)`; see the module for Λ and the coefficients."""
+    """Apply exp(dt Λ); see the module for Λ.
+
+    Args:
+        x: real `(B, C, *S)`.
+        coefficients: `(C, 2d + 2, 1 + P)`, or `(1, 2d + 2, 1 + P)` for all channels.
+        params: `(B, P)`.
+        dt: `(B,)`.
+        lengths: of the domain along every axis.
+
+    Returns:
+        `(B, C, *S)`.
+    """
     dim = x.dim() - 2
     shape = x.shape[2:]
-    affine = torch.cat([torch.ones_like(params[:, :1]), params], dim=1).to(x.dtype)
-    scaled = torch.einsum("ctp,bp->bct", coefficients.to(x.dtype), affine) * dt.to(x.dtype)[:, None, None]
+    scaled = torch.einsum("ctp,bp->bct", coefficients.to(x.dtype), _affine(params).to(x.dtype))
+    scaled = scaled * dt.to(x.dtype)[:, None, None]
     terms = scaled.reshape(*scaled.shape, *([1] * dim)).unbind(dim=2)
     square, phase = torch.zeros_like(terms[0]), torch.zeros_like(terms[0])
     for axis, k in enumerate(_wave_numbers(shape, lengths, x)):
@@ -107,6 +132,11 @@ def propagate(
     spectrum = torch.fft.rfftn(x, dim=axes)
     moved: Tensor = torch.fft.irfftn(spectrum * torch.polar(decay.exp(), phase), s=shape, dim=axes)
     return moved
+
+
+def _affine(params: Tensor) -> Tensor:
+    """A one beside the parameters, `(B, 1 + P)`; P may be 0."""
+    return torch.cat([params.new_ones(len(params), 1), params], dim=1)
 
 
 def _wave_numbers(shape: Sequence[int], lengths: Sequence[float], like: Tensor) -> list[Tensor]:
@@ -125,21 +155,23 @@ def _least_squares(
     """Coefficients with the smallest mean square one-step error.
 
     The error has many minima in the velocities, so they start where the cross-correlation of the two frames
-    peaks; a quasi-Newton method does the rest.
+    has its maximum; a quasi-Newton method does the rest.
     """
     coefficients = start.clone()
-    affine = torch.cat([torch.ones_like(params[:, :1]), params], dim=1)
     for axis, velocities in enumerate(_peak_velocities(before, after, dt, lengths)):
-        solution = torch.linalg.lstsq(affine, velocities, driver="gelsd").solution
+        solution = torch.linalg.lstsq(_affine(params), velocities, driver="gelsd").solution
         coefficients[:, axis] = solution.T
     coefficients[:, 2 * len(lengths)] += 1e-3  # |d| has no slope at zero
     coefficients[:, 2 * len(lengths) + 1] += 1e-3
     coefficients.requires_grad_()
     scale = (after - before).square().mean().clamp(min=1e-30)
     search = torch.optim.LBFGS(
-        [coefficients], max_iter=ITERATIONS, tolerance_grad=1e-14, tolerance_change=1e-16,
+        [coefficients],
+        max_iter=ITERATIONS,
+        tolerance_grad=1e-14,
+        tolerance_change=1e-16,
         line_search_fn="strong_wolfe",
-    )  # fmt: skip
+    )
 
     def closure() -> Tensor:
         search.zero_grad()
@@ -153,7 +185,7 @@ def _least_squares(
 
 
 def _peak_velocities(before: Tensor, after: Tensor, dt: Tensor, lengths: Sequence[float]) -> list[Tensor]:
-    """Per axis, `(B, C)`: the shift at which the frames match best, over dt."""
+    """Per axis `(B, C)`: the shift at which the frames match best, over dt."""
     dim = before.dim() - 2
     axes = tuple(range(2, 2 + dim))
     product = torch.fft.rfftn(after, dim=axes) * torch.fft.rfftn(before, dim=axes).conj()

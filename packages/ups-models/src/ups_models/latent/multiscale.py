@@ -1,8 +1,8 @@
 """The multi-scale trunk: convolutional blocks on three grids, from the finest to the coarsest and back.
 
-Coarse grids carry what is global (elliptic problems), the fine one what is sharp (fronts, interfaces). There
-is no normalisation between the last block and the decoder: it would remove the amplitude of the features, and
-doubled the error of rollouts (docs/accuracy.md).
+Coarse grids carry global information (elliptic problems), the fine one sharp structures (fronts, interfaces).
+There is no normalisation between the last block and the decoder: it would remove the amplitude of the
+features, and doubled the error of rollouts (docs/accuracy.md).
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ class MultiscaleTrunk(nn.Module):
     """Features `(B, *S, F)` to features of the same shape.
 
     Tasks of different grid dimension share the matrices of the middle and the coarsest grid.
+
+    Args:
+        config: F (`local_width`), widths and number of blocks of the coarser grids, patch, kernel.
+        dims: grid dimensions of the tasks.
     """
 
-    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
+    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]) -> None:
         super().__init__()
         self.config = config
         self.fine_down = _fine(config, [dim for dim in dims if dim == 1])
@@ -45,7 +49,7 @@ class MultiscaleTrunk(nn.Module):
         self.coarse = _blocks(config, config.width, {dim: at(config.depth, dim) for dim in dims})
 
     def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """See :func:`~ups_models.latent.trunk.build_trunk`."""
+        """Features `(B, *S, F)` and condition `(B, condition_width)` to features."""
 
         def run(blocks: nn.Module, x: Tensor) -> Tensor:
             for block in blocks.children():
@@ -68,25 +72,16 @@ class MultiscaleTrunk(nn.Module):
 
 def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:
     """A block at full resolution for every dimension."""
-    return nn.ModuleDict(
-        {
-            str(dim): nn.ModuleList(
-                [
-                    ModulatedConvNeXt(
-                        {dim: at(config.kernel, dim)},
-                        at(config.local_width, dim),
-                        config.condition_width,
-                        FINE_RATIO,
-                    )
-                ]
-            )
-            for dim in dims
-        }
-    )
+
+    def block(dim: int) -> ModulatedConvNeXt:
+        kernels = {dim: at(config.kernel, dim)}
+        return ModulatedConvNeXt(kernels, at(config.local_width, dim), config.condition_width, FINE_RATIO)
+
+    return nn.ModuleDict({str(dim): nn.ModuleList([block(dim)]) for dim in dims})
 
 
 def _blocks(config: LatentOperatorConfig, width: int, counts: Mapping[int, int]) -> nn.ModuleList:
-    """As many blocks as the dimension with most of them has; a block serves all that get that far."""
+    """As many blocks as the largest count; block n serves all dimensions with more than n blocks."""
     kernels = [
         {dim: at(config.kernel, dim) for dim, count in counts.items() if number < count}
         for number in range(max(counts.values()))

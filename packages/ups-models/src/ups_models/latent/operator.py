@@ -20,8 +20,8 @@ class Latent(NamedTuple):
     """What the operator advances.
 
     Attributes:
-        state: the normalised state `(B, C, *S)`; decoding is reading it. None for a steady task.
-        features: `(B, *S, F)`, what else the operator knows about the fields.
+        state: the normalised state `(B, C, *S)`; decoding returns it. None for a steady task.
+        features: what else the operator knows about the fields, `(B, *S, F)`.
     """
 
     state: Tensor | None
@@ -29,15 +29,18 @@ class Latent(NamedTuple):
 
 
 class LatentOperator(LatentNetwork):
-    """Encode; move by the fitted linear propagator; transform under the condition; decode the rest of the
-    change.
+    """Encode, advance by the fitted linear propagator, transform under the condition, decode the rest.
 
-    The decoder starts at zero with nothing after it, so the operator starts as persistence, and after the fit
-    of :meth:`initialise` as the best linear, translation-invariant model of the training data where that is a
-    good one.
+    The decoder starts at zero and nothing follows it, so the operator starts as persistence, and after the
+    fit of :meth:`initialise` as the best linear, translation-invariant model of the training data if that
+    model is a good one.
+
+    Args:
+        config: widths, depths and the kind of trunk.
+        tasks: task name -> the problem, in 1, 2 or 3 dimensions.
     """
 
-    def __init__(self, config: LatentOperatorConfig, tasks: Mapping[str, TaskInfo]):
+    def __init__(self, config: LatentOperatorConfig, tasks: Mapping[str, TaskInfo]) -> None:
         super().__init__()
         self.tasks = dict(tasks)
         self.codec = Codec(tasks, config.local_width)
@@ -52,7 +55,7 @@ class LatentOperator(LatentNetwork):
         )
 
     def encode(self, x: NetworkInput) -> Latent:
-        """Fields to latent."""
+        """The latent of the newest given frame, or of a steady task's coefficients."""
         task = self.tasks[x.task]
         features = self.codec.encode(x.task, x.fields, x.coords)
         if task.kind == "steady":
@@ -61,7 +64,7 @@ class LatentOperator(LatentNetwork):
         return Latent(x.fields[:, last : last + channels], features)
 
     def advance(self, latent: Latent, x: NetworkInput) -> Latent:
-        """The latent one frame later, or a steady task's solution as its state; `x` gives the conditions."""
+        """The latent one frame later, or one with a steady task's solution as its state."""
         periodic = self.tasks[x.task].boundary == "periodic"
         state, features = latent
         propagator = self._propagator(x.task)
@@ -80,7 +83,7 @@ class LatentOperator(LatentNetwork):
         return latent.state
 
     def forward(self, x: NetworkInput) -> Tensor:
-        """See :class:`Network`."""
+        """The change in units of the typical change, or a steady task's solution, `(B, Cout, *S)`."""
         before = self.encode(x)
         after = self.decode(self.advance(before, x), x)
         return after if before.state is None else (after - before.state) / x.increment
@@ -92,7 +95,10 @@ class LatentOperator(LatentNetwork):
             propagator.fit(state, target, x.params, x.dt)
 
     def _propagator(self, task: str) -> LinearPropagator | None:
-        """That of a periodic evolution; other tasks have none."""
-        found = dict(self.propagators.items()).get(module_key(task))
-        assert found is None or isinstance(found, LinearPropagator)
+        """The propagator of a periodic evolution; None for other tasks."""
+        key = module_key(task)
+        if key not in self.propagators:
+            return None
+        found = self.propagators[key]
+        assert isinstance(found, LinearPropagator)
         return found

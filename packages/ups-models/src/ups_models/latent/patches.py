@@ -8,29 +8,36 @@ from torch import Tensor, nn
 
 
 def fold(x: Tensor, factor: int) -> Tensor:
-    """`(B, *S, C)` to `(B, *G, factor^d * C)` with `G = S / factor`: the cells of a block become channels."""
+    """Turn the cells of a block into channels.
+
+    Args:
+        x: `(B, *S, C)`; every axis of S is divisible by the factor.
+        factor: cells per axis of a block.
+
+    Returns:
+        `(B, *G, factor^d * C)` with `G = S / factor`.
+    """
     batch, *grid, channels = x.shape
     dim = len(grid)
-    split = [size for cells in grid for size in (cells // factor, factor)]
+    blocks = [cells // factor for cells in grid]
+    split = [size for cells in blocks for size in (cells, factor)]
     order = [0, *range(1, 2 * dim, 2), *range(2, 2 * dim + 1, 2), 2 * dim + 1]
-    return x.reshape(batch, *split, channels).permute(order).reshape(
-        batch, *(cells // factor for cells in grid), factor**dim * channels
-    )  # fmt: skip
+    ordered = x.reshape(batch, *split, channels).permute(order)
+    return ordered.reshape(batch, *blocks, factor**dim * channels)
 
 
 def unfold(x: Tensor, factor: int) -> Tensor:
-    """The inverse of :func:`fold`."""
+    """The inverse of :func:`fold`: `(B, *G, factor^d * C)` to `(B, *S, C)`."""
     batch, *grid, size = x.shape
     dim = len(grid)
     channels = size // factor**dim
     order = [0, *(axis for pair in range(dim) for axis in (1 + pair, 1 + dim + pair)), 1 + 2 * dim]
-    return x.reshape(batch, *grid, *([factor] * dim), channels).permute(order).reshape(
-        batch, *(cells * factor for cells in grid), channels
-    )  # fmt: skip
+    ordered = x.reshape(batch, *grid, *([factor] * dim), channels).permute(order)
+    return ordered.reshape(batch, *(cells * factor for cells in grid), channels)
 
 
 def pad_grid(x: Tensor, multiple: int, periodic: bool) -> Tensor:
-    """`(B, *S, C)` with every spatial axis lengthened to a multiple: wrapped around or by zeros."""
+    """Lengthen every spatial axis of `(B, *S, C)` to a multiple, by wrapping around or with zeros."""
     missing = [-cells % multiple for cells in x.shape[1:-1]]
     if not any(missing):
         return x
@@ -40,7 +47,7 @@ def pad_grid(x: Tensor, multiple: int, periodic: bool) -> Tensor:
 
 
 def crop_grid(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """The inverse of :func:`pad_grid`."""
+    """The inverse of :func:`pad_grid`: the first cells along every axis, `(B, *shape, C)`."""
     for axis, cells in enumerate(shape, start=1):
         x = x.narrow(axis, 0, cells)
     return x

@@ -1,4 +1,10 @@
-"""The trunks by name, and the two of the earlier system: transformer blocks on tokens."""
+"""The trunks by name, and two token transformers after PDE-Transformer.
+
+Holzschuh et al., "PDE-Transformer: Efficient and Versatile Transformers for Physics Simulations",
+arXiv 2505.24717: transformer blocks with AdaLN on patches of cells, at one resolution or with a coarser level
+between. Here attention is global and every block also mixes the token grid directly
+(:class:`~ups_models.latent.block.GridMixer`).
+"""
 
 from __future__ import annotations
 
@@ -9,44 +15,42 @@ from torch import Tensor, nn
 from ups_models.config import LatentOperatorConfig
 from ups_models.latent.block import Block
 from ups_models.latent.convnext import ModulatedConvNeXt
-from ups_models.latent.multiscale import MultiscaleTrunk
+from ups_models.latent.multiscale import FINE_RATIO, MultiscaleTrunk
 from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
 from ups_models.per_dimension import at
 
 
 def build_trunk(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.Module:
-    """The trunk that the options name, for grids of these dimensions.
+    """The trunk that the option `trunk` names, for grids of these dimensions.
 
-    It maps features `(B, *S, F)`, a condition `(B, D)` and whether the domain is periodic to features.
+    It maps features `(B, *S, F)`, a condition `(B, condition_width)` and whether the domain is periodic to
+    features `(B, *S, F)`.
     """
     kinds = {"multiscale": MultiscaleTrunk, "pdet_stack": PdetStack, "pdet_unet": PdetUNet}
     return kinds[config.trunk](config, dims)
 
 
-class _TokenTrunk(nn.Module):
-    """Features to tokens, transformer blocks, tokens to features, one convolutional block at full
-    resolution."""
+class TokenTrunk(nn.Module):
+    """Features to tokens, transformer blocks, tokens to features, a convolutional block at full resolution.
+
+    Args:
+        config: F (`local_width`), D (`width`), patch, number of blocks (`depth`), heads, modes.
+        dims: grid dimensions of the tasks.
+    """
 
     coarsest = 1
     """Tokens along an axis are a multiple of this."""
 
-    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
+    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]) -> None:
         super().__init__()
         self.patches = {dim: at(config.patch, dim) for dim in dims}
         cells = {dim: at(config.local_width, dim) * at(config.patch, dim) ** dim for dim in dims}
         self.embed = nn.ModuleDict({str(dim): nn.Linear(cells[dim], config.width) for dim in dims})
         self.unembed = nn.ModuleDict({str(dim): nn.Linear(config.width, cells[dim]) for dim in dims})
-        self.refine = nn.ModuleDict(
-            {
-                str(dim): ModulatedConvNeXt(
-                    {dim: at(config.kernel, dim)}, at(config.local_width, dim), config.condition_width, 4.0
-                )
-                for dim in dims
-            }
-        )
+        self.refine = nn.ModuleDict({str(dim): _fine_block(config, dim) for dim in dims})
 
     def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """See :func:`build_trunk`."""
+        """Features `(B, *S, F)` and condition `(B, condition_width)` to features."""
         shape, dim = features.shape[1:-1], features.dim() - 2
         patch = self.patches[dim]
         padded = pad_grid(features, patch * self.coarsest, periodic)
@@ -59,38 +63,32 @@ class _TokenTrunk(nn.Module):
         raise NotImplementedError
 
 
-def _blocks(config: LatentOperatorConfig, dims: Sequence[int], count: int) -> nn.ModuleList:
-    return nn.ModuleList(
-        Block(dims, config.width, config.heads, config.modes, config.mlp_ratio, config.condition_width)
-        for _ in range(count)
-    )
+class PdetStack(TokenTrunk):
+    """All transformer blocks at one resolution.
 
+    Args: as for :class:`TokenTrunk`.
+    """
 
-def _token_depth(config: LatentOperatorConfig, dims: Sequence[int]) -> int:
-    """Transformer blocks: all tasks run through all of them."""
-    return max(at(config.depth, dim) for dim in dims)
-
-
-class PdetStack(_TokenTrunk):
-    """All blocks at one resolution."""
-
-    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
+    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]) -> None:
         super().__init__(config, dims)
         self.blocks = _blocks(config, dims, _token_depth(config, dims))
 
     def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """See the base class."""
+        """Tokens `(B, *G, D)` to tokens."""
         for block in self.blocks:
             tokens = block(tokens, condition, periodic)
         return tokens
 
 
-class PdetUNet(_TokenTrunk):
-    """Blocks at the token grid, most of them on a grid half as fine, and blocks at the token grid again."""
+class PdetUNet(TokenTrunk):
+    """Transformer blocks at the token grid, on a grid half as fine (most of them), and at the token grid.
+
+    Args: as for :class:`TokenTrunk`.
+    """
 
     coarsest = 2
 
-    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]):
+    def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]) -> None:
         super().__init__(config, dims)
         depth = _token_depth(config, dims)
         outer = max(1, depth // 4)
@@ -102,7 +100,7 @@ class PdetUNet(_TokenTrunk):
         self.split = nn.ModuleDict({str(dim): nn.Linear(width, width * 2**dim) for dim in dims})
 
     def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """See the base class."""
+        """Tokens `(B, *G, D)` to tokens."""
         for block in self.down_blocks:
             tokens = block(tokens, condition, periodic)
         dim = str(tokens.dim() - 2)
@@ -113,3 +111,21 @@ class PdetUNet(_TokenTrunk):
         for block in self.up_blocks:
             tokens = block(tokens, condition, periodic)
         return tokens
+
+
+def _fine_block(config: LatentOperatorConfig, dim: int) -> ModulatedConvNeXt:
+    """The convolutional block at full resolution."""
+    kernels = {dim: at(config.kernel, dim)}
+    return ModulatedConvNeXt(kernels, at(config.local_width, dim), config.condition_width, FINE_RATIO)
+
+
+def _blocks(config: LatentOperatorConfig, dims: Sequence[int], count: int) -> nn.ModuleList:
+    return nn.ModuleList(
+        Block(dims, config.width, config.heads, config.modes, config.mlp_ratio, config.condition_width)
+        for _ in range(count)
+    )
+
+
+def _token_depth(config: LatentOperatorConfig, dims: Sequence[int]) -> int:
+    """Number of transformer blocks: all tasks pass through all of them."""
+    return max(at(config.depth, dim) for dim in dims)

@@ -1,1 +1,1 @@
-"""Building blocks shared by the models, for grids of one, two or three dimensions."""
+"""Layers shared by the models, for grids of one, two or three dimensions."""

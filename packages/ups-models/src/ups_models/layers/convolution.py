@@ -1,4 +1,4 @@
-"""Convolutions by grid dimension, padded as the boundary condition demands."""
+"""Convolutions by grid dimension, padded as the boundary condition requires."""
 
 from __future__ import annotations
 
@@ -8,20 +8,40 @@ from torch import Tensor, nn
 from ups_models.layers.norm import LayerNorm
 
 CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+"""Grid dimension -> convolution of `(B, C, *S)`."""
 
 
 def grid_conv(
     dim: int, channels_in: int, channels_out: int, kernel: int, *, periodic: bool, groups: int = 1
 ) -> nn.Module:
-    """A convolution that keeps the grid; `kernel` is odd; wraps around where the domain is periodic."""
+    """A convolution `(B, Cin, *S)` to `(B, Cout, *S)` that keeps the grid.
+
+    Args:
+        dim: grid dimension, 1 to 3.
+        channels_in: Cin.
+        channels_out: Cout.
+        kernel: cells per axis; odd.
+        periodic: pads by wrapping around; otherwise with zeros.
+        groups: groups of channels that do not mix.
+    """
     return CONV[dim](
-        channels_in, channels_out, kernel, padding=kernel // 2, groups=groups,
+        channels_in,
+        channels_out,
+        kernel,
+        padding=kernel // 2,
+        groups=groups,
         padding_mode="circular" if periodic else "zeros",
-    )  # fmt: skip
+    )
 
 
 def zero_conv(dim: int, channels_in: int, channels_out: int) -> nn.Module:
-    """A last projection, per cell, that starts at zero: a network that ends in it starts as persistence."""
+    """A last projection per cell that starts at zero: a network that ends in it starts as persistence.
+
+    Args:
+        dim: grid dimension, 1 to 3.
+        channels_in: Cin of `(B, Cin, *S)`.
+        channels_out: Cout of `(B, Cout, *S)`.
+    """
     conv = CONV[dim](channels_in, channels_out, 1)
     for weight in conv.parameters():
         nn.init.zeros_(weight)
@@ -29,17 +49,25 @@ def zero_conv(dim: int, channels_in: int, channels_out: int) -> nn.Module:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The memory layout that 2-D convolutions are fastest in on CPUs; other dimensions unchanged."""
+    """`(B, C, *S)` in the memory layout in which 2-D convolutions are fastest on CPUs; else unchanged."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depth-wise convolution, then a per-cell MLP, added to the input (Liu et al. 2022).
+    """x + MLP(norm(depth-wise convolution(x))), the MLP per cell.
 
-    The MLP works on `(B, *S, C)` so that its weights are plain matrices.
+    Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545. The MLP works on `(B, *S, C)`, so its weights are
+    plain matrices.
+
+    Args:
+        dim: grid dimension, 1 to 3.
+        channels: C of `(B, C, *S)`.
+        periodic: pads by wrapping around; otherwise with zeros.
+        kernel: cells per axis of the convolution; odd.
+        ratio: hidden width of the MLP over C.
     """
 
-    def __init__(self, dim: int, channels: int, *, periodic: bool, kernel: int = 7, ratio: int = 4):
+    def __init__(self, dim: int, channels: int, *, periodic: bool, kernel: int = 7, ratio: int = 4) -> None:
         super().__init__()
         self.spatial = grid_conv(dim, channels, channels, kernel, periodic=periodic, groups=channels)
         self.norm = LayerNorm(channels)

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 
 class LayerNorm(nn.LayerNorm):
-    """`torch.nn.LayerNorm` that autocast leaves in float32, on CPUs too: means of many rounded numbers lose
-    digits."""
+    """`torch.nn.LayerNorm` in float32 under autocast, on CPUs too: means of many rounded numbers lose digits.
+
+    Args: as for `torch.nn.LayerNorm`.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any floating-point tensor to float32 of the same shape."""
+        """`(..., C)` of any floating-point type to float32 of the same shape."""
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.float())

@@ -1,7 +1,7 @@
 """Layers that act on the lowest Fourier modes of a grid of any dimension.
 
 Always computed in float32: half-precision FFTs exist for few sizes and devices. Weights are stored as
-real pairs, which every optimizer and file format can hold.
+real pairs, which every optimizer and file format supports.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ def _low_blocks(shape: Sequence[int], modes: Sequence[int]) -> Iterator[tuple[sl
 
 
 class _SpectralLayer(nn.Module):
-    """Transforms, lets a subclass change the low modes, drops the others, transforms back."""
+    """Transforms, lets a subclass change the low modes, drops the others, transforms back.
+
+    Args:
+        modes: modes kept per axis; at most half of the cells of a grid are used.
+    """
 
     weight: nn.Parameter
 
-    def __init__(self, modes: int):
+    def __init__(self, modes: int) -> None:
         super().__init__()
         self.modes = modes
 
@@ -53,9 +57,17 @@ class _SpectralLayer(nn.Module):
 
 
 class SpectralConv(_SpectralLayer):
-    """Dense mixing of channels, mode by mode (Li et al. 2021, the Fourier layer without its bypass)."""
+    """Mixes channels by a complex matrix per mode: the Fourier layer without its bypass.
 
-    def __init__(self, dim: int, channels: int, modes: int):
+    Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations", arXiv 2010.08895.
+
+    Args:
+        dim: grid dimension, 1 to 3.
+        channels: C of `(B, C, *S)`.
+        modes: modes kept per axis; the weight is `(2^(dim - 1), C, C, *modes, 2)`.
+    """
+
+    def __init__(self, dim: int, channels: int, modes: int) -> None:
         super().__init__(modes)
         shape = (2 ** (dim - 1), channels, channels, *([modes] * dim), 2)
         self.weight = nn.Parameter(torch.randn(shape) / channels)
@@ -66,12 +78,17 @@ class SpectralConv(_SpectralLayer):
 
 
 class DepthwiseSpectral(_SpectralLayer):
-    """Multiplies each channel's low modes by learned complex numbers: a global convolution per channel.
+    """Multiplies the low modes of each channel by learned complex numbers: a global convolution per channel.
 
-    Starts near one for every mode it keeps, so the layer starts as a low-pass copy of its input.
+    The numbers start near one, so the layer starts as a low-pass filter.
+
+    Args:
+        dim: grid dimension, 1 to 3.
+        channels: C of `(B, C, *S)`.
+        modes: modes kept per axis; the weight is `(2^(dim - 1), C, *modes, 2)`.
     """
 
-    def __init__(self, dim: int, channels: int, modes: int):
+    def __init__(self, dim: int, channels: int, modes: int) -> None:
         super().__init__(modes)
         weight = 0.02 * torch.randn(2 ** (dim - 1), channels, *([modes] * dim), 2)
         weight[..., 0] += 1.0

@@ -33,7 +33,7 @@ def waves(task: TaskInfo, count: int, modes: int = 5) -> Tensor:
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_finds_transport_and_diffusion_that_depend_on_a_parameter(dim: int) -> None:
-    task = evolution(dim=dim, size=16)
+    task = evolution(dim=dim, cells=16)
     before = waves(task, 64)
     params = torch.linspace(-1, 1, 64)[:, None]
     dt = torch.full((64,), 0.1)
@@ -59,7 +59,7 @@ def task_lengths(task: TaskInfo) -> list[float]:
 
 
 def test_stays_away_from_what_is_not_linear_and_translation_invariant() -> None:
-    task = evolution(size=32)
+    task = evolution(cells=32)
     before = waves(task, 64)
     propagator = LinearPropagator(task)
     propagator.fit(
@@ -71,7 +71,7 @@ def test_stays_away_from_what_is_not_linear_and_translation_invariant() -> None:
 
 
 def test_propagator_is_a_semigroup_and_keeps_the_mean() -> None:
-    task = evolution(size=32)
+    task = evolution(cells=32)
     x = waves(task, 3)
     coefficients = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(1))
     params, dt = torch.rand(3, 1), torch.full((3,), 0.1)
@@ -114,7 +114,7 @@ def test_divergence_conserves_and_differentiates(dim: int) -> None:
 @pytest.mark.parametrize("size", [30, 33])
 def test_any_resolution_works(trunk: str, size: int) -> None:
     for dim in (1, 2):
-        task = evolution(dim=dim, size=size if dim == 1 else size - 17)
+        task = evolution(dim=dim, cells=size if dim == 1 else size - 17)
         batch = batch_of(task)
         assert simulator("latent_operator", task, trunk=trunk).step(batch).shape == batch.target[:, 0].shape
 

@@ -16,11 +16,11 @@ from ups_core.component import validate_options
 from ups_core.console import Console
 from ups_core.plugin_loader import registry_in_use
 from ups_eval.config import RolloutConfig
-from ups_eval.rollout_step import RolloutStep
-from ups_models.device import choose_device
 from ups_eval.predictions import read_predictions
 from ups_eval.results import Results
+from ups_eval.rollout_step import RolloutStep
 from ups_models.bundle import save_bundle
+from ups_models.device import choose_device
 from ups_models.simulator import build_simulator
 
 SMALL = {
@@ -57,13 +57,15 @@ def context(tmp_path: Path, advection: Any, darcy: Any) -> StepContext:
     (tmp_path / "out").mkdir()
     return StepContext(
         spec=SimpleNamespace(trainer=SimpleNamespace(accelerator="cpu", threads=1)),  # type: ignore[arg-type]
-        step_id="test", directory=tmp_path / "out", inputs={"simulator": trained}, models={"operator": trained},
+        step_id="test", directory=tmp_path / "out", inputs={"simulator": trained},
+        artifacts={"simulator": {"operator": trained}},
         run_directory=tmp_path, data_root=tmp_path, tasks=tasks, console=Console(quiet=True),
     )  # fmt: skip
 
 
 def test_scores_the_model_and_baselines_on_the_same_trajectories(context: StepContext) -> None:
-    metrics = RolloutStep(rollout_config(baselines=["persistence", "mean"], save_predictions=3)).run(context)
+    step = RolloutStep(rollout_config(baselines=["persistence", "mean"], save_predictions=3))
+    metrics = step.run(context).metrics
     assert metrics["advection1d/nrmse"] == pytest.approx(metrics["advection1d/persistence/nrmse"], rel=0.2), (
         "an untrained network starts near persistence"
     )
@@ -90,8 +92,8 @@ def test_scores_the_model_and_baselines_on_the_same_trajectories(context: StepCo
 
 def test_evaluation_has_no_variance(context: StepContext) -> None:
     step = RolloutStep(rollout_config(save_predictions=0, metrics=["nrmse", "frmse_low"]))
-    first = dict(step.run(context))
-    assert dict(step.run(context)) == first
+    first = step.run(context).metrics
+    assert step.run(context).metrics == first
     assert set(first) == {
         f"{task}/{metric}"
         for task in ("advection1d", "advection1d/persistence", "darcy2d")
@@ -101,8 +103,9 @@ def test_evaluation_has_no_variance(context: StepContext) -> None:
 
 
 def test_an_earlier_step_serves_as_baseline_and_names_never_collide(context: StepContext) -> None:
-    context.models["fno"] = context.models["operator"]  # type: ignore[index]
-    metrics = RolloutStep(rollout_config(baselines=["fno"], save_predictions=0)).run(context)
+    trained = context.artifacts["simulator"]
+    trained["fno"] = trained["operator"]  # type: ignore[index]
+    metrics = RolloutStep(rollout_config(baselines=["fno"], save_predictions=0)).run(context).metrics
     assert metrics["darcy2d/fno/nrmse"] == metrics["darcy2d/nrmse"]
     results = Results.read(context.directory)
     assert results is not None
@@ -112,7 +115,7 @@ def test_an_earlier_step_serves_as_baseline_and_names_never_collide(context: Ste
 def test_a_latent_rollout_is_a_row_of_its_own(context: StepContext, tmp_path: Path) -> None:
     trained = save(tmp_path / "steps" / "latent", "latent_operator", dict(context.tasks))
     context.inputs["simulator"] = trained  # type: ignore[index]
-    metrics = RolloutStep(rollout_config(latent_rollout=True, save_predictions=2)).run(context)
+    metrics = RolloutStep(rollout_config(latent_rollout=True, save_predictions=2)).run(context).metrics
     assert 0 <= metrics["advection1d/reconstruction"] < 1e-5, "the state itself is carried"
     ordinary, latent = (metrics[f"advection1d/{name}nrmse"] for name in ("", "latent_rollout/"))
     assert latent == pytest.approx(ordinary, rel=1e-3), "an untrained operator is persistence either way"
@@ -122,7 +125,7 @@ def test_a_latent_rollout_is_a_row_of_its_own(context: StepContext, tmp_path: Pa
 def test_an_untrained_network_is_no_baseline(context: StepContext) -> None:
     with pytest.raises(UPSError, match="baseline 'fno' has to be trained"):
         RolloutStep(rollout_config(baselines=["fno"])).run(context)
-    with pytest.raises(UPSError, match="no model is called 'persistance'; did you mean 'persistence'"):
+    with pytest.raises(UPSError, match="unknown model 'persistance'; did you mean 'persistence'"):
         RolloutStep(rollout_config(baselines=["persistance"])).run(context)
 
 

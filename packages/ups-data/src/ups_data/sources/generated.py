@@ -1,0 +1,49 @@
+"""The source `generate`: data of our own generators in the layout of the official files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ups_core import DataPlan
+from ups_core.console import Console
+from ups_core.fingerprint import digest
+from ups_data.sources.config import GenerateConfig
+from ups_data.stores.pdebench import Request
+
+
+class Generate:
+    """Files below `<data_root>/generated/`, shared by all runs that ask for the same data."""
+
+    def __init__(self, config: GenerateConfig) -> None:
+        self.config = config
+
+    def plan(self, request: Request, data_root: Path) -> DataPlan:
+        """See :class:`~ups_data.sources.base.Source`; never raises."""
+        seed = self.config.seed
+        folder = digest(request.generated_identity(seed))[:12]
+        directory = data_root / "generated" / f"{request.family.name}-{folder}"
+        files = tuple(directory / request.family.file_name(value) for value in request.values)
+        missing = tuple(path for path in files if not path.is_file())
+        identity = [request.generated_identity(seed, value) for value in request.values]
+        return DataPlan(
+            fingerprint=digest(["generated", identity]),
+            source="generated",
+            files=files,
+            missing=missing,
+            note=_remaining_work(missing, request),
+        )
+
+    def provide(self, request: Request, plan: DataPlan, console: Console) -> None:
+        """Generate the missing files."""
+        from ups_data.stores.pdebench_writer import write_file
+
+        for value, path in zip(request.values, plan.files, strict=True):
+            if not path.is_file():
+                write_file(request, value, self.config.seed, path, console)
+
+
+def _remaining_work(missing: tuple[Path, ...], request: Request) -> str:
+    if not missing:
+        return "already generated"
+    count = f"{len(missing)} file" + ("s" if len(missing) > 1 else "")
+    return f"{count} to generate, {len(missing) * request.nbytes / 1e6:.1f} MB"
