@@ -77,7 +77,7 @@ def test_a_name_of_two_providers_is_refused_by_name(
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,rival")
     assert ups(["validate", str(spec_file)]) == 2
     error = capsys.readouterr().err
-    assert "models 'toy/net' is provided by both rival 0.1 and toy-plugin 0.1" in error
+    assert "model 'toy/net' is provided by both rival 0.1 and toy-plugin 0.1" in error
     spec_file.write_text(spec_file.read_text().replace("toy/net", "toy/other"))
     assert ups(["validate", str(spec_file)]) == 0
     assert load_plugins().registry.find("losses", "good/net") is not None, "its other registrations stay"
@@ -97,6 +97,6 @@ def test_a_component_that_cannot_be_imported_says_whose_it_is(
     install("good", GOOD)  # type: ignore[operator]
     monkeypatch.setenv("UPS_PLUGINS", "good")
     with pytest.raises(
-        UPSError, match=r"models 'good/net' of good 0\.1 cannot be loaded: ModuleNotFoundError"
+        UPSError, match=r"cannot load model 'good/net' of good 0\.1: ModuleNotFoundError"
     ):
         load_plugins().registry.get("models", "good/net").load()
