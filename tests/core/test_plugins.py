@@ -73,7 +73,8 @@ def test_broken_plugin_is_reported_and_harms_nobody(
 def test_a_name_of_two_providers_is_refused_by_name(
     install: object, spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install("rival", GOOD.replace("good/net", "toy/net") + GOOD.replace("models", "losses").split("\n", 1)[1])  # type: ignore[operator]
+    losses = GOOD.replace("models", "losses").replace("ModelConfig", "LossConfig")
+    install("rival", GOOD.replace("good/net", "toy/net") + losses)  # type: ignore[operator]
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,rival")
     assert ups(["validate", str(spec_file)]) == 2
     error = capsys.readouterr().err
