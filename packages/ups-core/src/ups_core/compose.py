@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ups_core.document import Document, Key, KeyPath, Position
 from ups_core.errors import Issue, SpecError, truncated
-from ups_core.yamlreader import MAX_DEPTH, Document, Key, KeyPath, Position, parse_yaml, read_yaml
+from ups_core.yaml_nodes import MAX_DEPTH
+from ups_core.yamlreader import parse_yaml, read_yaml
 
 MAX_EXTENDS = 10
 Told = TypeVar("Told")

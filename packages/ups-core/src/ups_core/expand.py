@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ups_core.base_configs import ModelConfig
 from ups_core.component import Component, validate_options
+from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.step_config import Requirement, StageConfig
-from ups_core.yamlreader import Document, KeyPath
 
 
 @dataclass(frozen=True)

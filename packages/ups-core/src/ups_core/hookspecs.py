@@ -114,7 +114,7 @@ def ups_register_callbacks(register: Register) -> None:
 
 @hookspec
 def ups_register_commands(register: Register) -> None:
-    """Sub-commands of `ups`: `factory(config)` returns a :class:`ups_core.cli.command.Command`."""
+    """Sub-commands of `ups`: `factory(config)` returns a :class:`ups_core.command.Command`."""
 
 
 @hookspec

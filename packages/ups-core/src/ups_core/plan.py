@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ups_core.document import Document
 from ups_core.errors import UPSError
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.task import DataPlan, TaskProvider
-from ups_core.yamlreader import Document
 
 State = Literal["done", "kept", "stale", "interrupted", "to do"]
 """`kept`: done in a previous run of another version of the spec, and still valid."""

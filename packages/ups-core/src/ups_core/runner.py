@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,42 +24,12 @@ from ups_core.lifecycle import Watchers
 from ups_core.lock import locked
 from ups_core.plan import Plan, PlannedStep
 from ups_core.record import RunRecord, now, recorded_options, write_spec
-from ups_core.reuse import copy_finished
-
-MAX_CHANGES = 20
-"""Changes that are listed one by one."""
+from ups_core.reuse import copy_finished, describe_changes
+from ups_core.selection import Selection
 
 
 class StepFailed(UPSError):
     """A step did not finish; what was finished before stays usable."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which steps to run: what is not done, or (`only`, `start`) some of them whatever their state."""
-
-    only: str | None = None
-    start: str | None = None
-
-    def apply(self, plan: Plan) -> tuple[PlannedStep, ...]:
-        """The steps to run, in order.
-
-        Raises:
-            UPSError: no such step, or a step before the chosen one has no finished result.
-        """
-        if self.only is None and self.start is None:
-            return plan.todo
-        first = plan.steps.index(plan.step(self.only or self.start or ""))
-        chosen = plan.steps[first : first + 1] if self.only else plan.steps[first:]
-        ids = {step.id for step in chosen}
-        for step in chosen:
-            for needed in step.after:
-                if needed not in ids and plan.step(needed).state not in ("done", "kept"):
-                    raise UPSError(
-                        f"step '{step.id}' needs '{needed}', which is {plan.step(needed).state}; "
-                        f"run it first (--from {needed})"
-                    )
-        return chosen
 
 
 def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequence[str]) -> dict[str, Any]:
@@ -194,21 +164,6 @@ class _Runner:
         self.record.save("running")
         self.record.event(f"step_{status}", step=step.id, fingerprint=step.fingerprint)
         self.watchers.step(step, status, metrics)
-
-
-def describe_changes(plan: Plan) -> Iterator[str]:
-    """What differs from the previous run, and what that means, as lines for users."""
-    if plan.previous is None:
-        return
-    yield f"compared with {plan.previous.directory}:"
-    changes = plan.previous.changes or ("nothing in the spec",)
-    yield from (f"  {change}" for change in changes[:MAX_CHANGES])
-    if len(changes) > MAX_CHANGES:
-        yield f"  and {len(changes) - MAX_CHANGES} more"
-    for what, states in (("kept", ("done", "kept")), ("to be done", ("to do", "stale", "interrupted"))):
-        names = [step.id for step in plan.steps if step.state in states]
-        if names:
-            yield f"  {what}: {', '.join(names)}"
 
 
 def _since(begin: float) -> float:

@@ -33,7 +33,7 @@ class Requirement:
 
 
 class StepConfig(Config):
-    """Options of a stage or evaluation step, with what the planner must know about it."""
+    """Options of every pipeline step."""
 
     id: Annotated[str, Field(pattern=ID)] | None = None
     """Name of the step in records and metric keys; default: the component's name."""
@@ -77,7 +77,7 @@ class StepConfig(Config):
 
 
 class StageConfig(StepConfig):
-    """Options of a training stage."""
+    """Options of every stage."""
 
     distributed: ClassVar[bool] = True
     monitor: ClassVar[str] = "val/nrmse"
@@ -96,4 +96,4 @@ class StageConfig(StepConfig):
 
 
 class EvaluationConfig(StepConfig):
-    """Options of an evaluation step."""
+    """Options of every evaluation step."""

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from ups_core.component import Registered, validate_options
 from ups_core.compose import read_spec
 from ups_core.config import Config
+from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue, SpecError, non_ascii_hint, truncated
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
+from ups_core.scalars import resolve_scalar
 from ups_core.spec import NAME, ROLES, PipelineSpec, StepSpec
 from ups_core.step_config import ID
-from ups_core.yamlreader import Document, KeyPath, resolve_scalar
 
 if typing.TYPE_CHECKING:
     from pydantic_core import ErrorDetails

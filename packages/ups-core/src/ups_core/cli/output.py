@@ -30,8 +30,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             table.add_row(*map(escape, row))
         Console().print(table)
         return
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
+    print_columns([columns, *rows])
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of equal length as aligned plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

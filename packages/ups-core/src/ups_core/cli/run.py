@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root
 from ups_core.cli.output import guarded, print_json, print_table
 from ups_core.console import Console
 from ups_core.context import PROFILE
@@ -46,27 +47,9 @@ class RunCommand:
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
         parser.add_argument("spec", type=Path, metavar="SPEC", help="the YAML file that says what to do")
-        parser.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            dest="overrides",
-            help="override one value, e.g. model.width=64 or pipeline.operator.epochs=5; repeatable",
-        )
-        parser.add_argument(
-            "--runs-dir",
-            type=Path,
-            default=Path("runs"),
-            metavar="DIR",
-            help="where run directories live (default: %(default)s)",
-        )
-        parser.add_argument(
-            "--data-root",
-            type=Path,
-            metavar="DIR",
-            help="where data files are and generated ones go (default: $UPS_DATA_ROOT, else ./data)",
-        )
+        add_overrides(parser)
+        add_runs_dir(parser)
+        add_data_root(parser)
         parser.add_argument("--plan", action="store_true", help="print what would be done, do nothing")
         parser.add_argument(
             "--dry-run",
@@ -116,18 +99,13 @@ class RunCommand:
         return 0
 
 
-def data_root(given: Path | None) -> Path:
-    """Where data live: the option, else $UPS_DATA_ROOT, else ./data."""
-    return given or Path(os.environ.get("UPS_DATA_ROOT") or "data")
-
-
 def command_line(args: argparse.Namespace) -> list[str]:
     """The command that repeats this run."""
     command = ["ups-run", str(args.spec)]
     for override in args.overrides:
         command += ["--set", override]
     for option, value in (("--data-root", args.data_root), ("--runs-dir", args.runs_dir)):
-        if value is not None and value != Path("runs"):
+        if value is not None and value != RUNS_DIR:
             command += [option, str(value)]
     return command
 

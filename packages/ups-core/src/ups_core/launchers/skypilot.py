@@ -9,8 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.execution import execute
 from ups_core.files import write_text
 from ups_core.launcher import IN_PROCESS

@@ -11,14 +11,14 @@ from typing import Any
 
 import yaml
 
-from ups_core import UPSError
+from ups_core.component import components
+from ups_core.errors import UPSError
 from ups_core.fingerprint import code_versions, editable_project
 from ups_core.launcher import FAILURE
 from ups_core.launchers.config import SkyPilotConfig
 from ups_core.launchers.worker_attempts import worker_module
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan, PlannedStep
-from ups_core.planner import components
 
 HOME = "~/ups"
 """Where everything is on the rented machine."""

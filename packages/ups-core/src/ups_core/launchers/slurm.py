@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.execution import execute
 from ups_core.files import read_json, write_json
 from ups_core.launcher import FAILURE, IN_PROCESS, RESULT

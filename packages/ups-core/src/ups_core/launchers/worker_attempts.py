@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.files import read_json
 from ups_core.interrupts import Interrupted
 from ups_core.launcher import FAILURE, RESULT

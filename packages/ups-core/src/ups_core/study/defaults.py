@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ups_core.document import Document
 from ups_core.spec import PipelineSpec
-from ups_core.yamlreader import Document
 
 
 def default_kinds(spec: PipelineSpec, document: Document, keys: Sequence[str]) -> list[str]:

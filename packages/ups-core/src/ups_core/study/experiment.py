@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ups_core import SpecError, UsageError
 from ups_core.compose import apply_override
-from ups_core.errors import Issue
+from ups_core.document import Document
+from ups_core.errors import Issue, SpecError, UsageError
 from ups_core.fingerprint import digest
 from ups_core.plan import Plan
 from ups_core.planner import make_plan
@@ -20,7 +20,6 @@ from ups_core.spec import PipelineSpec
 from ups_core.study.objective import training_part
 from ups_core.study.space import Parameter, Range, Space, Values, assignments
 from ups_core.validate import validate
-from ups_core.yamlreader import Document
 
 
 @dataclass(frozen=True)

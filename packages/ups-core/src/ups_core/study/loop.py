@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ups_core import SpecError, UPSError
 from ups_core.console import Console
+from ups_core.errors import SpecError, UPSError
 from ups_core.fingerprint import digest
 from ups_core.plan import Plan
 from ups_core.study.experiment import Experiment

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ups_core import UsageError
+from ups_core.document import Document, KeyPath
+from ups_core.errors import UsageError
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.step_config import StageConfig
-from ups_core.yamlreader import Document, KeyPath
 
 T = TypeVar("T")
 

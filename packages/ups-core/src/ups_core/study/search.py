@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from ups_core import UPSError, UsageError
+from ups_core.errors import UPSError, UsageError
 from ups_core.study.space import Choice, Parameter, Space, Values, value_text
 
 if TYPE_CHECKING:

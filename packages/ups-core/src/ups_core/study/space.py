@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ups_core import SpecError, UsageError
+from ups_core.errors import SpecError, UsageError
+from ups_core.scalars import resolve_scalar
 from ups_core.spec import PipelineSpec
-from ups_core.yamlreader import parse_yaml, resolve_scalar
+from ups_core.yamlreader import parse_yaml
 
 Values = Mapping[str, Any]
 """Key of a spec value -> what one trial sets it to."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ups_core import UPSError
+from ups_core.errors import UPSError
 from ups_core.files import read_json
 from ups_core.interrupts import OUT_OF_TIME, SIGNALS, Interrupted
 from ups_core.lock import locked

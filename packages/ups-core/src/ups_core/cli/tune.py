@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ups_core import interrupts
 from ups_core.base_configs import CommandConfig
+from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root
 from ups_core.cli.output import print_json, print_table
-from ups_core.cli.run import command_line, data_root
+from ups_core.cli.run import command_line
 from ups_core.compose import apply_override, read_spec
 from ups_core.console import Console
 from ups_core.events import StudyInfo
@@ -80,20 +81,9 @@ class TuneCommand:
         parser.add_argument(
             "--seed", type=_at_least(0), default=0, metavar="N", help="of the search (default: 0)"
         )
-        parser.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-            help="override one value of the spec in every trial; repeatable",
-        )  # fmt: skip
-        parser.add_argument(
-            "--runs-dir", type=Path, default=Path("runs"), metavar="DIR",
-            help="where the study's directory goes (default: %(default)s)",
-        )  # fmt: skip
-        parser.add_argument(
-            "--data-root",
-            type=Path,
-            metavar="DIR",
-            help="where data are (default: $UPS_DATA_ROOT, else ./data)",
-        )
+        add_overrides(parser)
+        add_runs_dir(parser)
+        add_data_root(parser)
         parser.add_argument("--retry-failed", action="store_true", help="run trials that failed once more")
         parser.add_argument("--fresh", action="store_true", help="start a new study beside earlier ones")
         parser.add_argument("--json", action="store_true", help="print study.json")
