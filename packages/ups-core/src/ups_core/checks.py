@@ -50,10 +50,10 @@ def _device_problems(what: str, component: Component, devices: int) -> Iterator[
     config = component.config
     assert isinstance(config, DeviceLimits)
     if config.max_devices is not None and devices > config.max_devices:
-        way = "set launcher to torchrun" if what == "launcher" else "leave it at auto"
-        yield f"the {what} '{component.kind}' supports {config.max_devices} device, got {devices}; {way}"
+        limit = f"{config.max_devices} device{'s' if config.max_devices > 1 else ''}"
+        way = "set launcher to torchrun" if what == "launcher" else "set trainer.strategy to auto"
+        yield f"the {what} '{component.kind}' supports {limit}, got {devices}; {way}"
     if devices < config.min_devices:
-        yield (
-            f"the {what} '{component.kind}' needs {config.min_devices} devices or more, got {devices}; "
-            "leave it at auto"
-        )
+        way = "set launcher to local" if what == "launcher" else "set trainer.strategy to auto"
+        limit = f"at least {config.min_devices} devices"
+        yield f"the {what} '{component.kind}' needs {limit}, got {devices}; {way}"

@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from ups_core.config import Config
 from ups_core.entry import Entry
+from ups_core.kinds import KINDS
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 
@@ -34,7 +35,7 @@ class Component:
 
     __slots__ = ("config", "entry")
 
-    def __init__(self, entry: Entry, config: Config):
+    def __init__(self, entry: Entry, config: Config) -> None:
         self.entry = entry
         self.config = config
 
@@ -84,7 +85,7 @@ def default_component(kind: str, **options: Any) -> Any:
 class Registered:
     """Annotation that makes a :class:`Component` option: its `kind` is looked up in a registry."""
 
-    def __init__(self, registry_kind: str):
+    def __init__(self, registry_kind: str) -> None:
         self.registry_kind = registry_kind
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -104,12 +105,14 @@ class Registered:
         if isinstance(value, str):
             value = {"kind": value}
         if not isinstance(value, Mapping):
+            kind = KINDS[self.registry_kind]
             raise PydanticCustomError(
-                "component_type", "expected the name of one of the {kind} or a mapping with 'kind'",
-                {"kind": self.registry_kind},
-            )  # fmt: skip
+                "component_type",
+                "expected the name of {what} or a mapping with 'kind'",
+                {"what": f"{kind.article} {kind.singular}"},
+            )
         if "kind" not in value:
-            raise PydanticCustomError("component_kind", "the key 'kind' is missing", {})
+            raise PydanticCustomError("component_kind", "missing key 'kind'", {})
         options = {key: option for key, option in value.items() if key != "kind"}
         return find_component(self.registry_kind, value["kind"], options, info)
 

@@ -1,4 +1,7 @@
-"""What a run computes with: versions, processors, commit. Holds no environment variables: they may be secrets."""
+"""What a run computes with: versions, processors, commit.
+
+Environment variables stay out of the record: they may be secrets.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,13 @@ _SCALARS: dict[Any, str] = {
     str: "text",
     type(None): "null",
 }
-_JSON = {"boolean": "true | false", "integer": "integer", "number": "number", "string": "text", "null": "null"}
+_JSON = {
+    "boolean": "true | false",
+    "integer": "integer",
+    "number": "number",
+    "string": "text",
+    "null": "null",
+}
 
 
 def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:

@@ -1,4 +1,4 @@
-"""The plan: steps in order with inputs, fingerprints and states; plain data that the planner makes."""
+"""The plan: steps in order with inputs, fingerprints and states, as the planner makes them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def todo(self) -> tuple[PlannedStep, ...]:
-        """Steps that have to be run."""
+        """Steps that must run."""
         return tuple(step for step in self.steps if step.state not in ("done", "kept"))
 
     def step(self, name: str) -> PlannedStep:

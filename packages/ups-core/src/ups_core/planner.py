@@ -1,6 +1,6 @@
-"""Makes the plan of a validated spec: checks it against the data, fingerprints every step, finds what is done.
+"""Makes the plan of a validated spec: checks it against the data, fingerprints steps, finds what is done.
 
-Needs the spec and the heads of data files alone, so `ups-run --plan` answers in a moment and imports no torch.
+Needs only the spec and the headers of data files, so `ups-run --plan` answers in a moment without torch.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ class _Planner:
             named = [other for other in candidates if other.id in step.spec.config.needs]
             own = [other for other in candidates if not other.baseline and other.id not in compared]
             if not (named or own):
-                problem = f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one"
+                problem = (
+                    f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one; add one"
+                )
                 raise SpecError([self.document.issue(step.path, problem)])
             inputs[artifact] = (named or own)[-1].id
         return inputs

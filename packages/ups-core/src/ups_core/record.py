@@ -23,6 +23,7 @@ from ups_core.scalars import resolve_scalar
 DETAILS = "details.json"
 """In a step's directory: how it ran (device, strategy, measured speed-ups…)."""
 
+
 def now() -> str:
     """The current time, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -34,7 +35,7 @@ class RunRecord:
     `statuses` holds what is not on disk yet: step id -> `running`, `failed` or `interrupted`.
     """
 
-    def __init__(self, plan: Plan, command: Sequence[str]):
+    def __init__(self, plan: Plan, command: Sequence[str]) -> None:
         self.plan = plan
         self.path = plan.directory / "run.json"
         previous = read_json(self.path) or {}
@@ -65,11 +66,8 @@ class RunRecord:
         """Write `run.json` with this status of the run."""
         self.content["status"] = status
         self.content["steps"] = [self._step(step) for step in self.plan.steps]
-        self.content["metrics"] = {
-            key: value
-            for step in self.content["steps"] if step["status"] == "completed"
-            for key, value in step["metrics"].items()
-        }  # fmt: skip
+        completed = [step for step in self.content["steps"] if step["status"] == "completed"]
+        self.content["metrics"] = {key: value for step in completed for key, value in step["metrics"].items()}
         if status != "running":
             self.content["finished"] = now()
             self.content["environment"]["devices"] = devices()

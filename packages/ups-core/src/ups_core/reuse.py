@@ -1,4 +1,4 @@
-"""What a changed spec reuses of the previous run: every finished step that would give the same result."""
+"""Reuses finished steps of the previous run after the spec has changed: those with the same fingerprint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ups_core.plan import Plan, PreviousRun
 from ups_core.record import resolved_yaml
 
 MAX_CHANGES = 20
-"""Changes that are listed one by one."""
+"""Maximum number of changes that are listed one by one."""
 
 
 def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:

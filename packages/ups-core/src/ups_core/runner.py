@@ -17,6 +17,7 @@ from typing import Any
 from ups_core import interrupts
 from ups_core.console import Console
 from ups_core.errors import UPSError
+from ups_core.execution import load_factory
 from ups_core.files import read_json, write_json, write_text
 from ups_core.launcher import Launcher
 from ups_core.layout import is_done, partial_directory, step_directory
@@ -29,15 +30,18 @@ from ups_core.selection import Selection
 
 
 class StepFailed(UPSError):
-    """A step did not finish; what was finished before stays usable."""
+    """A step did not finish; the steps before it stay usable."""
 
 
 def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequence[str]) -> dict[str, Any]:
     """Run the selected steps; returns the content of `run.json`.
 
+    The factories of all selected steps are loaded before the first step starts, so that a faulty plugin does
+    not fail a run after hours of training.
+
     Raises:
         StepFailed: a step raised; the record says which and why.
-        UPSError: another process uses this directory.
+        UPSError: another process uses this directory, or a step's factory cannot be loaded.
         Interrupted: a signal or the time limit stopped the run.
     """
     chosen = selection.apply(plan)
@@ -46,14 +50,16 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         if stored and stored.get("status") == "completed":
             console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
             return dict(stored)
+    for step in chosen:
+        load_factory(step)
     with locked(plan.directory), interrupts.listening(plan.spec.trainer.max_time):
         return _Runner(plan, console, command).run(chosen)
 
 
 class _Runner:
-    """One run under way."""
+    """One run in progress."""
 
-    def __init__(self, plan: Plan, console: Console, command: Sequence[str]):
+    def __init__(self, plan: Plan, console: Console, command: Sequence[str]) -> None:
         self.plan = plan
         self.console = console
         self.record = RunRecord(plan, command)
@@ -171,7 +177,7 @@ def _since(begin: float) -> float:
 
 
 def _replace(partial: Path, final: Path) -> None:
-    """Rename the finished directory into place; a stale one leaves only then."""
+    """Rename the finished directory into place; a stale one is removed only then."""
     stale = final.with_name(f".{final.name}.stale")
     shutil.rmtree(stale, ignore_errors=True)
     if final.exists():

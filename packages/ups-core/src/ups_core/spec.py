@@ -21,7 +21,7 @@ from ups_core.step_config import StepConfig
 from ups_core.trainer import TrainerSpec
 
 ROLES = {"stage": "stages", "evaluate": "evaluations"}
-"""Pipeline keyword -> registry kind."""
+"""Key of a pipeline entry -> registry kind."""
 
 PIPELINE = "pipeline"
 """What stands for all stages and evaluations in a JSON Schema."""
@@ -75,7 +75,7 @@ class _PipelineEntry:
         roles = [key for key in value if key in ROLES] if isinstance(value, Mapping) else []
         if len(roles) != 1:
             error = PydanticCustomError(
-                "pipeline_entry", "a pipeline entry has either 'stage: NAME' or 'evaluate: NAME'", {}
+                "pipeline_entry", "write a pipeline entry as 'stage: NAME' or 'evaluate: NAME'", {}
             )
             raise ValidationError.from_exception_data(
                 "pipeline", [InitErrorDetails(type=error, loc=tuple(roles[1:]), input=value)]
@@ -88,7 +88,7 @@ class _PipelineEntry:
 
 
 class PipelineSpec(Config):
-    """A whole experiment: tasks, model, training and evaluation."""
+    """A complete experiment: tasks, model, training and evaluation."""
 
     version: Literal[1]
     """Version of the spec language."""

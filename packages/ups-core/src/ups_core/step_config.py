@@ -51,6 +51,14 @@ class StepConfig(Config):
     distributed: ClassVar[bool] = False
     """True for a step that uses all devices of the trainer; others run in the runner's own process."""
 
+    @property
+    def measures(self) -> str | None:
+        """Split whose trajectories the step's metrics come from (`train`, `val` or `test`), None if unknown.
+
+        `ups tune` accepts metrics of the validation split only.
+        """
+        return None
+
     def requirements(self) -> Sequence[Requirement]:
         """Models that must have been trained before this step; the planner adds a stage for each."""
         return ()
@@ -85,6 +93,11 @@ class StageConfig(StepConfig):
 
     model: Annotated[Component, Registered("models")] | None = None
     """The network to train; default: the spec's `model`."""
+
+    @property
+    def measures(self) -> str | None:
+        """The validation split: training stages report validation metrics."""
+        return "val"
 
     def trained_model(self, default: Component) -> Component | None:
         """The stage's own model, or the spec's."""

@@ -23,15 +23,15 @@ _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Loader(yaml.SafeLoader):
-    """Counts what it reads, and tags nothing: a node's tag is one that stands in the file."""
+    """Counts what it reads and resolves no tags: a node has a tag only where the file has one."""
 
-    def __init__(self, text: str, name: str):
+    def __init__(self, text: str, name: str) -> None:
         super().__init__(text)
         self.file = name
         self.events = self.depth = self.aliases = 0
 
     def resolve(self, kind: object, value: object, implicit: object) -> None:
-        """No tag for a node without one."""
+        """Leave a node without a tag as it is; YAML 1.1 would guess one."""
 
     def get_event(self) -> Any:
         """The next event. Raises :class:`SpecError` when there are too many, or they are too deep."""
@@ -47,7 +47,7 @@ class Loader(yaml.SafeLoader):
         ):
             if count > limit:
                 at = event.start_mark
-                message = f"a spec may have {limit} {what} at most"
+                message = f"a spec may have at most {limit} {what}"
                 raise SpecError([Issue(self.file, at.line + 1, at.column + 1, "", message)])
         return event
 
@@ -55,7 +55,7 @@ class Loader(yaml.SafeLoader):
 class Builder:
     """Builds plain data from a YAML node tree, noting positions and every mistake."""
 
-    def __init__(self, document: Document, issues: list[Issue], environment: Mapping[str, str]):
+    def __init__(self, document: Document, issues: list[Issue], environment: Mapping[str, str]) -> None:
         self.document = document
         self.issues = issues
         self.environment = environment
@@ -69,7 +69,10 @@ class Builder:
             (len(path), MAX_DEPTH, "levels"),
         ):
             if count > limit:
-                at, message = self._position(node), f"aliases expand to more than {limit} {what}"
+                at, message = (
+                    self._position(node),
+                    f"aliases expand to more than {limit} {what}; write the values out",
+                )
                 raise SpecError([Issue(at.file, at.line, at.column, "", message)])
         self.document.positions.setdefault(path, self._position(node))
         self._check_tag(node, path)
@@ -95,7 +98,9 @@ class Builder:
                 continue
             if key in result:
                 first = self.document.positions[(*path, key)]
-                self._issue(where, (*path, key), f"the key '{key}' stands at line {first.line} already")
+                self._issue(
+                    where, (*path, key), f"duplicate key '{key}' (first defined on line {first.line})"
+                )
                 continue
             self.document.positions[(*path, key)] = where
             result[key] = self.build(value_node, (*path, key))
@@ -108,25 +113,31 @@ class Builder:
             self.document.interpolated[path] = node.value
         self.characters += len(text)
         self._check_text(text, self._position(node), path)
-        # A value that is one reference and nothing else takes the variable's type, quoted or not: inside
-        # `{...}` YAML wants the quotes.
+        # A value that is one reference and nothing else takes the type of the variable's value, quoted or
+        # not, because YAML requires the quotes inside `{...}`.
         return resolve_scalar(text) if plain or _ENV.fullmatch(node.value) else text
 
     def _environment(self, name: str, node: yaml.Node, path: KeyPath) -> str:
         if name not in self.environment:
-            self._issue(self._position(node), path, f"the environment variable {name} is not set")
+            self._issue(
+                self._position(node),
+                path,
+                f"the environment variable {name} is not set; set it or write the value here",
+            )
             return ""
         return self.environment[name]
 
     def _check_tag(self, node: yaml.Node, path: KeyPath) -> None:
         if node.tag is not None:
             tag = truncated(node.tag.replace("tag:yaml.org,2002:", "!!"))
-            self._issue(self._position(node), path, f"the tag '{tag}' is not allowed; write plain values")
+            self._issue(self._position(node), path, f"the tag '{tag}' is not allowed; remove it")
 
     def _check_text(self, text: str, at: Position, path: KeyPath) -> None:
         found = _SURROGATE.search(text)
         if found:
-            self._issue(at, path, f"U+{ord(found[0]):04X} is half a character; write the whole one")
+            self._issue(
+                at, path, f"U+{ord(found[0]):04X} is half of a surrogate pair; write the complete character"
+            )
 
     def _position(self, node: yaml.Node) -> Position:
         return Position(self.document.file, node.start_mark.line + 1, node.start_mark.column + 1)

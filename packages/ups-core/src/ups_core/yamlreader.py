@@ -21,22 +21,22 @@ from ups_core.yaml_nodes import MAX_BYTES, Builder, Loader
 _ADVICE = {
     "found character '\\t'": "indent with spaces, not tabs",
     "cannot start any token": "quote the text",
-    "unknown escape character": "in double quotes a backslash is \\\\; single quotes leave it alone",
-    "but got '{'": "quote text that holds braces",
-    "mapping values are not allowed": "quote text that holds ': ', or mend the indentation",
-    "expected <block end>": "mend the indentation",
-    "could not find expected ':'": "an entry is 'key: value', with a space after the colon",
-    "found another document": "keep one, and no '---' behind it",
+    "unknown escape character": "write a backslash in double quotes as \\\\, or use single quotes",
+    "but got '{'": "quote text that contains braces",
+    "mapping values are not allowed": "quote text that contains ': ', or fix the indentation",
+    "expected <block end>": "fix the indentation",
+    "could not find expected ':'": "write an entry as 'key: value', with a space after the colon",
+    "found another document": "keep one document and remove the '---' after it",
     "end of stream": "close the quote",
 }
-"""What PyYAML finds wrong -> the way out."""
+"""Part of a message of PyYAML -> the way out."""
 
 
 def read_yaml(path: Path, environment: Mapping[str, str] | None = None) -> Document:
     """Read one YAML file.
 
     Raises:
-        SpecError: the file cannot be read, is too large or too deep, is no YAML, repeats a key, has a tag,
+        SpecError: the file cannot be read, is too large or too deep, is not YAML, repeats a key, has a tag,
             or names an environment variable that is not set.
     """
     name = str(path)
@@ -44,19 +44,21 @@ def read_yaml(path: Path, environment: Mapping[str, str] | None = None) -> Docum
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise _error(name, f"a spec may have {MAX_BYTES} bytes at most, and this file has more")
+            raise _error(
+                name, f"a spec may have at most {MAX_BYTES} bytes, this file has more; check the path"
+            )
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode()
         message = f"not UTF-8 text (byte 0x{error.object[error.start]:02x}); save the file as UTF-8"
         raise _error(name, message, before) from None
     except OSError as error:
-        raise _error(name, f"cannot read it: {error.strerror or error}") from None
+        raise _error(name, f"cannot read the file: {error.strerror or error}") from None
     return parse_yaml(text, name, environment)
 
 
 def parse_yaml(text: str, name: str, environment: Mapping[str, str] | None = None) -> Document:
-    """Parse YAML text; `name` stands for the file in messages. Raises as :func:`read_yaml`."""
+    """Parse YAML text; `name` is the file's name in messages. Raises as :func:`read_yaml`."""
     try:
         loader = Loader(text, name)
     except ReaderError as error:
@@ -66,9 +68,12 @@ def parse_yaml(text: str, name: str, environment: Mapping[str, str] | None = Non
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(name, error) from None
-    except (ValueError, OverflowError):  # PyYAML checks neither \U escapes nor the digits of %YAML
+    except (
+        ValueError,
+        OverflowError,
+    ):  # PyYAML checks neither the range of \U escapes nor the digits of %YAML
         mark = loader.get_mark()
-        problem = "not valid YAML: a character's code or a version is out of range"
+        problem = "not valid YAML: a character code or a version is out of range"
         raise SpecError([Issue(name, mark.line + 1, mark.column + 1, "", problem)]) from None
     document = Document(name, None)
     issues: list[Issue] = []
@@ -88,7 +93,7 @@ def _error(name: str, message: str, before: str = "") -> SpecError:
 
 def _syntax_error(name: str, error: yaml.MarkedYAMLError) -> SpecError:
     problem, at = " ".join((error.problem or "").split()).removeprefix("but "), error.problem_mark
-    assert at is not None  # reading text, PyYAML marks every problem
+    assert at is not None  # PyYAML marks every problem when it reads text
     begun = error.context_mark
     advice = next((f"; {advice}" for what, advice in _ADVICE.items() if what in problem), "")
     if begun is not None and begun.line < at.line:

@@ -39,7 +39,7 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
         "--data-root",
         type=Path,
         metavar="DIR",
-        help="directory of data files, also of those that are generated (default: $UPS_DATA_ROOT, else ./data)",
+        help="directory of data files, generated ones included (default: $UPS_DATA_ROOT, else ./data)",
     )
 
 

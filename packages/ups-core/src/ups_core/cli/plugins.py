@@ -41,7 +41,9 @@ def _check(loaded: LoadedPlugins, as_json: bool) -> int:
         for problem in problems:
             print(problem)
         if not problems:
-            print(f"{len(loaded.registry.entries())} components of {len(loaded.providers)} plugins: no problems")
+            print(
+                f"{len(loaded.registry.entries())} components of {len(loaded.providers)} plugins: no problems"
+            )
     return 1 if problems else 0
 
 

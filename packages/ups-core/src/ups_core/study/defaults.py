@@ -1,4 +1,4 @@
-"""Components that a spec leaves at their default, for parameters that are options of them.
+"""Components that a spec leaves at their default although a parameter is an option of them.
 
 `--set pipeline.operator.optimizer.lr=…` needs an optimizer of a named kind to go into; where the spec names
 none, its default has to be written out first.
