@@ -67,8 +67,8 @@ def ups_register_losses(register: Register) -> None:
 
 @hookspec
 def ups_register_optimizers(register: Register) -> None:
-    """Optimizers: `factory(config, parameters)` returns a `torch.optim.Optimizer`; `parameters` maps full names
-    to parameters."""
+    """Optimizers: `factory(config, parameters)` returns a `torch.optim.Optimizer`; `parameters` maps full
+    names to parameters."""
 
 
 @hookspec

@@ -79,7 +79,7 @@ class _Planner:
 
     def __init__(
         self, spec: PipelineSpec, data: Mapping[str, DataPlan], document: Document, registry: Registry
-    ):
+    ) -> None:
         self.spec = spec
         self.data = data
         self.document = document

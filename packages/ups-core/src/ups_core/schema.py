@@ -67,9 +67,9 @@ class _Kinds:
             else:
                 entries = registry_in_use().entries(kind)
                 choices = [self.component(entry, "kind") for entry in entries]
-                short = [choice["properties"]["kind"]["const"] for choice in choices
-                         if choice["required"] == ["kind"]]  # fmt: skip
-                choices += [{"enum": short}] if short else []
+                # A component without required options may be given by its bare name.
+                names = [c["properties"]["kind"]["const"] for c in choices if c["required"] == ["kind"]]
+                choices += [{"enum": names}] if names else []
             self.definitions[kind] = {"oneOf": choices} if choices else {}
         return f"#/$defs/{kind}"
 

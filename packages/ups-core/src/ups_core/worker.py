@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """Exit when the parent process has ended: it held the lock that keeps a second run out of the directory."""
+    """Exit when the parent process has ended: its lock kept a second run out of the directory."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

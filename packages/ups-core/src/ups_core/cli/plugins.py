@@ -1,4 +1,4 @@
-"""`ups plugins`: what is installed, what failed and why, and with `--check` whether everything can be used."""
+"""`ups plugins`: what is installed, what failed and why, and with `--check` whether all can be used."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class TuneCommand:
             "--trials",
             type=_at_least(1),
             metavar="N",
-            help=f"total number of trials, earlier calls included (default: the complete grid, else {TRIALS})",
+            help=f"total number of trials, earlier calls included (default: the grid, else {TRIALS})",
         )
         parser.add_argument(
             "--method",
@@ -141,7 +141,7 @@ class TuneCommand:
 def _write_out_defaults(
     args: argparse.Namespace, document: Document, space: Space, console: Console
 ) -> PipelineSpec:
-    """Name the components that parameters go into and the spec leaves at their default; the spec with them."""
+    """Write the default components that parameters are options of into the spec, and return it."""
     spec = validate(document)
     for text in args.params:
         name = text.partition("=")[0].strip()

@@ -54,7 +54,8 @@ class SkyPilotConfig(LauncherConfig):
     accelerators: str | None = None
     """Model of the GPUs, of which one is rented per device of the trainer; default: none."""
     use_spot: bool = False
-    """Whether the machine may be taken away. The step then fails; the next `ups-run` starts it from scratch."""
+    """Whether the machine may be taken away. The step then fails, and the next `ups-run` starts it
+    from scratch."""
     disk_gb: Annotated[int, Field(ge=1)] | None = None
     """Size of the disk; default: SkyPilot's."""
     resources: dict[str, str | int | bool] = {}

@@ -1,7 +1,8 @@
 """The launcher `slurm`: a step as a job with one task per device.
 
-submitit writes the batch script; the job puts itself back in the queue (:mod:`ups_core.launchers.slurm_task`).
-The state comes from squeue alone, because many clusters keep no accounting data, which submitit would query.
+submitit writes the batch script; the job puts itself back in the queue
+(:mod:`ups_core.launchers.slurm_task`). The state comes from squeue alone, because many clusters keep no
+accounting data, which submitit would query.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ class Slurm:
         per_node = config.gpus_per_node or trainer.devices
         if trainer.devices % per_node:
             raise UPSError(
-                f"{trainer.devices} devices do not fill nodes of {per_node}; set launcher.gpus_per_node to a divisor"
+                f"{trainer.devices} devices do not fill nodes of {per_node}; "
+                "set launcher.gpus_per_node to a divisor"
             )
         further = {key.replace("-", "_"): value for key, value in config.parameters.items()}
         options: dict[str, Any] = {

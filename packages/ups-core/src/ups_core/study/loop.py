@@ -35,7 +35,8 @@ class StudyLoop:
         """Returns how many trials changed.
 
         Raises:
-            UPSError: a trial cannot be judged: it lacks the metric, another process runs it, or its code changed.
+            UPSError: a trial cannot be judged: it lacks the metric, another process runs it, or its code
+                changed.
             Interrupted: stopped; the record says which trial was interrupted.
         """
         changed = 0
@@ -86,7 +87,8 @@ class StudyLoop:
             value = known_value(self.experiment.plan(trial.parameters), self.experiment.metric)
         if value is None:
             raise UPSError(
-                "code or data changed while the trial ran; rerun the same command to continue with the current ones"
+                "code or data changed while the trial ran; rerun the same command to continue with "
+                "the current ones"
             )
         return value
 

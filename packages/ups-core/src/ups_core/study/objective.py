@@ -23,7 +23,7 @@ def objective_key(spec: PipelineSpec, given: str | None) -> str:
     """The metric's key in `run.json`: the last training stage's validation rollout where none is given.
 
     Raises:
-        UsageError: the spec trains nothing, has no such step, or the metric is not one of the validation split.
+        UsageError: the spec trains nothing, has no such step, or the metric is not of the validation split.
     """
     stages = [(step.id, step.config) for step in spec.pipeline if isinstance(step.config, StageConfig)]
     if not stages:

@@ -46,7 +46,7 @@ def parse_parameter(text: str, spec: PipelineSpec) -> Parameter:
 
 
 def read_space(texts: Mapping[str, str]) -> Space:
-    """The parameters of a study on record, key -> domain as text (:attr:`Range.text`, :attr:`Choice.text`)."""
+    """The parameters of a study on record, key -> its :attr:`Range.text` or :attr:`Choice.text`."""
     return tuple(_domain(key, text) for key, text in texts.items())
 
 

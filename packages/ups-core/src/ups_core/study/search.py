@@ -68,11 +68,11 @@ class Grid:
 
     def __init__(self, space: Space, seed: int, points: int | None) -> None:
         self.axes = {parameter.key: parameter.grid(points) for parameter in space}
-        shape = tuple(len(axis) for axis in self.axes.values())
-        self.limit = math.prod(shape)
-        if self.limit > MAX_GRID:
-            raise UsageError(f"the grid has {self.limit} points, more than {MAX_GRID}; use --method random")
-        self.order = random.Random(seed).sample(range(self.limit), self.limit)
+        size = math.prod(len(axis) for axis in self.axes.values())
+        if size > MAX_GRID:
+            raise UsageError(f"the grid has {size} points, more than {MAX_GRID}; use --method random")
+        self.limit: int | None = size
+        self.order = random.Random(seed).sample(range(size), size)
 
     def propose(self, number: int, earlier: Sequence[Result]) -> Values:
         """The grid point that is the `number`-th in the shuffled order."""
