@@ -73,11 +73,12 @@ def test_broken_plugin_is_reported_and_harms_nobody(
 def test_a_name_of_two_providers_is_refused_by_name(
     install: object, spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install("rival", GOOD.replace("good/net", "toy/net") + GOOD.replace("models", "losses").split("\n", 1)[1])  # type: ignore[operator]
+    losses = GOOD.replace("models", "losses").replace("ModelConfig", "LossConfig")
+    install("rival", GOOD.replace("good/net", "toy/net") + losses)  # type: ignore[operator]
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,rival")
     assert ups(["validate", str(spec_file)]) == 2
     error = capsys.readouterr().err
-    assert "models 'toy/net' is provided by both rival 0.1 and toy-plugin 0.1" in error
+    assert "model 'toy/net' is provided by both rival 0.1 and toy-plugin 0.1" in error
     spec_file.write_text(spec_file.read_text().replace("toy/net", "toy/other"))
     assert ups(["validate", str(spec_file)]) == 0
     assert load_plugins().registry.find("losses", "good/net") is not None, "its other registrations stay"
@@ -97,6 +98,6 @@ def test_a_component_that_cannot_be_imported_says_whose_it_is(
     install("good", GOOD)  # type: ignore[operator]
     monkeypatch.setenv("UPS_PLUGINS", "good")
     with pytest.raises(
-        UPSError, match=r"models 'good/net' of good 0\.1 cannot be loaded: ModuleNotFoundError"
+        UPSError, match=r"cannot load model 'good/net' of good 0\.1: ModuleNotFoundError"
     ):
         load_plugins().registry.get("models", "good/net").load()

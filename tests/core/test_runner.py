@@ -226,10 +226,10 @@ def test_the_plan_is_wrong_before_anything_runs(spec_file: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("toy/other]", "nobody]", "pipeline[1].baselines: no model is called 'nobody'"),
+        ("toy/other]", "nobody]", "pipeline[1].baselines: unknown model 'nobody'"),
         ("  - stage: toy/train\n    id: train\n    epochs: 2\n    optimizer: {kind: toy/sgd, lr: 1e-2}\n", "",
-         "baseline 'toy/other' has to be trained, and no earlier stage trains a model"),
-        ("trainer: {", "trainer: {devices: 2, ", "trainer.devices: the launcher 'local' runs on 1 device"),
+         "baseline 'toy/other' must be trained, but no earlier stage produces a simulator"),
+        ("trainer: {", "trainer: {devices: 2, ", "trainer.devices: the launcher 'local' supports 1 device"),
     ],
 )  # fmt: skip
 def test_impossible_plans(
@@ -292,7 +292,7 @@ def test_worker_runs_one_step_in_its_own_process(spec_file: Path) -> None:
     command = [sys.executable, "-m", "ups_core.worker", str(directory), "score", "--data-root", "data"]
     subprocess.run(command, check=True, timeout=60)
     result = json.loads((directory / "steps" / ".score.partial" / "result.json").read_text())
-    assert result["a/width"] == 5.0
+    assert result["metrics"]["a/width"] == 5.0
     failed = subprocess.run(
         [*command[:4], "nobody", *command[5:]], capture_output=True, text=True, check=False, timeout=60
     )

@@ -36,11 +36,11 @@ def test_all_mistakes_at_once(spec_file: Path) -> None:
     text = text.replace("seed: 3", "sede: 3").replace("evaluate: toy/page", "evaluate: toy/pge")
     spec_file.write_text(text)
     assert issues(spec_file) == [
-        "toy.yaml:3:1 sede: unknown key; did you mean 'seed'?",
-        "toy.yaml:6:24 model.widht: unknown key; did you mean 'width'?",
+        "toy.yaml:3:1 sede: unknown key 'sede'; did you mean 'seed'?",
+        "toy.yaml:6:24 model.widht: unknown key 'widht'; did you mean 'width'?",
         "toy.yaml:11:5 pipeline[0].epochs: expected a valid integer, got 'two'",
         "toy.yaml:12:32 pipeline[0].optimizer.lr: expected greater than 0, got -1",
-        "toy.yaml:16:5 pipeline[2].evaluate: no evaluation is called 'toy/pge'; did you mean 'toy/page'?",
+        "toy.yaml:16:5 pipeline[2].evaluate: unknown evaluation 'toy/pge'; did you mean 'toy/page'?",
     ]
 
 
@@ -54,7 +54,7 @@ def test_all_mistakes_at_once(spec_file: Path) -> None:
         (("cells: 8", "cells: 8.5"), "tasks.a.cells: expected a valid integer, got 8.5"),
         (("model: {kind: toy/net, width: 5}", ""), "the key 'model' is missing"),
         (("model: {kind: toy/net, width: 5}", "model: [1]"), "model: expected the name of one of the models"),
-        (("toy/net", "toy/nett"), "model.kind: no model is called 'toy/nett'; did you mean 'toy/net'?"),
+        (("toy/net", "toy/nett"), "model.kind: unknown model 'toy/nett'; did you mean 'toy/net'?"),
         (("    id: train\n", "    id: Train!\n"), "pipeline[0].id: expected at most 64 small letters"),
         (("    id: score", "    id: train"), "pipeline[1]: the id 'train' is taken by an earlier step"),
         (("    id: score", "    id: score\n    needs: [trian]"), "no earlier step has the id 'trian'; did you mean 'train'?"),
@@ -71,7 +71,7 @@ def test_one_mistake(spec_file: Path, change: tuple[str, str], expected: str) ->
 
 def test_mistakes_of_overrides_name_the_override(spec_file: Path) -> None:
     assert issues(spec_file, "model.widht=3") == [
-        "--set model.widht=3 model.widht: unknown key; did you mean 'width'?"
+        "--set model.widht=3 model.widht: unknown key 'widht'; did you mean 'width'?"
     ]
 
 

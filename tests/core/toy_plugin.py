@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -12,32 +13,43 @@ from pydantic import Field
 
 from ups_core import (
     Component,
-    Config,
     DataPlan,
+    EvaluationConfig,
     ModelConfig,
+    OptimizerConfig,
     Register,
     Registered,
     Requirement,
-    StepConfig,
+    StageConfig,
     StepContext,
+    StepResult,
+    StrategyConfig,
+    TaskConfig,
     UPSError,
+    Verdict,
     default_component,
     hookimpl,
 )
-from ups_core.fingerprint import digest
 from ups_core.expand import baseline_id
+from ups_core.fingerprint import digest
 
 
-class TaskConfig(Config):
+class LineConfig(TaskConfig):
     cells: Annotated[int, Field(ge=1)] = 8
 
 
+@dataclass(frozen=True)
+class LineInfo:
+    cells: int
+
+
 class ToyTask:
-    def __init__(self, config: TaskConfig, name: str):
+    def __init__(self, config: LineConfig, name: str) -> None:
         self.config, self.name = config, name
 
-    def describe(self) -> dict[str, Any]:
-        return {"shape": (self.config.cells,), "kind": "evolution"}
+    @property
+    def info(self) -> LineInfo:
+        return LineInfo(self.config.cells)
 
     def plan_data(self, data_root: Path) -> DataPlan:
         if self.config.cells == 13:
@@ -58,25 +70,30 @@ class NetConfig(ModelConfig):
     width: int = 4
     depth: int = 2
 
-    def check(self, tasks: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+    def check(self, tasks: Mapping[str, LineInfo]) -> Sequence[tuple[str, str]]:
         return [
-            ("width", f"width {self.width} exceeds the grid {task['shape'][0]} of task '{name}'")
-            for name, task in tasks.items() if self.width > task["shape"][0]
-        ]  # fmt: skip
+            ("width", f"width {self.width} exceeds the grid {line.cells} of task '{name}'")
+            for name, line in tasks.items()
+            if self.width > line.cells
+        ]
 
 
 class ConstantConfig(ModelConfig):
     trainable: ClassVar[bool] = False
 
 
-class StepSizeConfig(Config):
+class StepSizeConfig(OptimizerConfig):
     lr: Annotated[float, Field(gt=0)] = 1e-3
 
 
-class TrainConfig(StepConfig):
-    produces: ClassVar[tuple[str, ...]] = ("simulator",)
+class OneDeviceConfig(StrategyConfig):
+    pass
 
-    model: Annotated[Component, Registered("models")] | None = None
+
+class TrainConfig(StageConfig):
+    produces: ClassVar[tuple[str, ...]] = ("simulator",)
+    former_keys: ClassVar[Mapping[str, str]] = {"rounds": "renamed to 'epochs' in 0.2"}
+
     epochs: int = 1
     optimizer: Annotated[Component, Registered("optimizers")] = default_component("toy/sgd")
     fail: bool = False
@@ -85,10 +102,10 @@ class TrainConfig(StepConfig):
 class Train:
     """Counts its own executions in a file outside the run directory."""
 
-    def __init__(self, config: TrainConfig):
+    def __init__(self, config: TrainConfig) -> None:
         self.config = config
 
-    def run(self, context: StepContext) -> Mapping[str, float]:
+    def run(self, context: StepContext) -> StepResult:
         count(context, context.step_id)
         marker = os.environ.get("TOY_CRASH")
         if marker == "bug":
@@ -100,41 +117,62 @@ class Train:
             raise UPSError("the loss is nan at epoch 3; lower the learning rate")
         model = self.config.model or context.spec.model
         (context.directory / "model.json").write_text(json.dumps(model.to_dict()))
-        return {"loss": 1.0 / self.config.epochs, "resumed": (context.directory / "kept.txt").exists()}
+        resumed = (context.directory / "kept.txt").exists()
+        return StepResult({"loss": 1.0 / self.config.epochs, "resumed": float(resumed)})
 
 
-class ScoreConfig(StepConfig):
+class ScoreConfig(EvaluationConfig):
     consumes: ClassVar[tuple[str, ...]] = ("simulator",)
     produces: ClassVar[tuple[str, ...]] = ("metrics",)
 
     baselines: list[str] = []
 
     def requirements(self) -> Sequence[Requirement]:
-        return [Requirement(name) for name in self.baselines]
+        return [Requirement(name, "simulator") for name in self.baselines]
 
 
 class Score:
-    def __init__(self, config: ScoreConfig):
+    def __init__(self, config: ScoreConfig) -> None:
         self.config = config
 
-    def run(self, context: StepContext) -> Mapping[str, float]:
+    def run(self, context: StepContext) -> StepResult:
         count(context, context.step_id)
         model = json.loads((context.inputs["simulator"] / "model.json").read_text())
-        known = {f"a/{name}/known": baseline_id(name) in context.models for name in self.config.baselines}
-        return {"a/width": model["width"], **known}
+        trained = context.artifacts["simulator"]
+        known = {f"a/{name}/known": float(baseline_id(name) in trained) for name in self.config.baselines}
+        return StepResult({"a/width": model["width"], **known})
 
 
-class PageConfig(StepConfig):
+class GateConfig(EvaluationConfig):
+    consumes: ClassVar[tuple[str, ...]] = ("simulator",)
+
+    limit: float = 1.0
+
+
+class Gate:
+    """Judges the width of the model that was trained."""
+
+    def __init__(self, config: GateConfig) -> None:
+        self.config = config
+
+    def run(self, context: StepContext) -> StepResult:
+        count(context, context.step_id)
+        width = json.loads((context.inputs["simulator"] / "model.json").read_text())["width"]
+        passed = width <= self.config.limit
+        return StepResult({"width": width}, Verdict(passed, f"width {width}, limit {self.config.limit:g}"))
+
+
+class PageConfig(EvaluationConfig):
     always: ClassVar[bool] = True
 
 
 class Page:
-    def __init__(self, config: PageConfig):
+    def __init__(self, config: PageConfig) -> None:
         self.config = config
 
-    def run(self, context: StepContext) -> Mapping[str, float]:
+    def run(self, context: StepContext) -> StepResult:
         count(context, context.step_id)
-        return {}
+        return StepResult()
 
 
 def count(context: StepContext, name: str) -> None:
@@ -144,7 +182,7 @@ def count(context: StepContext, name: str) -> None:
 
 @hookimpl
 def ups_register_tasks(register: Register) -> None:
-    register("toy/line", ToyTask, config=TaskConfig, summary="a line of cells")
+    register("toy/line", ToyTask, config=LineConfig, summary="a line of cells")
 
 
 @hookimpl
@@ -161,7 +199,7 @@ def ups_register_optimizers(register: Register) -> None:
 
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
-    register("toy/one", "toy_plugin:none", config=PageConfig, summary="one device")
+    register("toy/one", "toy_plugin:none", config=OneDeviceConfig, summary="one device")
 
 
 @hookimpl
@@ -172,4 +210,5 @@ def ups_register_stages(register: Register) -> None:
 @hookimpl
 def ups_register_evaluations(register: Register) -> None:
     register("toy/score", "toy_plugin:Score", config="toy_plugin:ScoreConfig", summary="scores")
+    register("toy/gate", Gate, config=GateConfig, summary="judges")
     register("toy/page", Page, config=PageConfig, summary="a page of everything")

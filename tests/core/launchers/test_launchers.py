@@ -35,7 +35,7 @@ def test_a_dry_run_says_what_would_be_submitted(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("launcher", "message"),
     [
-        ({"kind": "slurm"}, "the launcher 'slurm' needs submitit: pip install 'ups-train[slurm]'"),
+        ({"kind": "slurm"}, "the launcher 'slurm' needs submitit: pip install 'ups-core[slurm]'"),
         ({"kind": "skypilot", "max_hours": 1.0}, "the launcher 'skypilot' needs the command sky on PATH"),
     ],
 )

@@ -17,7 +17,6 @@ from commands import BIN
 from slurm_cluster import slurm_cluster
 from small_runs import ENDLESS, PARALLEL, STAGE, Result, same_training, train, write_spec
 from ups_core.launchers.slurm_task import TIME_IS_UP, requeue, torchrun_variables
-from ups_train.engine.out_of_memory import HOOK
 
 SLURM = {"launcher": {"kind": "slurm", "minutes": 10}}
 

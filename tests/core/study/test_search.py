@@ -79,8 +79,8 @@ def test_nonsense_is_one_line_and_code_2(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--param", "optimizer.lrr=1:2"], f"--set {LR}r=1.0 pipeline[0].optimizer.lrr: unknown key; did you mean 'lr'?\n"),
-        (["--param", "modle.width=1,2"], "--set pipeline.operator.modle.width=1 pipeline[0].modle: unknown key; did you mean 'model'?\n"),
+        (["--param", "optimizer.lrr=1:2"], f"--set {LR}r=1.0 pipeline[0].optimizer.lrr: unknown key 'lrr'; did you mean 'lr'?\n"),
+        (["--param", "modle.width=1,2"], "--set pipeline.operator.modle.width=1 pipeline[0].modle: unknown key 'modle'; did you mean 'model'?\n"),
         (["--param", "model.width=8,wide"], "--set model.width=wide model.width: expected a valid integer, got 'wide'\n"),
         (["--param", "model.width=8:16"], "expected a valid integer, got 16.0; write LOW:HIGH:int\n"),
         (["--param", "optimizer.lr=-1:1"], "got -1.0\n"),
@@ -233,6 +233,6 @@ def test_the_method_suits_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert choose_method(None, SPACE, None) == "random"
     with pytest.raises(
-        UPSError, match=r"needs Optuna: pip install 'ups-train\[tune\]', or use --method random"
+        UPSError, match=r"needs Optuna: pip install 'ups-core\[tune\]', or use --method random"
     ):
         create_search("optuna", SPACE, 0, None)

@@ -22,7 +22,7 @@ from ups_core.lock import locked
 from ups_core.plan import Plan
 from ups_core.layout import step_directory
 from ups_core.record import write_spec
-from ups_train.tuning import loop
+from ups_core.study import loop
 from ups_core.study.space import Range
 from ups_core.study.trial import TrialFailed
 

@@ -11,7 +11,7 @@ so one pydantic validation of the whole spec checks every plugin's options and r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
@@ -19,10 +19,15 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from ups_core.config import Config
+from ups_core.entry import Entry
+from ups_core.kinds import KINDS
 from ups_core.plugin_loader import registry_in_use
-from ups_core.registry import Entry, Registry
+from ups_core.registry import Registry
 
 Options = TypeVar("Options", bound=Config)
+
+REGISTERED = "x-ups-registered"
+"""In a JSON Schema: stands for every component of a kind, until :mod:`ups_core.schema` fills it in."""
 
 
 class Component:
@@ -30,7 +35,7 @@ class Component:
 
     __slots__ = ("config", "entry")
 
-    def __init__(self, entry: Entry, config: Config):
+    def __init__(self, entry: Entry, config: Config) -> None:
         self.entry = entry
         self.config = config
 
@@ -80,7 +85,7 @@ def default_component(kind: str, **options: Any) -> Any:
 class Registered:
     """Annotation that makes a :class:`Component` option: its `kind` is looked up in a registry."""
 
-    def __init__(self, registry_kind: str):
+    def __init__(self, registry_kind: str) -> None:
         self.registry_kind = registry_kind
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -92,8 +97,7 @@ class Registered:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        entries = registry_in_use().entries(self.registry_kind)
-        return {"oneOf": [component_schema(entry) for entry in entries]} if entries else {}
+        return {REGISTERED: self.registry_kind}
 
     def _validate(self, value: Any, info: ValidationInfo) -> Component:
         if isinstance(value, Component):
@@ -101,12 +105,14 @@ class Registered:
         if isinstance(value, str):
             value = {"kind": value}
         if not isinstance(value, Mapping):
+            kind = KINDS[self.registry_kind]
             raise PydanticCustomError(
-                "component_type", "expected the name of one of the {kind} or a mapping with 'kind'",
-                {"kind": self.registry_kind},
-            )  # fmt: skip
+                "component_type",
+                "expected the name of {what} or a mapping with 'kind'",
+                {"what": f"{kind.article} {kind.singular}"},
+            )
         if "kind" not in value:
-            raise PydanticCustomError("component_kind", "the key 'kind' is missing", {})
+            raise PydanticCustomError("component_kind", "missing key 'kind'", {})
         options = {key: option for key, option in value.items() if key != "kind"}
         return find_component(self.registry_kind, value["kind"], options, info)
 
@@ -129,26 +135,17 @@ def find_component(
     return Component(entry, validate_options(entry.load_config(), options, registry))
 
 
-def component_schema(entry: Entry, keyword: str = "kind") -> dict[str, Any]:
-    """JSON Schema of one registered component, for `ups schema` and editors."""
-    schema: dict[str, Any] = entry.load_config().model_json_schema()
-    schema = _inline(schema, schema.pop("$defs", {}))
-    schema["properties"] = {keyword: {"const": entry.name}, **schema.get("properties", {})}
-    schema["required"] = [keyword, *schema.get("required", [])]
-    schema["title"] = f"{entry.kind}: {entry.name}"
-    schema["description"] = entry.summary
-    return schema
-
-
-def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Replace `$ref`s by what they name: a component's schema must stand alone inside a larger one."""
-    if isinstance(schema, list):
-        return [_inline(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        named = definitions[schema["$ref"].rpartition("/")[2]]
-        return _inline(
-            {**named, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions
-        )
-    return {key: _inline(value, definitions) for key, value in schema.items()}
+def components(values: Any) -> Iterator[Component]:
+    """Every component inside options, at any depth."""
+    if isinstance(values, Component):
+        yield values
+        yield from components(values.config)
+    elif isinstance(values, Config):
+        for name in type(values).model_fields:
+            yield from components(getattr(values, name))
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from components(value)
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from components(value)

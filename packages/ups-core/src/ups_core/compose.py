@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ups_core.document import Document, Key, KeyPath, Position
 from ups_core.errors import Issue, SpecError, truncated
-from ups_core.yamlreader import MAX_DEPTH, Document, Key, KeyPath, Position, parse_yaml, read_yaml
+from ups_core.yaml_nodes import MAX_DEPTH
+from ups_core.yamlreader import parse_yaml, read_yaml
 
 MAX_EXTENDS = 10
-Told = TypeVar("Told")
+Known = TypeVar("Known")
 
 
 def read_spec(
@@ -36,8 +38,9 @@ def read_spec(
 def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, str] | None) -> Document:
     document = read_yaml(path, environment)
     if not isinstance(document.data, dict):
-        found = "empty" if document.data is None else "a list" if isinstance(document.data, list) else "text"
-        raise SpecError([document.issue((), f"a spec is a mapping with the key 'pipeline'; this is {found}")])
+        empty = document.data is None
+        found = "an empty file" if empty else "a list" if isinstance(document.data, list) else "text"
+        raise SpecError([document.issue((), f"expected a mapping with the key 'pipeline', got {found}")])
     base_name = document.data.pop("extends", None)
     if base_name is None:
         return document
@@ -46,12 +49,12 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
         raise SpecError([document.issue(at, "expected the path of another spec")])
     base_path = path.parent / base_name
     if not os.path.isfile(base_path):
-        raise SpecError([document.issue(at, f"there is no file '{truncated(str(base_path))}'")])
+        raise SpecError([document.issue(at, f"the file '{truncated(str(base_path))}' does not exist")])
     chain = (*seen, path.resolve())
     if base_path.resolve() in chain:
-        raise SpecError([document.issue(at, f"'{base_name}' extends this file again")])
+        raise SpecError([document.issue(at, f"circular 'extends': '{base_name}' extends this file")])
     if len(chain) > MAX_EXTENDS:
-        raise SpecError([document.issue(at, f"more than {MAX_EXTENDS} files extend each other")])
+        raise SpecError([document.issue(at, f"more than {MAX_EXTENDS} files extend one another; merge some")])
     base = _read_chain(base_path, chain, environment)
     _merge(base, (), document, (), document.data)
     base.file = document.file
@@ -59,19 +62,21 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
 
 
 def _merge(base: Document, path: KeyPath, child: Document, source: KeyPath, value: Any) -> None:
-    """Write the child's `value`, which is at `source` there, to `path` in the base document."""
+    """Write the child's `value`, which is at `source` there, to `path` of the base document."""
     target = _get(base.data, path)
     if isinstance(value, dict) and isinstance(target, list):
         for key, item in value.items():
             index = _key(target, str(key))
             if index is None:
-                raise SpecError([child.issue((*source, key), "no entry of the extended spec has this id")])
+                raise SpecError([child.issue((*source, key), _no_entry(target, str(key)))])
             _merge(base, (*path, index), child, (*source, key), item)
         return
     if isinstance(value, dict) and isinstance(target, dict):
         replaces = "kind" in value and "kind" in target and value["kind"] != target["kind"]
         if not replaces:
-            base.positions[path] = child.position(source)  # what its keys say together, the child says
+            base.positions[path] = child.position(
+                source
+            )  # an error about several keys names the child's place
             for key, item in value.items():
                 _merge(base, (*path, key), child, (*source, key), item)
             return
@@ -81,10 +86,10 @@ def _merge(base: Document, path: KeyPath, child: Document, source: KeyPath, valu
     _get(base.data, path[:-1])[path[-1]] = value
 
 
-def _moved(told: Mapping[KeyPath, Told], source: KeyPath, path: KeyPath) -> dict[KeyPath, Told]:
-    """What is told of the places inside `source`, for `path` in its stead."""
+def _moved(known: Mapping[KeyPath, Known], source: KeyPath, path: KeyPath) -> dict[KeyPath, Known]:
+    """What is known about the places inside `source`, now at `path`."""
     size = len(source)
-    return {(*path, *key[size:]): what for key, what in told.items() if key[:size] == source}
+    return {(*path, *key[size:]): what for key, what in known.items() if key[:size] == source}
 
 
 def _forget(document: Document, path: KeyPath) -> None:
@@ -109,22 +114,26 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
     """Apply one `key.path=value`; a pipeline entry is addressed by its number or its id.
 
     Raises:
-        SpecError: it is no `key.path=value`, the value is no YAML, or the path leads nowhere.
+        SpecError: it is not `key.path=value`, the value is not YAML, or the path leads nowhere.
     """
     name, separator, text = override.partition("=")
+    here = Position(f"--set {override}", 0, 0)
+
+    def mistake(message: str) -> SpecError:
+        return SpecError([Issue(here.file, 0, 0, "", message)])
+
     if not separator or not name.strip():
-        raise SpecError([Issue(f"--set {override}", 0, 0, "", "write it as key.path=value")])
-    value = parse_yaml(text, f"--set {override}", environment)
+        raise mistake("write it as key.path=value")
+    value = parse_yaml(text, here.file, environment)
     path: list[Key] = []
     data: Any = document.data
-    here = Position(f"--set {override}", 0, 0)
     parts = name.strip().split(".")
     if len(parts) > MAX_DEPTH:
-        raise SpecError([Issue(f"--set {override}", 0, 0, "", f"a spec may have {MAX_DEPTH} levels at most")])
+        raise mistake(f"a spec may have at most {MAX_DEPTH} levels")
     for index, part in enumerate(parts):
         key = _key(data, part)
         if key is None:
-            raise SpecError([Issue(f"--set {override}", 0, 0, "", f"there is no '{part}' in this list")])
+            raise mistake(_no_entry(data, part))
         path.append(key)
         if index < len(parts) - 1:
             if isinstance(data, dict) and not isinstance(data.get(key), (dict, list)):
@@ -135,8 +144,7 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
                     document.positions[tuple(path)] = here
             data = data[key]
             if not isinstance(data, (dict, list)):
-                place = ".".join(parts[: index + 1])
-                raise SpecError([Issue(f"--set {override}", 0, 0, "", f"'{place}' has no keys")])
+                raise mistake(f"'{'.'.join(parts[: index + 1])}' is not a mapping")
     where = tuple(path)
     if path[-1] == "kind" and data.get("kind", value.data) != value.data:
         _forget(document, where[:-1])
@@ -148,13 +156,24 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
 
 
 def _key(data: Any, part: str) -> Key | None:
+    """The key or index that `part` of a path means; None where a list has no such entry."""
     if not isinstance(data, list):
         return part
     if re.fullmatch("-?[0-9]{1,9}", part):
         return int(part) if -len(data) <= int(part) < len(data) else None
-    for index, item in enumerate(data):
-        if isinstance(item, dict):
-            name = item.get("id") or item.get("stage") or item.get("evaluate") or item.get("kind")
-            if name == part:
-                return index
-    return None
+    names = [_name(item) for item in data]
+    return names.index(part) if part in names else None
+
+
+def _name(item: Any) -> str | None:
+    """What an entry of a list is addressed by."""
+    if not isinstance(item, dict):
+        return None
+    name = item.get("id") or item.get("stage") or item.get("evaluate") or item.get("kind")
+    return name if isinstance(name, str) else None
+
+
+def _no_entry(data: list[Any], part: str) -> str:
+    names = [name for item in data if (name := _name(item)) is not None]
+    known = f"entries: {', '.join(names)}" if names else f"it has {len(data)}"
+    return f"no entry '{truncated(part)}' in this list; {known}"

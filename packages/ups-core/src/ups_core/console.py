@@ -1,4 +1,4 @@
-"""What people see while work goes on: rich on a terminal, plain lines elsewhere, nothing in JSON mode."""
+"""Messages and progress for users: rich on a terminal, plain lines elsewhere, nothing in JSON mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 
 LOG_WIDTH = 120
-"""Columns of a table in a file or pipe, which has no width of its own: narrower ones break names."""
+"""Columns of a table in a file or pipe, which has no width of its own; fewer would break names."""
 
 
 class Advance(Protocol):
@@ -24,7 +24,7 @@ class Advance(Protocol):
 class Console:
     """Messages and progress bars on standard error, so that standard output stays for results."""
 
-    def __init__(self, quiet: bool = False):
+    def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.rich = RichConsole(file=sys.stderr, soft_wrap=True, highlight=False, quiet=quiet)
         if not self.rich.is_terminal:
@@ -32,7 +32,7 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person watches a terminal."""
+        """Whether a user watches a terminal."""
         return self.rich.is_terminal and not self.quiet
 
     def say(self, message: str, style: str = "") -> None:
@@ -45,10 +45,13 @@ class Console:
         if self.interactive:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                console=self.rich, transient=True,
-            )  # fmt: skip
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            bar = Progress(*columns, console=self.rich, transient=True)
             with bar:
                 task = bar.add_task(escape(what), total=total)
                 yield lambda count=1: bar.advance(task, count)

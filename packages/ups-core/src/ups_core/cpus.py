@@ -1,4 +1,4 @@
-"""How many processor cores there are to use."""
+"""The number of CPU cores that this process may use."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class SpecError(UPSError):
 
     exit_code = 2
 
-    def __init__(self, issues: Sequence[Issue]):
+    def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues = tuple(sorted(issues))
         super().__init__("\n".join(str(issue) for issue in self.issues))
 

@@ -12,6 +12,19 @@ from ups_core.plan import Plan, PlannedStep
 from ups_core.step import Step, StepResult
 
 
+def load_factory(step: PlannedStep) -> None:
+    """Import the factory of a step.
+
+    Raises:
+        UPSError: it cannot be imported, or the checks that it makes of itself fail; the message names the
+            step, the component and its plugin.
+    """
+    try:
+        step.spec.entry.load()
+    except UPSError as error:
+        raise UPSError(f"step '{step.id}': {error}") from error
+
+
 def execute(plan: Plan, step: PlannedStep, console: Console) -> StepResult:
     """Create the step's component and run it in the step's partial directory.
 

@@ -1,4 +1,4 @@
-"""Expands a pipeline by the training stages of baselines that nobody trains yet."""
+"""Adds training stages to a pipeline for baselines that no stage trains."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ups_core.base_configs import ModelConfig
 from ups_core.component import Component, validate_options
+from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.step_config import Requirement, StageConfig
-from ups_core.yamlreader import Document, KeyPath
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def baseline_id(model: str) -> str:
 def expand_pipeline(
     spec: PipelineSpec, document: Document, registry: Registry, issues: list[Issue]
 ) -> Iterator[PipelineStep]:
-    """The pipeline with a training stage before each step that compares with a model nobody trains.
+    """The pipeline with a training stage before each step that needs a model which no stage trains.
 
     The added stage repeats the newest earlier stage that makes the same kind of artifact, option by option,
     with the other model: a baseline gets the same data, epochs and optimizer.
@@ -73,7 +73,8 @@ def _stage_for(requirement: Requirement, earlier: dict[str, StepSpec], registry:
     entry = registry.find("models", name)
     if entry is None:
         ids = [step.id for step in earlier.values() if requirement.artifact in step.config.produces]
-        raise _CannotTrain(f"{registry.explain_missing('models', name)}; steps: {', '.join(ids)}")
+        steps = f" (or name a step: {', '.join(ids)})" if ids else ""
+        raise _CannotTrain(f"{registry.explain_missing('models', name)}{steps}")
     config_class = entry.load_config()
     assert issubclass(config_class, ModelConfig)  # Entry.load_config has checked it
     if not config_class.trainable:
@@ -85,5 +86,6 @@ def _stage_for(requirement: Requirement, earlier: dict[str, StepSpec], registry:
             changes = {"id": baseline_id(name), "needs": [], **config.for_baseline(model)}
             return StepSpec("stage", stage.entry, config.model_copy(update=changes))
     raise _CannotTrain(
-        f"baseline '{name}' must be trained, but no earlier stage produces a {requirement.artifact}"
+        f"baseline '{name}' must be trained, but no earlier stage produces a {requirement.artifact}; "
+        "add one before this step"
     )

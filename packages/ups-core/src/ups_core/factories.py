@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ups_core.cli.command import Command
+from ups_core.command import Command
 from ups_core.launcher import Launcher
 from ups_core.step import Step
 from ups_core.task import TaskProvider

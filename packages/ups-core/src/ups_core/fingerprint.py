@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 SOURCES = {".py", ".j2"}
-"""Endings of the files that make up an editable package's fingerprint."""
+"""Suffixes of the files that make up the fingerprint of an editable package."""
 
 
 def digest(value: Any) -> str:
@@ -22,7 +22,7 @@ def digest(value: Any) -> str:
 
 
 def code_versions(names: Iterable[str]) -> dict[str, str]:
-    """Version of every named distribution and of the UPS plugins that it builds on.
+    """Version of every named distribution and of the UPS plugins that it requires.
 
     For an editable install the version carries a hash of the sources, so that edited code is never
     mistaken for finished work.

@@ -67,7 +67,8 @@ def ups_register_losses(register: Register) -> None:
 
 @hookspec
 def ups_register_optimizers(register: Register) -> None:
-    """Optimizers: `factory(config, parameters)` returns a `torch.optim.Optimizer` of these named parameters."""
+    """Optimizers: `factory(config, parameters)` returns a `torch.optim.Optimizer`; `parameters` maps full
+    names to parameters."""
 
 
 @hookspec
@@ -89,7 +90,8 @@ def ups_register_stages(register: Register) -> None:
 
 @hookspec
 def ups_register_metrics(register: Register) -> None:
-    """Metrics: `factory(config)` returns a `torchmetrics.Metric` of predictions and targets `(B, T, C, *S)`."""
+    """Metrics: `factory(config)` returns a `torchmetrics.Metric` of predictions and targets, both
+    `(B, T, C, *S)`."""
 
 
 @hookspec
@@ -114,7 +116,7 @@ def ups_register_callbacks(register: Register) -> None:
 
 @hookspec
 def ups_register_commands(register: Register) -> None:
-    """Sub-commands of `ups`: `factory(config)` returns a :class:`ups_core.cli.command.Command`."""
+    """Sub-commands of `ups`: `factory(config)` returns a :class:`ups_core.command.Command`."""
 
 
 @hookspec

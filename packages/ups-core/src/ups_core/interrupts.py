@@ -1,8 +1,8 @@
-"""How a run is asked to stop: by a signal or by its time limit; and when it does.
+"""Stop requests: a signal or the time limit asks a run to stop.
 
-Most work stops at once, for nothing half done is ever taken for whole. Training is worth a moment: within
-:func:`patience` the first request is only noted, and the training ends at the next batch with a checkpoint.
-A second signal ends it at once.
+Most work stops at once, because an unfinished step is never taken for a complete one. Training saves first:
+within :func:`patience` the first request is only recorded, and training stops after the current batch with a
+checkpoint. A second signal stops it at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 OUT_OF_TIME = 75
-"""Exit code after `trainer.max_time`: what sysexits.h calls a temporary failure, worth trying again."""
+"""Exit code after `trainer.max_time`: EX_TEMPFAIL of sysexits.h, a temporary failure worth another try."""
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
-"""What asks a run to stop."""
+"""Signals that are stop requests."""
 
 
 class Interrupted(SystemExit):
-    """The run was asked to stop, and the same command goes on; `code` is the process's exit code.
+    """The run was asked to stop; the same command resumes it. `code` is the exit code of the process.
 
     Args:
         code: 128 + the signal's number, or :data:`OUT_OF_TIME`.
@@ -28,20 +28,20 @@ class Interrupted(SystemExit):
 
     code: int
 
-    def __init__(self, code: int):
+    def __init__(self, code: int) -> None:
         super().__init__(code)
 
     def __str__(self) -> str:
         what = "out of time" if self.code == OUT_OF_TIME else signal.Signals(self.code - 128).name
-        return f"interrupted ({what}); the same command continues"
+        return f"interrupted ({what}); rerun the same command to resume"
 
 
 class _State:
-    """Of this process: signals come to a process, not to an object."""
+    """State of this process: signals are sent to a process, not to an object."""
 
     def __init__(self) -> None:
         self.patient = 0
-        self.code = 0
+        self.stop_code = 0
         self.deadline = float("inf")
 
 
@@ -50,9 +50,9 @@ _state = _State()
 
 @contextmanager
 def listening(max_time: float | None = None) -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGUSR1 into :class:`Interrupted`; end after `max_time` seconds.
+    """Turn SIGINT, SIGTERM and SIGUSR1 into :class:`Interrupted`; stop after `max_time` seconds.
 
-    In a thread that is not the main one only the time counts: handlers belong to whoever runs the main one.
+    Outside the main thread only the time limit works: Python runs signal handlers in the main thread alone.
     """
     global _state
     outer, _state = _state, _State()
@@ -67,21 +67,21 @@ def listening(max_time: float | None = None) -> Iterator[None]:
         try:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        except ValueError:
+        except ValueError:  # not the main thread, where nothing was installed either
             pass
 
 
-def hear(number: signal.Signals) -> None:
-    """Let one more signal ask for the end."""
+def on_signal(number: signal.Signals) -> None:
+    """Treat one more signal as a stop request."""
     if number not in SIGNALS:
         SIGNALS.append(number)
 
 
 def handle_signals() -> None:
-    """Make the handlers ours (again): Lightning puts its own in front when a training begins."""
+    """Install the handlers; call it again after a library has replaced them, as Lightning does."""
     try:
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # a job in the background ignores Ctrl+C
+            if signal.getsignal(number) is not signal.SIG_IGN:  # a background job of a shell ignores Ctrl+C
                 signal.signal(number, _handle)
     except ValueError:  # not the main thread
         pass
@@ -89,7 +89,7 @@ def handle_signals() -> None:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Within, the first signal is noted for :func:`requested`; the second one raises."""
+    """Within, the first signal is only recorded, for :func:`requested`; the second one raises."""
     _state.patient += 1
     try:
         yield
@@ -98,14 +98,14 @@ def patience() -> Iterator[None]:
 
 
 def requested() -> int:
-    """The exit code of the end that was asked for, or 0."""
-    if not _state.code and time.monotonic() >= _state.deadline:
+    """The exit code of the stop that was requested, or 0."""
+    if not _state.stop_code and time.monotonic() >= _state.deadline:
         return OUT_OF_TIME
-    return _state.code
+    return _state.stop_code
 
 
 def check() -> None:
-    """Stop here if that was asked for.
+    """Stop here if a stop was requested.
 
     Raises:
         Interrupted: it was.
@@ -116,10 +116,11 @@ def check() -> None:
 
 
 def _handle(number: int, frame: object) -> None:
-    if _state.patient and not _state.code:
-        _state.code = 128 + number
+    if _state.patient and not _state.stop_code:
+        _state.stop_code = 128 + number
         name = signal.Signals(number).name
-        line = f"{name}: stopping with a checkpoint after this batch; once more to stop at once\n"
-        os.write(2, line.encode())  # `print` might be what the signal interrupted
+        line = f"{name}: stopping with a checkpoint after this batch; repeat the signal to stop at once\n"
+        # The signal may have interrupted a `print`, whose buffer is not reentrant.
+        os.write(2, line.encode())
         return
     raise Interrupted(128 + number)

@@ -13,7 +13,7 @@ RESULT = "result.json"
 FAILURE = "failure.json"
 """In a step's directory: why the first worker process that failed did so."""
 IN_PROCESS = "in this process"
-"""What a launcher says of a step that it starts no other process for."""
+"""What a launcher says about a step for which it starts no other process."""
 
 
 class Launcher(Protocol):

@@ -15,7 +15,7 @@ from ups_core.plugin_loader import plugins_in_use
 class Watchers:
     """The plugins that watch one run. One that raises is reported and stops nothing."""
 
-    def __init__(self, plan: Plan, console: Console):
+    def __init__(self, plan: Plan, console: Console) -> None:
         self.plan = plan
         self.console = console
         self.hooks = plugins_in_use().manager.hook

@@ -28,7 +28,7 @@ def locked(directory: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "another process"
             raise UPSError(
-                f"{directory} is in use by {owner}; wait for it, stop it, or start anew with --fresh"
+                f"{directory} is in use by {owner}; wait for it, stop it, or start a new run with --fresh"
             ) from None
         file.seek(0)
         file.truncate()

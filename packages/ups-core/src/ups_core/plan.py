@@ -1,4 +1,4 @@
-"""The plan: steps in order with inputs, fingerprints and states; plain data that the planner makes."""
+"""The plan: steps in order with inputs, fingerprints and states, as the planner makes them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ups_core.document import Document
 from ups_core.errors import UPSError
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.task import DataPlan, TaskProvider
-from ups_core.yamlreader import Document
 
 State = Literal["done", "kept", "stale", "interrupted", "to do"]
 """`kept`: done in a previous run of another version of the spec, and still valid."""
@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def todo(self) -> tuple[PlannedStep, ...]:
-        """Steps that have to be run."""
+        """Steps that must run."""
         return tuple(step for step in self.steps if step.state not in ("done", "kept"))
 
     def step(self, name: str) -> PlannedStep:

@@ -1,18 +1,18 @@
-"""Makes the plan of a validated spec: checks it against the data, fingerprints every step, finds what is done.
+"""Makes the plan of a validated spec: checks it against the data, fingerprints steps, finds what is done.
 
-Needs the spec and the heads of data files alone, so `ups-run --plan` answers in a moment and imports no torch.
+Needs only the spec and the headers of data files, so `ups-run --plan` answers in a moment without torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ups_core.base_configs import DeviceLimits, ModelConfig
-from ups_core.component import Component
-from ups_core.config import Config
+from ups_core.checks import check_plan
+from ups_core.component import components
+from ups_core.document import Document
 from ups_core.errors import Issue, SpecError, UPSError
 from ups_core.expand import PipelineStep, baseline_id, expand_pipeline
 from ups_core.files import read_json
@@ -24,7 +24,6 @@ from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec
 from ups_core.task import DataPlan, TaskProvider
 from ups_core.trainer import TrainerSpec
-from ups_core.yamlreader import Document, KeyPath
 
 
 def make_plan(
@@ -50,7 +49,7 @@ def make_plan(
     tasks = {name: component.create(name=name) for name, component in spec.tasks.items()}
     data, issues = _plan_data(tasks, data_root, document)
     pipeline = list(expand_pipeline(spec, document, registry, issues))
-    issues += _check_spec(spec, tasks, pipeline, document)
+    issues += check_plan(spec, tasks, pipeline, document)
     if issues:
         raise SpecError(list(dict.fromkeys(issues)))
     fingerprint = digest(_with_effect(spec))
@@ -75,58 +74,12 @@ def _plan_data(
     return data, issues
 
 
-def _check_spec(
-    spec: PipelineSpec, tasks: Mapping[str, TaskProvider], pipeline: list[PipelineStep], document: Document
-) -> list[Issue]:
-    """Ask every component whether it can work on this data and these devices."""
-    infos = {name: task.info for name, task in tasks.items()}
-    issues: list[Issue] = []
-
-    def check_model(model: Component, path: KeyPath) -> None:
-        assert isinstance(model.config, ModelConfig)
-        for option, message in model.config.check(infos):
-            issues.append(document.issue((*path, option), message))
-
-    for what, component in (("launcher", spec.launcher), ("strategy", spec.trainer.strategy)):
-        for message in _device_problems(what, component, spec.trainer.devices):
-            issues.append(document.issue(("trainer", "devices"), message))
-    check_model(spec.model, ("model",))
-    newest = spec.model
-    for step in pipeline:
-        config = step.spec.config
-        trained = config.trained_model(spec.model)
-        if trained is not None and trained is not spec.model:
-            check_model(trained, (*step.path, "model"))
-        for option, message in config.check(infos, trained or newest):
-            issues.append(document.issue((*step.path, *option.split(".")), message))
-        for option, message in config.check_trainer(spec.trainer, spec.launcher):
-            place = () if option.startswith("trainer") else step.path
-            issues.append(document.issue((*place, *option.split(".")), message))
-        if trained is not None and not step.baseline:
-            newest = trained
-    return issues
-
-
-def _device_problems(what: str, component: Component, devices: int) -> Iterator[str]:
-    """What a launcher or a strategy says about the number of devices."""
-    config = component.config
-    assert isinstance(config, DeviceLimits)
-    if config.max_devices is not None and devices > config.max_devices:
-        way = "set launcher to torchrun" if what == "launcher" else "leave it at auto"
-        yield f"the {what} '{component.kind}' supports {config.max_devices} device, got {devices}; {way}"
-    if devices < config.min_devices:
-        yield (
-            f"the {what} '{component.kind}' needs {config.min_devices} devices or more, got {devices}; "
-            "leave it at auto"
-        )
-
-
 class _Planner:
     """Plans one step after the other; a step's inputs are among the steps before it."""
 
     def __init__(
         self, spec: PipelineSpec, data: Mapping[str, DataPlan], document: Document, registry: Registry
-    ):
+    ) -> None:
         self.spec = spec
         self.data = data
         self.document = document
@@ -169,7 +122,9 @@ class _Planner:
             named = [other for other in candidates if other.id in step.spec.config.needs]
             own = [other for other in candidates if not other.baseline and other.id not in compared]
             if not (named or own):
-                problem = f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one"
+                problem = (
+                    f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one; add one"
+                )
                 raise SpecError([self.document.issue(step.path, problem)])
             inputs[artifact] = (named or own)[-1].id
         return inputs
@@ -190,22 +145,6 @@ def _with_effect(spec: PipelineSpec) -> dict[str, Any]:
     for option in TrainerSpec.without_effect:
         del content["trainer"][option]
     return content
-
-
-def components(values: Any) -> Iterator[Component]:
-    """Every component inside options, at any depth."""
-    if isinstance(values, Component):
-        yield values
-        yield from components(values.config)
-    elif isinstance(values, Config):
-        for name in type(values).model_fields:
-            yield from components(getattr(values, name))
-    elif isinstance(values, Mapping):
-        for value in values.values():
-            yield from components(value)
-    elif isinstance(values, (list, tuple)):
-        for value in values:
-            yield from components(value)
 
 
 def _state(run: Path, step: PlannedStep) -> State:

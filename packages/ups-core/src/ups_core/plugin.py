@@ -29,7 +29,7 @@ def ups_register_launchers(register: Register) -> None:
 def ups_register_commands(register: Register) -> None:
     register(
         "tune",
-        "ups_core.study.command:TuneCommand",
+        "ups_core.cli.tune:TuneCommand",
         config="ups_core.base_configs:CommandConfig",
         summary="search options of a spec for the lowest validation error",
     )

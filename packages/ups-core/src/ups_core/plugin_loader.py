@@ -18,9 +18,10 @@ from typing import Any
 import pluggy
 
 from ups_core import hookspecs
+from ups_core.entry import Entry, Provider
 from ups_core.errors import UPSError
-from ups_core.kinds import KINDS
-from ups_core.registry import Entry, Failure, Provider, Registry
+from ups_core.kinds import KINDS, singular
+from ups_core.registry import Failure, Registry
 
 GROUP = "ups"
 
@@ -123,7 +124,7 @@ def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManage
             kind: str = kind,
         ) -> None:
             if any(entry.kind == kind and entry.name == name for entry in entries):
-                raise UPSError(f"{kind} '{name}' is registered twice by {provider}")
+                raise UPSError(f"{singular(kind)} '{name}' is registered twice by {provider}")
             entries.append(Entry(kind, name, factory, config, summary, provider, former_names))
 
         for implementation in hook.get_hookimpls():

@@ -6,38 +6,22 @@ Together they answer what was run, on which data, with which numbers, and how to
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import yaml
 
+from ups_core.document import KeyPath
+from ups_core.environment import devices, environment
 from ups_core.files import read_json, write_json, write_text
 from ups_core.layout import step_directory
 from ups_core.plan import Plan, PlannedStep
-from ups_core.plugin_loader import registry_in_use
-from ups_core.yamlreader import KeyPath, resolve_scalar
+from ups_core.scalars import resolve_scalar
 
 DETAILS = "details.json"
 """In a step's directory: how it ran (device, strategy, measured speed-ups…)."""
-
-LIBRARIES = (
-    "torch",
-    "lightning",
-    "torchmetrics",
-    "numpy",
-    "scipy",
-    "h5py",
-    "pydantic",
-    "pluggy",
-    "safetensors",
-)
 
 
 def now() -> str:
@@ -51,7 +35,7 @@ class RunRecord:
     `statuses` holds what is not on disk yet: step id -> `running`, `failed` or `interrupted`.
     """
 
-    def __init__(self, plan: Plan, command: Sequence[str]):
+    def __init__(self, plan: Plan, command: Sequence[str]) -> None:
         self.plan = plan
         self.path = plan.directory / "run.json"
         previous = read_json(self.path) or {}
@@ -82,11 +66,8 @@ class RunRecord:
         """Write `run.json` with this status of the run."""
         self.content["status"] = status
         self.content["steps"] = [self._step(step) for step in self.plan.steps]
-        self.content["metrics"] = {
-            key: value
-            for step in self.content["steps"] if step["status"] == "completed"
-            for key, value in step["metrics"].items()
-        }  # fmt: skip
+        completed = [step for step in self.content["steps"] if step["status"] == "completed"]
+        self.content["metrics"] = {key: value for step in completed for key, value in step["metrics"].items()}
         if status != "running":
             self.content["finished"] = now()
             self.content["environment"]["devices"] = devices()
@@ -112,47 +93,6 @@ class RunRecord:
             "verdict": stored.get("verdict"),
             "details": (read_json(directory / DETAILS) if stored else None) or {},
         }
-
-
-def environment() -> dict[str, Any]:
-    """What the run computes with. Holds no environment variables: they may be secrets."""
-    packages = {}
-    providers = {entry.provider.distribution: entry.provider.version for entry in registry_in_use().entries()}
-    for name in LIBRARIES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "python": platform.python_version(),
-        "packages": dict(sorted((providers | packages).items())),
-        "platform": platform.platform(),
-        "devices": devices(),
-        "git": git(),
-    }
-
-
-def devices() -> dict[str, Any]:
-    """Processors, and GPUs where torch is loaded already (the runner itself never imports it)."""
-    found: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        found["gpu"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return found
-
-
-def git() -> dict[str, Any] | None:
-    """Commit of the working directory and whether it has changes, or None outside a repository."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
-    return result.stdout.strip()
 
 
 class _Dumper(yaml.SafeDumper):

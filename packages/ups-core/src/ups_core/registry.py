@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from ups_core.config import Config
+from ups_core.entry import Entry, Provider
 from ups_core.errors import UPSError, non_ascii_hint, truncated
 from ups_core.kinds import KINDS, singular
-from ups_core.references import load_object
 
 
 class DuplicateComponent(UPSError):
     """Two distributions register one name."""
-
-
-@dataclass(frozen=True)
-class Provider:
-    """The distribution that registered a component."""
-
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -38,86 +24,6 @@ class Failure:
 
     def __str__(self) -> str:
         return f"plugin {self.entry_point} ({self.provider}) failed: {self.error}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered component.
-
-    Attributes:
-        kind: the registry's name, e.g. `models`.
-        name: what a spec calls the component.
-        factory: callable as `factory(config, **dependencies)`, or a lazy `"module:attribute"`.
-        config: the options class, or a lazy `"module:attribute"`.
-        summary: one line for `ups list`.
-        provider: the distribution that registered it.
-        former_names: names that it had in earlier versions; using one is an error that names the new one.
-    """
-
-    kind: str
-    name: str
-    factory: Callable[..., Any] | str
-    config: type[Config] | str
-    summary: str
-    provider: Provider
-    former_names: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Check what can be checked without importing anything.
-
-        Raises:
-            UPSError: the factory is not callable, or the options class is not one of this kind.
-        """
-        if not isinstance(self.factory, str) and not callable(self.factory):
-            raise UPSError(f"{self}: the factory {self.factory!r} is not callable")
-        if not isinstance(self.config, str):
-            self._check_config(self.config)
-
-    def load(self) -> Callable[..., Any]:
-        """Import and return the factory, which is called as `factory(config, **dependencies)`.
-
-        Raises:
-            UPSError: the plugin's module cannot be imported.
-        """
-        loaded: Callable[..., Any] = self._load(self.factory)
-        return loaded
-
-    def load_config(self) -> type[Config]:
-        """Import and return the options class.
-
-        Raises:
-            UPSError: the plugin's module cannot be imported, or the class is not one of this kind.
-        """
-        loaded: type[Config] = self._load(self.config)
-        self._check_config(loaded)
-        return loaded
-
-    def create(self, config: Config, **dependencies: Any) -> Any:
-        """Call the factory and check that what it makes has the methods of this kind.
-
-        Raises:
-            UPSError: the module cannot be imported, or the object lacks a method; the message names it.
-        """
-        made = self.load()(config, **dependencies)
-        missing = KINDS[self.kind].missing(made)
-        if missing:
-            raise UPSError(f"{self}: its {type(made).__name__} has no '{missing[0]}'")
-        return made
-
-    def _check_config(self, config: object) -> None:
-        base = KINDS[self.kind].load_base()
-        if not (isinstance(config, type) and issubclass(config, base)):
-            name = getattr(config, "__name__", repr(config))
-            raise UPSError(f"{self}: its options class {name} must subclass ups_core.{base.__name__}")
-
-    def _load(self, reference: object) -> Any:
-        try:
-            return load_object(reference)
-        except (ImportError, AttributeError, SyntaxError) as error:
-            raise UPSError(f"cannot load {self}: {type(error).__name__}: {error}") from error
-
-    def __str__(self) -> str:
-        return f"{singular(self.kind)} '{self.name}' of {self.provider}"
 
 
 @dataclass
@@ -182,14 +88,14 @@ class Registry:
         known = [entry.name for entry in self.entries(kind)]
         hint = f"known: {', '.join(known) or 'none'}"
         if not isinstance(name, str):
-            return f"expected the name of a {singular(kind)}; {hint}"
+            return f"expected the name of {KINDS[kind].article} {singular(kind)}; {hint}"
         renamed = next((entry for entry in self.entries(kind) if name in entry.former_names), None)
         if renamed is not None:
-            return f"unknown {singular(kind)} '{name}'; renamed to '{renamed.name}' in {renamed.provider}"
+            return f"unknown {singular(kind)} '{name}'; renamed to '{renamed.name}'"
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else hint
         other = next((entry.kind for entry in self.entries() if entry.name == name), None)
-        remark = f" (it is a {singular(other)})" if other else non_ascii_hint(name)
+        remark = f" (it is {KINDS[other].article} {singular(other)})" if other else non_ascii_hint(name)
         message = f"unknown {singular(kind)} '{truncated(name)}'{remark}; {hint}"
         if self.failures:
             message += "; " + "; ".join(map(str, self.failures)) + " (see 'ups plugins')"

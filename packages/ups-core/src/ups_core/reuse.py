@@ -1,4 +1,4 @@
-"""What a changed spec reuses of the previous run: every finished step that would give the same result."""
+"""Reuses finished steps of the previous run after the spec has changed: those with the same fingerprint."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 
 import yaml
 
+from ups_core.document import KeyPath, dotted
 from ups_core.layout import is_done
 from ups_core.plan import Plan, PreviousRun
 from ups_core.record import resolved_yaml
-from ups_core.yamlreader import KeyPath, dotted
+
+MAX_CHANGES = 20
+"""Maximum number of changes that are listed one by one."""
 
 
 def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:
@@ -41,6 +44,21 @@ def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:
     )
     changes = tuple(_changes(_flat(stored), _flat(yaml.safe_load(resolved_yaml(plan)))))
     return replace(plan, steps=steps, previous=PreviousRun(directory, changes))
+
+
+def describe_changes(plan: Plan) -> Iterator[str]:
+    """What differs from the previous run, and what that means, as lines for users."""
+    if plan.previous is None:
+        return
+    yield f"compared with {plan.previous.directory}:"
+    changes = plan.previous.changes or ("nothing in the spec",)
+    yield from (f"  {change}" for change in changes[:MAX_CHANGES])
+    if len(changes) > MAX_CHANGES:
+        yield f"  and {len(changes) - MAX_CHANGES} more"
+    for what, states in (("kept", ("done", "kept")), ("to be done", ("to do", "stale", "interrupted"))):
+        names = [step.id for step in plan.steps if step.state in states]
+        if names:
+            yield f"  {what}: {', '.join(names)}"
 
 
 def copy_finished(source: Path, target: Path) -> None:

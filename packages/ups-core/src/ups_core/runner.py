@@ -9,14 +9,15 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ups_core import interrupts
 from ups_core.console import Console
 from ups_core.errors import UPSError
+from ups_core.execution import load_factory
 from ups_core.files import read_json, write_json, write_text
 from ups_core.launcher import Launcher
 from ups_core.layout import is_done, partial_directory, step_directory
@@ -24,50 +25,23 @@ from ups_core.lifecycle import Watchers
 from ups_core.lock import locked
 from ups_core.plan import Plan, PlannedStep
 from ups_core.record import RunRecord, now, recorded_options, write_spec
-from ups_core.reuse import copy_finished
-
-MAX_CHANGES = 20
-"""Changes that are listed one by one."""
+from ups_core.reuse import copy_finished, describe_changes
+from ups_core.selection import Selection
 
 
 class StepFailed(UPSError):
-    """A step did not finish; what was finished before stays usable."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which steps to run: what is not done, or (`only`, `start`) some of them whatever their state."""
-
-    only: str | None = None
-    start: str | None = None
-
-    def apply(self, plan: Plan) -> tuple[PlannedStep, ...]:
-        """The steps to run, in order.
-
-        Raises:
-            UPSError: no such step, or a step before the chosen one has no finished result.
-        """
-        if self.only is None and self.start is None:
-            return plan.todo
-        first = plan.steps.index(plan.step(self.only or self.start or ""))
-        chosen = plan.steps[first : first + 1] if self.only else plan.steps[first:]
-        ids = {step.id for step in chosen}
-        for step in chosen:
-            for needed in step.after:
-                if needed not in ids and plan.step(needed).state not in ("done", "kept"):
-                    raise UPSError(
-                        f"step '{step.id}' needs '{needed}', which is {plan.step(needed).state}; "
-                        f"run it first (--from {needed})"
-                    )
-        return chosen
+    """A step did not finish; the steps before it stay usable."""
 
 
 def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequence[str]) -> dict[str, Any]:
     """Run the selected steps; returns the content of `run.json`.
 
+    The factories of all selected steps are loaded before the first step starts, so that a faulty plugin does
+    not fail a run after hours of training.
+
     Raises:
         StepFailed: a step raised; the record says which and why.
-        UPSError: another process uses this directory.
+        UPSError: another process uses this directory, or a step's factory cannot be loaded.
         Interrupted: a signal or the time limit stopped the run.
     """
     chosen = selection.apply(plan)
@@ -76,14 +50,16 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         if stored and stored.get("status") == "completed":
             console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
             return dict(stored)
+    for step in chosen:
+        load_factory(step)
     with locked(plan.directory), interrupts.listening(plan.spec.trainer.max_time):
         return _Runner(plan, console, command).run(chosen)
 
 
 class _Runner:
-    """One run under way."""
+    """One run in progress."""
 
-    def __init__(self, plan: Plan, console: Console, command: Sequence[str]):
+    def __init__(self, plan: Plan, console: Console, command: Sequence[str]) -> None:
         self.plan = plan
         self.console = console
         self.record = RunRecord(plan, command)
@@ -196,27 +172,12 @@ class _Runner:
         self.watchers.step(step, status, metrics)
 
 
-def describe_changes(plan: Plan) -> Iterator[str]:
-    """What differs from the previous run, and what that means, as lines for users."""
-    if plan.previous is None:
-        return
-    yield f"compared with {plan.previous.directory}:"
-    changes = plan.previous.changes or ("nothing in the spec",)
-    yield from (f"  {change}" for change in changes[:MAX_CHANGES])
-    if len(changes) > MAX_CHANGES:
-        yield f"  and {len(changes) - MAX_CHANGES} more"
-    for what, states in (("kept", ("done", "kept")), ("to be done", ("to do", "stale", "interrupted"))):
-        names = [step.id for step in plan.steps if step.state in states]
-        if names:
-            yield f"  {what}: {', '.join(names)}"
-
-
 def _since(begin: float) -> float:
     return round(time.monotonic() - begin, 3)
 
 
 def _replace(partial: Path, final: Path) -> None:
-    """Rename the finished directory into place; a stale one leaves only then."""
+    """Rename the finished directory into place; a stale one is removed only then."""
     stale = final.with_name(f".{final.name}.stale")
     shutil.rmtree(stale, ignore_errors=True)
     if final.exists():

@@ -14,15 +14,17 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Validati
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from ups_core.component import Component, Registered, component_schema, default_component, find_component
+from ups_core.component import REGISTERED, Component, Registered, default_component, find_component
 from ups_core.config import Config
-from ups_core.plugin_loader import registry_in_use
-from ups_core.registry import Entry
+from ups_core.entry import Entry
 from ups_core.step_config import StepConfig
 from ups_core.trainer import TrainerSpec
 
 ROLES = {"stage": "stages", "evaluate": "evaluations"}
-"""Pipeline keyword -> registry kind."""
+"""Key of a pipeline entry -> registry kind."""
+
+PIPELINE = "pipeline"
+"""What stands for all stages and evaluations in a JSON Schema."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """What a run may be called."""
@@ -65,13 +67,7 @@ class _PipelineEntry:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {
-            "oneOf": [
-                component_schema(entry, keyword=role)
-                for role, kind in ROLES.items()
-                for entry in registry_in_use().entries(kind)
-            ]
-        }
+        return {REGISTERED: PIPELINE}
 
     def _validate(self, value: Any, info: ValidationInfo) -> StepSpec:
         if isinstance(value, StepSpec):
@@ -79,7 +75,7 @@ class _PipelineEntry:
         roles = [key for key in value if key in ROLES] if isinstance(value, Mapping) else []
         if len(roles) != 1:
             error = PydanticCustomError(
-                "pipeline_entry", "a pipeline entry has either 'stage: NAME' or 'evaluate: NAME'", {}
+                "pipeline_entry", "write a pipeline entry as 'stage: NAME' or 'evaluate: NAME'", {}
             )
             raise ValidationError.from_exception_data(
                 "pipeline", [InitErrorDetails(type=error, loc=tuple(roles[1:]), input=value)]
@@ -92,7 +88,7 @@ class _PipelineEntry:
 
 
 class PipelineSpec(Config):
-    """A whole experiment: tasks, model, training and evaluation."""
+    """A complete experiment: tasks, model, training and evaluation."""
 
     version: Literal[1]
     """Version of the spec language."""

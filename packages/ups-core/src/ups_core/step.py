@@ -9,13 +9,20 @@ from typing import Any, Protocol
 
 from ups_core.context import StepContext
 
+FAILED_VERDICT = 3
+"""Exit code of `ups-run` when all steps are done but the verdict of one is negative."""
+
 
 @dataclass(frozen=True)
 class Verdict:
     """The judgement of a step that compares numbers with a standard (a gate).
 
-    A failed verdict is a result, not a crash: the step is complete, later steps run, and `ups-run` ends with
-    exit code 3.
+    A negative verdict is a result, not a failure: the step is complete, later steps run, and `ups-run` prints
+    the reason and exits with :data:`FAILED_VERDICT`.
+
+    Attributes:
+        passed: false for a negative verdict.
+        reason: one line for users, with the numbers that were compared.
     """
 
     passed: bool

@@ -33,7 +33,7 @@ class Requirement:
 
 
 class StepConfig(Config):
-    """Options of a stage or evaluation step, with what the planner must know about it."""
+    """Options of every pipeline step."""
 
     id: Annotated[str, Field(pattern=ID)] | None = None
     """Name of the step in records and metric keys; default: the component's name."""
@@ -50,6 +50,14 @@ class StepConfig(Config):
     """True for a step that depends on all earlier steps (a report)."""
     distributed: ClassVar[bool] = False
     """True for a step that uses all devices of the trainer; others run in the runner's own process."""
+
+    @property
+    def measures(self) -> str | None:
+        """Split whose trajectories the step's metrics come from (`train`, `val` or `test`), None if unknown.
+
+        `ups tune` accepts metrics of the validation split only.
+        """
+        return None
 
     def requirements(self) -> Sequence[Requirement]:
         """Models that must have been trained before this step; the planner adds a stage for each."""
@@ -77,7 +85,7 @@ class StepConfig(Config):
 
 
 class StageConfig(StepConfig):
-    """Options of a training stage."""
+    """Options of every stage."""
 
     distributed: ClassVar[bool] = True
     monitor: ClassVar[str] = "val/nrmse"
@@ -85,6 +93,11 @@ class StageConfig(StepConfig):
 
     model: Annotated[Component, Registered("models")] | None = None
     """The network to train; default: the spec's `model`."""
+
+    @property
+    def measures(self) -> str | None:
+        """The validation split: training stages report validation metrics."""
+        return "val"
 
     def trained_model(self, default: Component) -> Component | None:
         """The stage's own model, or the spec's."""
@@ -96,4 +109,4 @@ class StageConfig(StepConfig):
 
 
 class EvaluationConfig(StepConfig):
-    """Options of an evaluation step."""
+    """Options of every evaluation step."""

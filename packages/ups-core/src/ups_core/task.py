@@ -12,7 +12,7 @@ from ups_core.console import Console
 
 @dataclass(frozen=True)
 class DataPlan:
-    """What a task's data will be, found out without touching more than file heads.
+    """What a task's data will be, found without reading more than the headers of files.
 
     Attributes:
         fingerprint: changes when any value that training could see would change.

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from ups_core.component import Registered, validate_options
 from ups_core.compose import read_spec
 from ups_core.config import Config
+from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue, SpecError, non_ascii_hint, truncated
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
+from ups_core.scalars import resolve_scalar
 from ups_core.spec import NAME, ROLES, PipelineSpec, StepSpec
 from ups_core.step_config import ID
-from ups_core.yamlreader import Document, KeyPath, resolve_scalar
 
 if typing.TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -58,9 +59,7 @@ def _cross_checks(spec: PipelineSpec, document: Document) -> typing.Iterator[Iss
     for index, step in enumerate(spec.pipeline):
         path: KeyPath = ("pipeline", index)
         if step.id in seen:
-            yield document.issue(
-                path, f"the id '{step.id}' is taken by an earlier step; give this one an 'id'"
-            )
+            yield document.issue(path, f"duplicate step id '{step.id}'; give this step another 'id'")
         for number, needed in enumerate(step.config.needs):
             if needed not in seen:
                 yield document.issue(
@@ -81,7 +80,7 @@ def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issu
             path, f"unknown key '{truncated(key)}'{_explain_key(key, document.data, path, registry)}"
         )
     if kind == "missing":
-        return document.issue(path[:-1], f"the key '{path[-1]}' is missing")
+        return document.issue(path[:-1], f"missing key '{path[-1]}'")
     message = detail["msg"].removeprefix("Value error, ")
     if kind in ("unknown_component", "component_kind", "pipeline_entry"):
         return document.issue(path, message)
@@ -93,14 +92,18 @@ def _issue(document: Document, detail: ErrorDetails, registry: Registry) -> Issu
 
 
 _EXPECTED = {
-    "list_type": "a list", "tuple_type": "a list", "dict_type": "a mapping", "model_type": "a mapping",
-    "bool_type": "true or false", "string_type": "text",
-}  # fmt: skip
-"""Pydantic's types of mistakes whose messages speak of JSON -> what a spec should have there."""
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "bool_type": "true or false",
+    "string_type": "text",
+}
+"""Pydantic's error types whose messages speak of JSON -> what a spec should have there."""
 
 _PATTERNS = {
     NAME: "at most 64 letters, digits, '_', '.' and '-', the first a letter or digit",
-    ID: "at most 64 small letters, digits, '_' and '-', the first a letter or digit",
+    ID: "at most 64 lower-case letters, digits, '_' and '-', the first a letter or digit",
 }
 
 
@@ -112,10 +115,14 @@ def _expected(detail: ErrorDetails, message: str) -> str:
         pattern = context["pattern"]
         return f"expected {_PATTERNS.get(pattern, f'text of the pattern {pattern}')}"
     if kind == "too_short":
-        return f"expected {context['min_length']} or more entries"
+        return f"expected at least {_entries(context['min_length'])}"
     if kind == "too_long":
-        return f"expected {context['max_length']} entries at most"
+        return f"expected at most {_entries(context['max_length'])}"
     return message.replace("Input should be ", "expected ", 1)
+
+
+def _entries(number: int) -> str:
+    return f"{number} {'entry' if number == 1 else 'entries'}"
 
 
 def _given(value: Any, kind: str) -> str:
@@ -124,18 +131,19 @@ def _given(value: Any, kind: str) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     quoted = isinstance(value, str) and not isinstance(resolve_scalar(value), str)
-    advice = "; write it without quotes" if quoted and not kind.startswith("string") else ""
+    advice = "; remove the quotes" if quoted and not kind.startswith("string") else ""
     return truncated(repr(value)) + advice
 
 
 def _explain_key(key: str, data: Any, path: KeyPath, registry: Registry) -> str:
-    """What a key of an earlier version is called now, or what was probably meant."""
+    """The new name of a key of an earlier version, or what was probably meant."""
     config = _config_at(data, path[:-1], registry)
     if config is None:
         return non_ascii_hint(key)
     if key in config.former_keys:
         return f"; {config.former_keys[key]}"
-    return f"{non_ascii_hint(key)}{_did_you_mean(key, sorted(config.model_fields))}"
+    hint = _did_you_mean(key, sorted(config.model_fields)) or "; there are no options here"
+    return f"{non_ascii_hint(key)}{hint}"
 
 
 def _exists(data: Any, path: KeyPath) -> bool:

@@ -1,4 +1,4 @@
-"""Runs one step of an existing run directory as one rank: `python -m ups_core.worker RUN_DIR STEP --data-root DIR`.
+"""Runs one step as one rank: `python -m ups_core.worker RUN_DIR STEP --data-root DIR`.
 
 A launcher that needs several processes starts this module once per rank; the pipeline itself is never
 re-entered.
@@ -43,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         spec, document = load_spec(given.run_dir / "spec.yaml")
         plan = make_plan(
-            spec, document,
-            runs_dir=given.run_dir.parent, data_root=given.data_root, directory=given.run_dir,
-        )  # fmt: skip
+            spec,
+            document,
+            runs_dir=given.run_dir.parent,
+            data_root=given.data_root,
+            directory=given.run_dir,
+        )
         step = plan.step(given.step)
         directory.mkdir(parents=True, exist_ok=True)
         with interrupts.listening(spec.trainer.max_time):
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """Exit when the parent process is gone: the lock that keeps a second run off these files went with it."""
+    """Exit when the parent process has ended: its lock kept a second run out of the directory."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
@@ -79,7 +82,7 @@ def _end_with(parent: int) -> None:
 def _report(directory: Path, rank: int, message: str, **details: int) -> None:
     """Leave the message for the launcher, or print it where there is none.
 
-    The first rank that fails is reported: the others only see that it is gone.
+    Only the first rank that fails is reported: the others fail because it is gone.
     """
     if "RANK" not in os.environ:
         print(f"error: {message}", file=sys.stderr)

@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ups_core.cli.command import Command
-from ups_core.cli.inspect import ListCommand, PluginsCommand, SchemaCommand, ShowCommand, ValidateCommand
+from ups_core.cli.components import ListCommand, ShowCommand
 from ups_core.cli.output import guarded
+from ups_core.cli.plugins import PluginsCommand
 from ups_core.cli.run import RunCommand
+from ups_core.cli.validate import SchemaCommand, ValidateCommand
+from ups_core.command import Command
 from ups_core.console import Console
 from ups_core.plugin_loader import plugins_in_use
 

@@ -1,4 +1,4 @@
-"""Results on standard output: tables for people, tab-free plain lines elsewhere, JSON for programs."""
+"""Results on standard output: tables on a terminal, aligned plain text elsewhere, JSON for programs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             table.add_row(*map(escape, row))
         Console().print(table)
         return
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
+    print_columns([columns, *rows])
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of equal length as aligned plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
@@ -51,12 +56,12 @@ def guarded(action: Callable[[], int], as_json: bool = False) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # a folder that cannot be written, a full disk: nothing in the code is wrong
+    except OSError as error:  # an unwritable directory or a full disk, not a bug
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return stop.code
     except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
+        print("interrupted; rerun the same command to resume", file=sys.stderr)
         return 130

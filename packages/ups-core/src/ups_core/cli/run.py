@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root
 from ups_core.cli.output import guarded, print_json, print_table
 from ups_core.console import Console
 from ups_core.context import PROFILE
@@ -16,8 +18,10 @@ from ups_core.errors import UsageError
 from ups_core.launcher import Launcher
 from ups_core.plan import Plan
 from ups_core.planner import make_plan
-from ups_core.reuse import reuse_previous
-from ups_core.runner import Selection, describe_changes, run_plan
+from ups_core.reuse import describe_changes, reuse_previous
+from ups_core.runner import run_plan
+from ups_core.selection import Selection
+from ups_core.step import FAILED_VERDICT
 from ups_core.validate import load_spec
 
 EXAMPLES = """\
@@ -27,12 +31,18 @@ examples:
   ups-run SPEC --dry-run                        what its launcher would start or submit
   ups-run SPEC --set pipeline.operator.epochs=5 --set model.width=64
   ups-run SPEC --from test                      run step 'test' again and all after it
-  ups-run SPEC --fresh                          start anew; earlier runs stay
+  ups-run SPEC --fresh                          start a new run; earlier ones stay
 
-The same command again resumes what was interrupted and does nothing when all is done. After a change of the
-spec, what it does not touch is kept: --plan tells.
-exit codes: 0 done, 1 a step failed, 2 the spec or the command is wrong, 75 trainer.max_time is over,
-130/138/143 stopped by SIGINT/SIGUSR1/SIGTERM (a training saves first; a second signal stops at once)
+The same command again resumes what was interrupted and does nothing when all steps are done. After a change
+of the spec, steps that it does not affect are kept; --plan shows which.
+
+exit codes:
+  0            all steps are done
+  1            a step failed
+  2            the spec or the command is wrong
+  3            all steps are done, but the verdict of one is negative (a gate failed); the reason is printed
+  75           trainer.max_time has passed; rerun the same command to resume
+  130/138/143  stopped by SIGINT/SIGUSR1/SIGTERM; training saves first, a second signal stops at once
 """
 
 
@@ -45,39 +55,21 @@ class RunCommand:
         """Declare the arguments."""
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("spec", type=Path, metavar="SPEC", help="the YAML file that says what to do")
+        parser.add_argument("spec", type=Path, metavar="SPEC", help="a YAML file")
+        add_overrides(parser)
+        add_runs_dir(parser)
+        add_data_root(parser)
         parser.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            dest="overrides",
-            help="override one value, e.g. model.width=64 or pipeline.operator.epochs=5; repeatable",
+            "--plan", action="store_true", help="print what would run and what is done; run nothing"
         )
-        parser.add_argument(
-            "--runs-dir",
-            type=Path,
-            default=Path("runs"),
-            metavar="DIR",
-            help="where run directories live (default: %(default)s)",
-        )
-        parser.add_argument(
-            "--data-root",
-            type=Path,
-            metavar="DIR",
-            help="where data files are and generated ones go (default: $UPS_DATA_ROOT, else ./data)",
-        )
-        parser.add_argument("--plan", action="store_true", help="print what would be done, do nothing")
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="print what the launcher would start or submit for every step that is to do, do nothing",
+            help="print what the launcher would start or submit for every step that would run; run nothing",
         )
-        parser.add_argument("--only", metavar="STEP", help="run this step alone, done or not")
+        parser.add_argument("--only", metavar="STEP", help="run this step only, done or not")
         parser.add_argument("--from", metavar="STEP", dest="start", help="run this step and all after it")
-        parser.add_argument(
-            "--fresh", action="store_true", help="start a new run directory beside earlier ones"
-        )
+        parser.add_argument("--fresh", action="store_true", help="start a new run beside earlier ones")
         parser.add_argument(
             "--profile",
             action="store_true",
@@ -88,9 +80,9 @@ class RunCommand:
     def run(self, args: argparse.Namespace, console: Console) -> int:
         """Plan the spec, then print the plan or carry it out."""
         if args.only and args.start:
-            raise UsageError("--only and --from exclude each other")
+            raise UsageError("--only and --from exclude each other; give one")
         if args.plan and args.dry_run:
-            raise UsageError("--plan and --dry-run exclude each other")
+            raise UsageError("--plan and --dry-run exclude each other; give one")
         spec, document = load_spec(args.spec, args.overrides)
         plan = make_plan(
             spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root), fresh=args.fresh
@@ -113,12 +105,18 @@ class RunCommand:
             console.say(f"report: {report}")
         if args.json:
             print_json(record)
-        return 0
+        negative = list(negative_verdicts(record))
+        for line in negative:
+            print(line, file=sys.stderr)
+        return FAILED_VERDICT if negative else 0
 
 
-def data_root(given: Path | None) -> Path:
-    """Where data live: the option, else $UPS_DATA_ROOT, else ./data."""
-    return given or Path(os.environ.get("UPS_DATA_ROOT") or "data")
+def negative_verdicts(record: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every step of a run's record whose verdict is negative."""
+    for step in record["steps"]:
+        verdict = step.get("verdict")
+        if verdict is not None and not verdict["passed"]:
+            yield f"step '{step['id']}' did not pass: {verdict['reason']}"
 
 
 def command_line(args: argparse.Namespace) -> list[str]:
@@ -127,13 +125,13 @@ def command_line(args: argparse.Namespace) -> list[str]:
     for override in args.overrides:
         command += ["--set", override]
     for option, value in (("--data-root", args.data_root), ("--runs-dir", args.runs_dir)):
-        if value is not None and value != Path("runs"):
+        if value is not None and value != RUNS_DIR:
             command += [option, str(value)]
     return command
 
 
 def print_plan(plan: Plan) -> None:
-    """Print the plan for people."""
+    """Print the plan as text."""
     print(f"run  {plan.directory}")
     for line in describe_changes(plan):
         print(line)
@@ -144,10 +142,16 @@ def print_plan(plan: Plan) -> None:
     print_table(("task", "source", "files", "fingerprint", "note"), rows)
     print()
     steps = [
-        (step.id, step.uses, step.state, step.fingerprint[:12],
-         ", ".join(step.after) or "-", "baseline" if step.baseline else "")
+        (
+            step.id,
+            step.uses,
+            step.state,
+            step.fingerprint[:12],
+            ", ".join(step.after) or "-",
+            "baseline" if step.baseline else "",
+        )
         for step in plan.steps
-    ]  # fmt: skip
+    ]
     print_table(("step", "uses", "state", "fingerprint", "after", ""), steps)
 
 
@@ -166,7 +170,7 @@ def describe_steps(plan: Plan, selection: Selection) -> list[dict[str, str]]:
 
 
 def print_submissions(submissions: Sequence[Mapping[str, str]]) -> None:
-    """Print for people what would be submitted."""
+    """Print what would be submitted as text."""
     for step in submissions:
         print(f"step {step['step']} ({step['uses']}), launcher {step['launcher']}:")
         print(textwrap.indent(step["submits"].rstrip(), "  "))

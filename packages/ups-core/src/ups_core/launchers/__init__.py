@@ -1,1 +1,1 @@
-"""How a step's processes are started: by torch elastic, as a Slurm job, on a rented machine."""
+"""Launchers: how the processes of a step are started, here or on another machine."""

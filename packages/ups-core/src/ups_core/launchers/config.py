@@ -10,66 +10,76 @@ from ups_core.base_configs import LauncherConfig
 
 
 class SlurmConfig(LauncherConfig):
-    """A Slurm job with a task for every device; needs `pip install 'ups-core[slurm]'`."""
+    """Starts every training stage as a Slurm job with one task per device.
+
+    Needs `pip install 'ups-core[slurm]'` and Slurm's commands on PATH. `ups-run` waits for the job; a stopped
+    `ups-run` cancels it, and a job that a killed one left in the queue is waited for.
+    """
 
     remote: ClassVar[bool] = True
 
     partition: str | None = None
     """Partition; default: the cluster's."""
     account: str | None = None
-    """Account that is charged; default: the user's."""
+    """Account to charge; default: the user's."""
     minutes: Annotated[int, Field(ge=5)] = 60
-    """Time limit of one job; 90 s before its end the job is put back in the queue."""
+    """Time limit of one job; 90 s before it the job saves and is put back in the queue."""
     cpus_per_task: Annotated[int, Field(ge=1)] = 1
-    """CPUs of every task."""
+    """CPUs per task."""
     memory_gb: Annotated[int, Field(ge=1)] | None = None
-    """Memory of every node; default: the cluster's."""
+    """Memory per node; default: the cluster's."""
     gpus_per_node: Annotated[int, Field(ge=1)] | None = None
-    """GPUs, and so tasks, of every node; default: all of the trainer's devices on one node, which asks for
-    GPUs where `trainer.accelerator` is `gpu`."""
+    """GPUs, and so tasks, per node. Default: all of the trainer's devices on one node, with GPUs where
+    `trainer.accelerator` is `gpu`."""
     requeues: Annotated[int, Field(ge=0)] = 3
-    """How often a job that reached its time limit, or was told to end by Slurm, is put back in the queue."""
+    """Maximum number of times that a job is put back in the queue after its time limit or a preemption."""
     setup: list[str] = []
-    """Shell lines before the tasks start (`module load ...`)."""
+    """Shell lines that run before the tasks start (`module load ...`)."""
     parameters: dict[str, str | int | bool] = {}
-    """Further options of sbatch by their long names (`qos: high`); they replace those above."""
+    """Further options of sbatch by their long names (`qos: high`); they override those above."""
 
 
 class SkyPilotConfig(LauncherConfig):
-    """A machine of a cloud for every step, rented and given back by SkyPilot's command `sky`."""
+    """Runs every training stage on a cloud machine that SkyPilot rents and takes down again.
+
+    Needs SkyPilot's command `sky` and `rsync` on PATH. Data, spec and packages are copied there; what the
+    stage wrote is copied back, however it ends.
+    """
 
     remote: ClassVar[bool] = True
 
     infra: str | None = None
-    """Where: `vast`, `aws`, `gcp/us-central1`, `kubernetes`; default: the cheapest that `sky check` finds."""
+    """Cloud, such as `vast`, `aws`, `gcp/us-central1` or `kubernetes`; default: the cheapest that `sky check`
+    finds."""
     accelerators: str | None = None
-    """Kind of GPU, of which there is one for every device of the trainer; default: none."""
+    """Model of the GPUs, of which one is rented per device of the trainer; default: none."""
     use_spot: bool = False
-    """Whether the machine may be taken away; the step then fails, and starts anew with the next `ups-run`."""
+    """Whether the machine may be taken away. The step then fails, and the next `ups-run` starts it
+    from scratch."""
     disk_gb: Annotated[int, Field(ge=1)] | None = None
     """Size of the disk; default: SkyPilot's."""
     resources: dict[str, str | int | bool] = {}
-    """Further fields of SkyPilot's `resources` (`image_id`, `cpus`, `memory`...)."""
+    """Further fields of SkyPilot's `resources` (`image_id`, `cpus`, `memory`, ...)."""
     setup: list[str] = []
-    """Shell lines before the packages are installed."""
+    """Shell lines that run before the packages are installed."""
     max_hours: PositiveFloat
-    """Budget: a step is stopped when its machine was in use for so long, setup included."""
+    """Budget per step: hours that its machine may be in use, setup included; then the step is stopped."""
     max_cost_usd: PositiveFloat | None = None
-    """Budget in dollars, which `usd_per_hour` turns into hours; the tighter one counts."""
+    """Budget per step in dollars, converted to hours by `usd_per_hour`; the smaller budget applies."""
     usd_per_hour: PositiveFloat | None = None
-    """Price of the machine that `max_cost_usd` is reckoned with."""
+    """Price of the machine, for `max_cost_usd`."""
     idle_minutes: Annotated[int, Field(ge=1)] = 10
-    """The machine takes itself down after so long without work, even if nobody is there to do it."""
+    """Minutes without work after which the machine takes itself down, even if `ups-run` is gone."""
 
     @model_validator(mode="after")
     def _cost_needs_a_price(self) -> SkyPilotConfig:
         if (self.max_cost_usd is None) != (self.usd_per_hour is None):
-            raise ValueError("max_cost_usd and usd_per_hour go together; give both or neither")
+            raise ValueError("max_cost_usd and usd_per_hour belong together; set both or neither")
         return self
 
     @property
     def budget_seconds(self) -> int:
-        """How long a step's machine may be in use."""
+        """Maximum time that a step's machine may be in use."""
         hours = self.max_hours
         if self.max_cost_usd is not None and self.usd_per_hour is not None:
             hours = min(hours, self.max_cost_usd / self.usd_per_hour)

@@ -13,16 +13,18 @@ from ups_core.step import StepResult
 
 
 class LocalLauncherConfig(LauncherConfig):
-    """The local launcher has no options."""
+    """Runs each step in the process of `ups-run`, so on one device.
+
+    Several devices need one process each: use `torchrun`, `slurm` or `skypilot`.
+    """
 
     max_devices: ClassVar[int | None] = 1
-    """Several devices need one process each, which this launcher does not start."""
 
 
 class LocalLauncher:
     """Runs a step in the runner's own process."""
 
-    def __init__(self, config: LocalLauncherConfig):
+    def __init__(self, config: LocalLauncherConfig) -> None:
         self.config = config
 
     def run(self, plan: Plan, step: PlannedStep, console: Console) -> StepResult:

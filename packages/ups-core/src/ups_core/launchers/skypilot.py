@@ -1,6 +1,6 @@
-"""The launcher `skypilot`: a step on a machine that SkyPilot rents and gives back.
+"""The launcher `skypilot`: a step on a machine that SkyPilot rents and takes down.
 
-SkyPilot stays a program on PATH: as a Python package it would bring its own versions of half the world.
+SkyPilot is used as a program on PATH: as a Python dependency it would pin the versions of many packages.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.execution import execute
 from ups_core.files import write_text
 from ups_core.launcher import IN_PROCESS
@@ -22,47 +22,50 @@ from ups_core.plan import Plan, PlannedStep
 from ups_core.step import StepResult
 
 STDERR = 2
-"""Where `sky` and `rsync` speak: standard output is for results."""
+"""Where the output of `sky` and `rsync` goes: standard output is for results."""
 
 
 class SkyPilot:
     """Rents a machine, runs the step worker there, fetches what it left, and takes the machine down."""
 
-    def __init__(self, config: SkyPilotConfig):
+    def __init__(self, config: SkyPilotConfig) -> None:
         self.config = config
 
     def describe(self, plan: Plan, step: PlannedStep) -> str:
-        """The task that `sky launch` would get."""
+        """The task file that `sky launch` would get."""
         return task_yaml(self.config, plan, step) if step.spec.config.distributed else IN_PROCESS
 
     def run(self, plan: Plan, step: PlannedStep, console: Console) -> StepResult:
         """Execute the step on a rented machine; returns its result.
 
-        The machine is taken down however the step ends; what it wrote is fetched first.
+        The machine is taken down however the step ends; what the step wrote is fetched first.
 
         Raises:
-            UPSError: `sky` or `rsync` is not there, the machine could not be had, or the step failed.
+            UPSError: `sky` or `rsync` is not installed, no machine was available, or the step failed.
         """
         if not step.spec.config.distributed:
             return execute(plan, step, console)
-        for program, way in (("sky", "pip install skypilot, then: sky check"), ("rsync", "install rsync")):
+        for program, way in (
+            ("sky", "pip install skypilot, then run: sky check"),
+            ("rsync", "install rsync"),
+        ):
             if shutil.which(program) is None:
                 raise UPSError(f"the launcher 'skypilot' needs the command {program} on PATH: {way}")
         file = plan.directory / "skypilot" / f"{step.id}.yaml"
         write_text(file, task_yaml(self.config, plan, step))
         name = cluster_name(plan, step)
-        console.say(f"  machine {name}: sky launch with {file}, {self.config.budget_seconds} s at most")
+        console.say(f"  machine {name}: sky launch with {file}, at most {self.config.budget_seconds} s")
         try:
             return run_attempts(plan, step, console, lambda: _attempt(name, file, plan, step))
         finally:
             if _run("sky", "down", "--yes", name):
                 console.say(
-                    f"  machine {name}: could not be taken down; look at sky status, then: sky down {name}"
+                    f"  machine {name}: could not be taken down; check sky status, then run: sky down {name}"
                 )
 
 
 def _attempt(name: str, file: Path, plan: Plan, step: PlannedStep) -> Ended | None:
-    """Run the task and fetch the step's directory, also where the task was cut short."""
+    """Run the task and fetch the step's directory, also when the task is interrupted."""
     try:
         code = _run("sky", "launch", "--yes", "--cluster", name, str(file))
     finally:
@@ -71,7 +74,7 @@ def _attempt(name: str, file: Path, plan: Plan, step: PlannedStep) -> Ended | No
             "rsync", "--archive", "--compress", source, f"{partial_directory(plan.directory, step.id)}/"
         )
     if code:
-        return Ended(f"sky launch ended with code {code}; its lines are above")
+        return Ended(f"sky launch ended with code {code}; its output is above")
     if fetched:
         return Ended(f"the results could not be fetched: rsync of {source} ended with code {fetched}")
     return None

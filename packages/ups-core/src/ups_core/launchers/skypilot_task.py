@@ -1,4 +1,4 @@
-"""A step as a SkyPilot task: what is rented, what is copied there, what is installed and run."""
+"""A step as a SkyPilot task: what is rented, copied, installed and run."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ from typing import Any
 
 import yaml
 
-from ups_core import UPSError
+from ups_core.component import components
+from ups_core.errors import UPSError
 from ups_core.fingerprint import code_versions, editable_project
 from ups_core.launcher import FAILURE
 from ups_core.launchers.config import SkyPilotConfig
 from ups_core.launchers.worker_attempts import worker_module
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan, PlannedStep
-from ups_core.planner import components
 
 HOME = "~/ups"
-"""Where everything is on the rented machine."""
+"""Directory of everything on the rented machine."""
 GRACE = 60
-"""Seconds that the workers have to end when the budget is used up."""
+"""Seconds that the workers have to save when the budget is used up."""
 
 
 def cluster_name(plan: Plan, step: PlannedStep) -> str:
-    """SkyPilot's name of the machine; one for every step of every run."""
+    """SkyPilot's name of the machine, unique for every step of every run."""
     return re.sub(r"[^A-Za-z0-9-]+", "-", f"ups-{plan.directory.name}-{step.id}").rstrip("-").lower()
 
 
 def remote_partial(plan: Plan, step: PlannedStep) -> str:
-    """Where the step writes on the rented machine, from the home folder."""
+    """Where the step writes on the rented machine, relative to the home directory."""
     return str(partial_directory(Path("ups/runs") / plan.directory.name, step.id))
 
 
 def task_yaml(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
-    """The whole task file."""
+    """The task file."""
     packages, mounts = _packages(plan)
+    run_directory = {f"{HOME}/runs/{plan.directory.name}": str(plan.directory.resolve())}
     task = {
         "name": cluster_name(plan, step),
         "resources": _resources(config, plan),
-        "file_mounts": {
-            f"{HOME}/runs/{plan.directory.name}": str(plan.directory.resolve()), **_data(plan), **mounts,
-        },
+        "file_mounts": run_directory | _data(plan) | mounts,
         "setup": "\n".join(
             [
                 f"mkdir -p {HOME}",
@@ -54,7 +53,7 @@ def task_yaml(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
             ]
         ),
         "run": _run_script(config, plan, step),
-    }  # fmt: skip
+    }
     return yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=1000)
 
 
@@ -62,7 +61,7 @@ def _resources(config: SkyPilotConfig, plan: Plan) -> dict[str, Any]:
     trainer = plan.spec.trainer
     if config.accelerators is None and trainer.accelerator == "gpu":
         raise UPSError(
-            "trainer.accelerator is gpu, and launcher.accelerators names none, e.g. RTX4090 or H100"
+            "trainer.accelerator is gpu but launcher.accelerators is not set; set it, e.g. to RTX4090 or H100"
         )
     given = {
         "infra": config.infra,
@@ -76,13 +75,13 @@ def _resources(config: SkyPilotConfig, plan: Plan) -> dict[str, Any]:
 
 
 def _data(plan: Plan) -> dict[str, str]:
-    """The files of the spec's tasks alone: a data root may hold much more."""
+    """The files of the spec's tasks only: a data root may contain much more."""
     root = plan.data_root.resolve()
     files = [path.resolve() for data in plan.data.values() for path in data.files]
     outside = next((path for path in files if not path.is_relative_to(root)), None)
     if outside is not None:
         raise UPSError(
-            f"{outside} is not below the data root {root}; copy it there or choose another --data-root"
+            f"{outside} is not below the data root {root}; copy it there or set another --data-root"
         )
     audits = [root / "audits" / f"{data.fingerprint}.json" for data in plan.data.values()]
     found = [path for path in audits if path.exists()]
@@ -90,7 +89,7 @@ def _data(plan: Plan) -> dict[str, str]:
 
 
 def _packages(plan: Plan) -> tuple[list[str], dict[str, str]]:
-    """What pip installs: versions in use, and for editable installs their folders, which are copied."""
+    """What pip installs: the versions in use, and copies of the folders of editable installs."""
     names = {component.entry.provider.distribution for component in components(plan.spec)}
     names |= {name for step in plan.steps for name in step.providers}
     requirements, mounts = [], {}
@@ -105,15 +104,15 @@ def _packages(plan: Plan) -> tuple[list[str], dict[str, str]]:
 
 
 def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
-    """The workers under torchrun, stopped when the budget is used up; the reason goes where theirs would."""
+    """The workers under torchrun, stopped when the budget is used up; the failure is written like theirs."""
     worker = worker_module(f"runs/{plan.directory.name}", step.id, "data")
     failure = partial_directory(Path("runs") / plan.directory.name, step.id) / FAILURE
     seconds = config.budget_seconds
-    told = {
+    stopped = {
         "rank": None,
         "attempt": 0,
-        "message": f"stopped after {seconds} s, the whole budget; with a larger max_hours or "
-        "max_cost_usd the same command goes on from the last checkpoint",
+        "message": f"stopped after {seconds} s, the budget; raise max_hours or max_cost_usd and rerun the "
+        "same command to resume from the last checkpoint",
     }
     threads = f"OMP_NUM_THREADS={plan.spec.trainer.threads} " if plan.spec.trainer.threads else ""
     torchrun = f"torch.distributed.run --standalone --nproc-per-node={plan.spec.trainer.devices}"
@@ -129,7 +128,7 @@ def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
             f"  python3 -m {torchrun} \\",
             f"  {shlex.join(worker)} || code=$?",
             "if [ $code -ne 0 ] && [ $(date +%s) -ge $end ]; then",
-            f"  echo {shlex.quote(json.dumps(told))} > {failure}",
+            f"  echo {shlex.quote(json.dumps(stopped))} > {failure}",
             "fi",
             "exit $code",
         ]
@@ -137,7 +136,7 @@ def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Scripts as block text, to be read by people."""
+    """Writes scripts as block text, so that users can read them."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:

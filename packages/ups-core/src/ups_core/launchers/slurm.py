@@ -1,8 +1,8 @@
-"""The launcher `slurm`: a step as a job with a task for every device.
+"""The launcher `slurm`: a step as a job with one task per device.
 
 submitit writes the batch script; the job puts itself back in the queue
-(:mod:`ups_core.launchers.slurm_task`).
-The state comes from squeue alone: many clusters keep no accounts, which submitit would ask.
+(:mod:`ups_core.launchers.slurm_task`). The state comes from squeue alone, because many clusters keep no
+accounting data, which submitit would query.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.execution import execute
 from ups_core.files import read_json, write_json
 from ups_core.launcher import FAILURE, IN_PROCESS, RESULT
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     import submitit
 
 POLL = 2.0
-"""Seconds between two looks at the job."""
+"""Seconds between two queries of the job's state."""
 ENDING = 60.0
-"""Seconds that a cancelled job may take to end; Slurm kills it before, 30 s after the first signal."""
+"""Seconds to wait for the end of a cancelled job; Slurm kills it 30 s after the first signal."""
 SETTLE = 10.0
-"""Seconds that a shared file system may take to show here what a node wrote."""
+"""Seconds that a shared file system may take to show what a node wrote."""
 OVER = {
     "",
     "BOOT_FAIL",
@@ -45,42 +45,45 @@ OVER = {
     "OUT_OF_MEMORY",
     "TIMEOUT",
 }
-"""States that no job comes back from; a job that squeue no longer knows has none."""
+"""Final states; a job that squeue no longer knows has the empty one."""
 JOB = "job.json"
+"""In a step's Slurm folder: number of the job and fingerprint of the step that it was submitted for."""
 
 
 class Slurm:
-    """Submits the step worker, waits for it, and takes the job out of the queue when the run is stopped."""
+    """Submits the step worker, waits for it, and cancels the job when the run is stopped."""
 
-    def __init__(self, config: SlurmConfig):
+    def __init__(self, config: SlurmConfig) -> None:
         self.config = config
 
     def describe(self, plan: Plan, step: PlannedStep) -> str:
-        """The batch script, without what submitit needs for itself."""
+        """The batch script, without what submitit adds for itself."""
         if not step.spec.config.distributed:
             return IN_PROCESS
         options = self._options(plan, step)
         further, setup, srun = (options.pop(key) for key in ("additional_parameters", "setup", "srun_args"))
         options = {key: value for key, value in options.items() if key != "stderr_to_stdout"} | further
-        lines = [f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={value}")
-                 for key, value in options.items()]  # fmt: skip
+        lines = [
+            f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={value}")
+            for key, value in options.items()
+        ]
         worker = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())
         return "\n".join([*lines, *setup, f"srun {' '.join(srun)} python {' '.join(worker)}"])
 
     def run(self, plan: Plan, step: PlannedStep, console: Console) -> StepResult:
         """Execute the step as a job; returns its result.
 
-        A job that an earlier, killed `ups-run` left in the queue is waited for in place of a second one.
+        A job that an earlier, killed `ups-run` left in the queue is waited for instead of submitting another.
 
         Raises:
-            UPSError: submitit or Slurm is not there, or the job failed.
+            UPSError: submitit or Slurm is not installed, or the job failed.
         """
         if not step.spec.config.distributed:
             return execute(plan, step, console)
         if importlib.util.find_spec("submitit") is None:
             raise UPSError("the launcher 'slurm' needs submitit: pip install 'ups-core[slurm]'")
         if shutil.which("sbatch") is None:
-            raise UPSError("the launcher 'slurm' needs Slurm's command sbatch on PATH; run on a login node")
+            raise UPSError("the launcher 'slurm' needs the command sbatch on PATH; run on a login node")
         directory = partial_directory(plan.directory, step.id)
         folder = (plan.directory / "slurm" / step.id).resolve()
 
@@ -106,7 +109,7 @@ class Slurm:
         except submitit.core.utils.FailedJobError as error:
             raise UPSError(f"sbatch refused the job: {_last_line(str(error))}") from None
         write_json(folder / JOB, {"job": job.job_id, "fingerprint": step.fingerprint})
-        console.say(f"  job {job.job_id}: submitted; its lines go to {_log(folder, job.job_id)}")
+        console.say(f"  job {job.job_id}: submitted; its output goes to {_log(folder, job.job_id)}")
         return str(job.job_id)
 
     def _options(self, plan: Plan, step: PlannedStep) -> dict[str, Any]:
@@ -115,7 +118,8 @@ class Slurm:
         per_node = config.gpus_per_node or trainer.devices
         if trainer.devices % per_node:
             raise UPSError(
-                f"{trainer.devices} devices do not fill nodes of {per_node}; set gpus_per_node to a divisor"
+                f"{trainer.devices} devices do not fill nodes of {per_node}; "
+                "set launcher.gpus_per_node to a divisor"
             )
         further = {key.replace("-", "_"): value for key, value in config.parameters.items()}
         options: dict[str, Any] = {
@@ -137,7 +141,7 @@ class Slurm:
 
 
 def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | None:
-    """Wait until the job is over; cancel it where the wait is cut short."""
+    """Wait for the end of the job; cancel it when the wait is interrupted."""
     last, state = None, "PENDING"
     try:
         while state not in OVER:
@@ -148,7 +152,7 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
             time.sleep(POLL)
     except BaseException:
         subprocess.run(["scancel", job], check=False)
-        console.say(f"  job {job}: cancelled; waiting until it has saved a checkpoint")
+        console.say(f"  job {job}: cancelled; waiting for its last checkpoint")
         deadline = time.monotonic() + ENDING
         while _state(job) not in OVER and time.monotonic() < deadline:
             time.sleep(POLL)
@@ -160,11 +164,11 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
         if (directory / FAILURE).exists():
             break
         time.sleep(0.5)
-    return Ended(f"job {job} ended without a result; its lines are in {_log(folder, job)}")
+    return Ended(f"job {job} ended without a result; its output is in {_log(folder, job)}")
 
 
 def _left_behind(folder: Path, step: PlannedStep) -> str | None:
-    """The job of an earlier `ups-run` that is still in the queue; one of other options is cancelled."""
+    """The job of an earlier `ups-run` that is still in the queue; one with other options is cancelled."""
     noted = read_json(folder / JOB)
     if noted is None or _state(noted["job"]) in OVER:
         return None
@@ -179,12 +183,12 @@ def _state(job: str) -> str:
     command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode and "Invalid job id" not in result.stderr:
-        return "UNKNOWN"  # the controller is busy or being restarted: ask again
+        return "UNKNOWN"  # the controller is busy or restarting: not a final state, so the query is repeated
     return result.stdout.strip()
 
 
 def _log(folder: Path, job: str) -> Path:
-    """Where rank 0 writes its lines."""
+    """Where the output of rank 0 goes."""
     return folder / f"{job}_0_log.out"
 
 

@@ -1,9 +1,9 @@
-"""What every task of a Slurm job does: say which rank it is as torchrun would, then run the step worker.
+"""What every task of a Slurm job does: set the rank variables that torchrun would, then run the step worker.
 
-Before the job's time is up Slurm sends SIGUSR2, before it is preempted SIGTERM. The worker then stops with a
+Slurm sends SIGUSR2 before the time limit and SIGTERM before a preemption. The worker then stops with a
 checkpoint as after any signal, and the first task puts the job back in the queue.
 
-A module of its own, free of torch: submitit imports it on the node before the number of threads is set.
+This module must not import torch: submitit imports it on the node before the number of threads is set.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from ups_core import interrupts, worker
 
 FIRST_PORT = 15000
 PORTS = 15000
-"""Ports that jobs meet at; below those that Linux hands out by itself."""
+"""Number of rendezvous ports; all lie below the ephemeral ports of Linux."""
 TIME_IS_UP = 128 + signal.SIGUSR2
-"""Exit code of a worker that submitit's signal before the time limit stopped."""
+"""Exit code of a worker that was stopped by submitit's signal before the time limit."""
 PATIENCE = 600.0
-"""Seconds that a task waits for its end once the job is going back to the queue."""
+"""Seconds that a task waits for Slurm to end it once the job is going back to the queue."""
 
 
 class SlurmTask:
     """The step worker as one task.
 
     Args:
-        requeues: how often the job may be put back in the queue.
+        requeues: maximum number of times that the job may be put back in the queue.
     """
 
-    def __init__(self, arguments: Sequence[str], threads: int, requeues: int):
+    def __init__(self, arguments: Sequence[str], threads: int, requeues: int) -> None:
         self.arguments = list(arguments)
         self.threads = threads
         self.requeues = requeues
 
     def __call__(self) -> None:
-        """Run the worker; ends the process with its exit code where that is not 0."""
+        """Run the worker; exit with its code where that is not 0."""
         (first, *_) = submitit.JobEnvironment().hostnames
         os.environ.update(torchrun_variables(os.environ, first))
         os.environ.setdefault("OMP_NUM_THREADS", str(self.threads))
-        interrupts.hear(signal.SIGUSR2)
+        interrupts.on_signal(signal.SIGUSR2)
         code = worker.main(self.arguments)
         if code in (TIME_IS_UP, 128 + signal.SIGTERM) and requeue(code, self.requeues):
             time.sleep(PATIENCE)
@@ -53,12 +53,12 @@ class SlurmTask:
             sys.exit(code)
 
 
-def requeue(code: int, most: int) -> bool:
-    """Put this job back in the queue if it stopped for a reason that will pass; the first task decides.
+def requeue(code: int, max_requeues: int) -> bool:
+    """Put this job back in the queue if it ran out of time or was preempted; the first task decides.
 
     Args:
-        code: that the worker ended with.
-        most: how often.
+        code: exit code of the worker.
+        max_requeues: maximum number of times.
 
     Returns:
         whether to wait for Slurm to end this task.
@@ -66,9 +66,9 @@ def requeue(code: int, most: int) -> bool:
     job, restarts = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", 0))
     if os.environ["RANK"] != "0":
         return True
-    if restarts >= most:
+    if restarts >= max_requeues:
         return False
-    if code != TIME_IS_UP:  # preempted, it counts as running; cancelled, it does not
+    if code != TIME_IS_UP:  # SIGTERM: a preempted job is still RUNNING for squeue, a cancelled one is not
         command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
         state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         if state != "RUNNING":
@@ -77,11 +77,10 @@ def requeue(code: int, most: int) -> bool:
 
 
 def torchrun_variables(slurm: Mapping[str, str], first_node: str) -> dict[str, str]:
-    """What torchrun would set, from what Slurm did.
-
-    With TORCHELASTIC_RUN_ID, Lightning takes the ranks from these variables and leaves Slurm alone.
-    """
+    """The environment variables that torchrun would set, from those of Slurm."""
     job, tasks, nodes = (int(slurm[f"SLURM_{name}"]) for name in ("JOB_ID", "NTASKS", "JOB_NUM_NODES"))
+    # TORCHELASTIC_RUN_ID makes Lightning take the ranks from these variables, as under torchrun; it would
+    # otherwise detect Slurm and install a requeueing of its own.
     return {
         "RANK": slurm["SLURM_PROCID"],
         "WORLD_SIZE": str(tasks),

@@ -1,7 +1,7 @@
-"""What all launchers of worker processes share: try, read what went wrong, collect the result.
+"""What all launchers of worker processes share: attempts, their failures, the result.
 
-Every attempt ends in one of three ways: a result in `result.json`, a reason in `failure.json`, or a request
-for another attempt (:class:`ups_core.RestartRequested`), say with smaller micro-batches.
+Every attempt ends in one of three ways: a result in `result.json`, a failure in `failure.json`, or a request
+for another attempt (:class:`ups_core.errors.RestartRequested`), for instance with smaller micro-batches.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.errors import UPSError
 from ups_core.files import read_json
 from ups_core.interrupts import Interrupted
 from ups_core.launcher import FAILURE, RESULT
@@ -21,14 +21,14 @@ from ups_core.step import StepResult
 
 
 class Ended(NamedTuple):
-    """How an attempt failed, as seen by the launcher; a message from a rank takes precedence."""
+    """How an attempt failed, as seen by the launcher; the message of a rank takes precedence."""
 
     message: str
     rank: int | None = None
 
 
 def worker_module(run_directory: Path | str, step: str, data_root: Path | str) -> list[str]:
-    """What follows `python`: the step worker and its arguments."""
+    """The arguments of `python` that run the step worker."""
     return ["-m", "ups_core.worker", str(run_directory), step, "--data-root", str(data_root)]
 
 
@@ -37,12 +37,12 @@ def run_attempts(
 ) -> StepResult:
     """Call `attempt`, which runs the step's workers, until they succeed; returns the step's result.
 
-    An attempt that requested a restart is followed by another one. A result that already exists was left by
-    workers that ended while no launcher waited.
+    An attempt that requested a restart is followed by another one. A result that exists already was left by
+    workers that ended while no launcher was waiting.
 
     Raises:
         UPSError: an attempt failed.
-        Interrupted: the workers were asked to stop, and did.
+        Interrupted: the workers were asked to stop and did.
     """
     directory = partial_directory(plan.directory, step.id)
     while not (directory / RESULT).exists():
@@ -60,7 +60,7 @@ def run_attempts(
             raise UPSError(f"{where}{message}")
         console.say(f"  {message}")
     result = StepResult.from_dict(read_json(directory / RESULT))
-    (directory / RESULT).unlink()  # the runner records it
+    (directory / RESULT).unlink()  # the runner records it in step.json
     for pattern in (FAILURE, "error-rank*.log"):  # left by attempts before the one that succeeded
         for file in directory.glob(pattern):
             file.unlink()

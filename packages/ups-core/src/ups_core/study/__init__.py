@@ -1,1 +1,1 @@
-"""`ups tune`: a study over options of a spec that minimises a validation metric."""
+"""Studies: a search over options of a spec that minimises a validation metric, one ordinary run per trial."""

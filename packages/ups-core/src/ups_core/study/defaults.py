@@ -1,4 +1,4 @@
-"""Components that a spec leaves at their default, for parameters that are options of them.
+"""Components that a spec leaves at their default although a parameter is an option of them.
 
 `--set pipeline.operator.optimizer.lr=…` needs an optimizer of a named kind to go into; where the spec names
 none, its default has to be written out first.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ups_core.document import Document
 from ups_core.spec import PipelineSpec
-from ups_core.yamlreader import Document
 
 
 def default_kinds(spec: PipelineSpec, document: Document, keys: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """What all trials of a study share: the spec as it was read once, and how values become a plan.
 
-The document is read when the study starts, so a spec that is edited while trials run changes none of them.
+The document is read when the study starts, so editing the spec while trials run changes none of them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ups_core import SpecError, UsageError
 from ups_core.compose import apply_override
-from ups_core.errors import Issue
+from ups_core.document import Document
+from ups_core.errors import Issue, SpecError, UsageError
 from ups_core.fingerprint import digest
 from ups_core.plan import Plan
 from ups_core.planner import make_plan
@@ -20,12 +20,11 @@ from ups_core.spec import PipelineSpec
 from ups_core.study.objective import training_part
 from ups_core.study.space import Parameter, Range, Space, Values, assignments
 from ups_core.validate import validate
-from ups_core.yamlreader import Document
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The whole spec, the metric that counts, and where trials run and find data."""
+    """The complete spec, the metric to minimise, and where trials run and find data."""
 
     document: Document
     metric: str
@@ -40,7 +39,7 @@ class Experiment:
         return training_part(validate(document), document, self.metric)
 
     def plan(self, values: Values) -> Plan:
-        """The trial's plan; its directory is named by the spec, as any run's.
+        """The trial's plan; its directory is named as that of any run.
 
         Raises:
             SpecError: the values fit neither each other nor the data.
@@ -51,12 +50,13 @@ class Experiment:
     def check(self, space: Space) -> None:
         """Refuse what could only give failing or equal trials.
 
-        Every choice and both ends of every range are validated beside the others' first values. Only mistakes
-        at the value itself count: two values that do not go together are for the trial that draws them.
+        Every choice and both ends of every range are validated together with the first values of the other
+        parameters. Only mistakes at the value itself count: an invalid combination fails the trial that
+        draws it.
 
         Raises:
-            SpecError: the spec has no such key, or the value is none for it.
-            UsageError: trials do not run what the parameter changes.
+            SpecError: the spec has no such key, or does not accept the value.
+            UsageError: the parameter changes nothing that trials run.
         """
         first = {parameter.key: parameter.probes[0] for parameter in space}
         issues: list[Issue] = []
@@ -72,7 +72,7 @@ class Experiment:
                 prints.add(digest(spec.model_dump(mode="json")))
             if len(prints) == 1:
                 raise UsageError(
-                    f"--param {parameter.key} changes nothing: trials only train and validate; leave it out"
+                    f"--param {parameter.key} changes nothing: trials only train and validate; remove it"
                 )
         if issues:
             raise SpecError(issues)

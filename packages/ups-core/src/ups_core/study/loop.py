@@ -1,11 +1,11 @@
-"""The loop of a study: which trials are missing, run one after the other, recorded as they go."""
+"""The loop of a study: runs the missing trials one after the other and records each."""
 
 from __future__ import annotations
 
 import time
 
-from ups_core import SpecError, UPSError
 from ups_core.console import Console
+from ups_core.errors import SpecError, UPSError
 from ups_core.fingerprint import digest
 from ups_core.plan import Plan
 from ups_core.study.experiment import Experiment
@@ -18,13 +18,13 @@ from ups_core.study.trial import TrialFailed, known_value, run_trial
 class StudyLoop:
     """Runs what is missing of the first `total` trials.
 
-    A trial is missing unless it is on record with the fingerprint that its plan has now: other code or data
-    make it run again. A trial that failed is run again only on request (`retry`).
+    A trial is missing unless it is on record with the current fingerprint of its plan: changed code or data
+    make it run again. A failed trial is run again only on request (`retry`).
     """
 
     def __init__(
         self, study: Study, search: Search, experiment: Experiment, console: Console, retry: bool = False
-    ):
+    ) -> None:
         self.study = study
         self.search = search
         self.experiment = experiment
@@ -35,7 +35,8 @@ class StudyLoop:
         """Returns how many trials changed.
 
         Raises:
-            UPSError: a trial cannot be judged: it lacks the metric, runs elsewhere, or its code changed.
+            UPSError: a trial cannot be judged: it lacks the metric, another process runs it, or its code
+                changed.
             Interrupted: stopped; the record says which trial was interrupted.
         """
         changed = 0
@@ -47,7 +48,7 @@ class StudyLoop:
         return changed
 
     def _settle(self, trial: Trial, total: int) -> bool:
-        """Bring one trial to an end; False where it had ended before."""
+        """Run one trial to its end; False if it had ended before."""
         try:
             plan = self.experiment.plan(trial.parameters)
         except SpecError as error:
@@ -76,7 +77,7 @@ class StudyLoop:
         return True
 
     def _value(self, trial: Trial, plan: Plan) -> float:
-        """The objective: of a run that is done already, of a trial with the same values, or of a new run."""
+        """The objective: of a finished run, of a trial with the same values, or of a new run."""
         for other in self.study.trials[: trial.number - 1]:
             if (other.fingerprint, other.status) == (trial.fingerprint, "failed") and not self.retry:
                 raise TrialFailed(other.message)
@@ -86,12 +87,13 @@ class StudyLoop:
             value = known_value(self.experiment.plan(trial.parameters), self.experiment.metric)
         if value is None:
             raise UPSError(
-                "code or data changed while the trial ran; the same command goes on with what is there"
+                "code or data changed while the trial ran; rerun the same command to continue with "
+                "the current ones"
             )
         return value
 
     def _refused(self, trial: Trial, total: int, message: str) -> bool:
-        """Record values that make no plan."""
+        """Record values that do not make a valid plan."""
         message = "; ".join(message.splitlines())
         if (trial.status, trial.message) == ("failed", message):
             return False

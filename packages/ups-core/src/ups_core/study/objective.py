@@ -1,7 +1,7 @@
 """What a study minimises, and the part of the pipeline that its trials run.
 
-Choosing by a test metric would make the test split a part of the training, so a metric of any split but the
-validation split is refused, and trials end where training ends.
+Selecting by a test metric would make the test split part of training, so only metrics of the validation split
+are accepted, and trials end where training ends.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ups_core import UsageError
+from ups_core.document import Document, KeyPath
+from ups_core.errors import UsageError
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.step_config import StageConfig
-from ups_core.yamlreader import Document, KeyPath
+from ups_core.study.parameters import NO_STAGE
 
 T = TypeVar("T")
 
@@ -22,11 +23,11 @@ def objective_key(spec: PipelineSpec, given: str | None) -> str:
     """The metric's key in `run.json`: the last training stage's validation rollout where none is given.
 
     Raises:
-        UsageError: the spec trains nothing, has no such step, or the metric is none of the validation split.
+        UsageError: the spec trains nothing, has no such step, or the metric is not of the validation split.
     """
     stages = [(step.id, step.config) for step in spec.pipeline if isinstance(step.config, StageConfig)]
     if not stages:
-        raise UsageError("the spec has no training stage, so there is nothing to tune; add 'stage: operator'")
+        raise UsageError(NO_STAGE)
     last_id, last = stages[-1]
     usual = f"{last_id}/{last.monitor}"
     if given is None:
@@ -40,7 +41,7 @@ def objective_key(spec: PipelineSpec, given: str | None) -> str:
     if (split := _split(steps[step_id], name)) != "val":
         raise UsageError(
             f"--metric {given} is measured on {split}; a study selects on the validation split only, "
-            f"or its result says nothing about new data; take {usual}"
+            f"otherwise its result says nothing about new data; use {usual}"
         )
     return given
 
@@ -63,9 +64,7 @@ def training_part(spec: PipelineSpec, document: Document, metric: str) -> tuple[
 
 def _split(step: StepSpec, name: str) -> str:
     """The trajectories that a metric is measured on, in words unless they are `val`."""
-    if step.role == "stage":
-        return "the test split" if "test" in name.split("/") else "val"
-    split = getattr(step.config, "split", None)
+    split = "test" if "test" in name.split("/") else step.config.measures
     return "val" if split == "val" else f"the {split} split" if split else f"no split that '{step.id}' names"
 
 

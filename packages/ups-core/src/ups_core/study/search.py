@@ -1,7 +1,7 @@
-"""Which values a trial tries: grid, random, or Optuna's TPE, behind one small interface.
+"""The values that a trial tries: a grid, random draws, or Optuna's TPE, behind one small interface.
 
 A proposal is a pure function of the space, the seed, the trial's number and (TPE) the results of earlier
-trials. Nothing is kept between proposals, so an interrupted study goes on as if it had never stopped.
+trials. Nothing is kept between proposals, so an interrupted study resumes with the same trials.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from ups_core import UPSError, UsageError
+from ups_core.errors import UPSError, UsageError
 from ups_core.study.space import Choice, Parameter, Space, Values, value_text
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ METHODS = ("grid", "random", "optuna")
 MAX_GRID = 10_000
 
 Result = tuple[Values, float | None]
-"""What an earlier trial tried and what came out; None where it failed."""
+"""The values of an earlier trial and its result, None where it failed."""
 
 
 class Search(Protocol):
     """A search method over one space."""
 
     limit: int | None
-    """How many different trials there are, or None where there is no end."""
+    """Number of different trials, or None where it is unlimited."""
 
     def propose(self, number: int, earlier: Sequence[Result]) -> Values:
         """The values of trial `number`, counted from 1."""
@@ -37,13 +37,13 @@ class Search(Protocol):
 
 
 def choose_method(given: str | None, space: Space, points: int | None) -> str:
-    """The method's name: what was asked for, else what suits the space and the installation.
+    """The name of the method: the given one, else one that suits the space and the installation.
 
     Raises:
-        UsageError: `points` with a method that has none.
+        UsageError: `points` with another method than the grid.
     """
     if points is not None and given not in (None, "grid"):
-        raise UsageError(f"--points belongs to --method grid, not to {given}; leave one out")
+        raise UsageError(f"--points belongs to --method grid, not to {given}; remove one")
     if given is not None:
         return given
     if points is not None or all(isinstance(parameter, Choice) for parameter in space):
@@ -56,7 +56,7 @@ def create_search(method: str, space: Space, seed: int, points: int | None) -> S
 
     Raises:
         UsageError: a grid without `points` for a range, or too large.
-        UPSError: Optuna is asked for and not installed.
+        UPSError: Optuna is requested but not installed.
     """
     if method == "grid":
         return Grid(space, seed, points)
@@ -64,15 +64,15 @@ def create_search(method: str, space: Space, seed: int, points: int | None) -> S
 
 
 class Grid:
-    """Every combination once, in shuffled order: a grid that is cut short has looked everywhere."""
+    """Every combination once, in shuffled order, so that a stopped search has covered the complete grid."""
 
-    def __init__(self, space: Space, seed: int, points: int | None):
+    def __init__(self, space: Space, seed: int, points: int | None) -> None:
         self.axes = {parameter.key: parameter.grid(points) for parameter in space}
-        shape = tuple(len(axis) for axis in self.axes.values())
-        self.limit = math.prod(shape)
-        if self.limit > MAX_GRID:
-            raise UsageError(f"the grid has {self.limit} points, more than {MAX_GRID}; use --method random")
-        self.order = random.Random(seed).sample(range(self.limit), self.limit)
+        size = math.prod(len(axis) for axis in self.axes.values())
+        if size > MAX_GRID:
+            raise UsageError(f"the grid has {size} points, more than {MAX_GRID}; use --method random")
+        self.limit: int | None = size
+        self.order = random.Random(seed).sample(range(size), size)
 
     def propose(self, number: int, earlier: Sequence[Result]) -> Values:
         """The grid point that is the `number`-th in the shuffled order."""
@@ -84,26 +84,29 @@ class Grid:
 
 
 class Random:
-    """Independent draws, each parameter uniform in its own scale."""
+    """Independent draws, every parameter uniform in its scale."""
 
     limit: int | None = None
 
-    def __init__(self, space: Space, seed: int):
+    def __init__(self, space: Space, seed: int) -> None:
         self.space = space
         self.seed = seed
 
     def propose(self, number: int, earlier: Sequence[Result]) -> Values:
-        """Draw from a generator of the trial's own."""
+        """Draw from a generator that is seeded by the trial's number."""
         draw = random.Random(f"{self.seed}/{number}")
         return {parameter.key: parameter.sample(draw.random()) for parameter in self.space}
 
 
 class Optuna:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011): draws near what was good."""
+    """Optuna's tree-structured Parzen estimator: draws near good values.
+
+    "Algorithms for Hyper-Parameter Optimization" (Bergstra et al., NeurIPS 2011).
+    """
 
     limit: int | None = None
 
-    def __init__(self, space: Space, seed: int):
+    def __init__(self, space: Space, seed: int) -> None:
         try:
             import optuna
         except ImportError:
@@ -117,7 +120,7 @@ class Optuna:
         self.distributions = {parameter.key: _distribution(parameter) for parameter in space}
 
     def propose(self, number: int, earlier: Sequence[Result]) -> Values:
-        """Ask a sampler that has been told the earlier results, in their order."""
+        """Ask a sampler that knows the earlier results, in their order."""
         seed = random.Random(f"{self.seed}/{number}").getrandbits(32)
         study = self.optuna.create_study(sampler=self.optuna.samplers.TPESampler(seed=seed))
         states = self.optuna.trial.TrialState
@@ -146,7 +149,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def _known(parameter: Parameter, value: object) -> object:
-    """A value as Optuna keeps it: a choice by its index, because it may be a mapping or a list."""
+    """A value as Optuna stores it: a choice by its index, because it may be a mapping or a list."""
     if not isinstance(parameter, Choice):
         return value
     return [value_text(choice) for choice in parameter.values].index(value_text(value))

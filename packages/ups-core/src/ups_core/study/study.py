@@ -1,4 +1,4 @@
-"""A study on disk: `study.json` with every trial, whole at every moment."""
+"""A study on disk: `study.json` with every trial, complete at every moment."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Any, Literal
 
 from ups_core.errors import UPSError
 from ups_core.files import read_json, write_json
-from ups_core.study.space import Range, Space, assignments, read_space, set_options
+from ups_core.study.parameters import read_space
+from ups_core.study.space import Range, Space, assignments, set_options
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 
 
 @dataclass
 class Trial:
-    """One set of values and what came of it.
+    """One set of values and its result.
 
     Attributes:
         value: the objective; None unless the trial is completed.
         seconds: of the last attempt, with the start of its process.
         message: why it failed.
-        directory: its run directory; empty where the values make no plan.
-        fingerprint: of its steps, so of data and code too.
+        directory: its run directory; empty where the values do not make a valid plan.
+        fingerprint: of its steps, which includes data and code.
     """
 
     number: int
@@ -43,8 +44,8 @@ class Study:
     """The trials of one study directory.
 
     Attributes:
-        about: what is searched and how; written to `study.json` as it is.
-        command: the `ups-run` command that the best values are added to.
+        about: what is searched and how; copied to `study.json`.
+        command: the `ups-run` command to which the best values are added.
     """
 
     directory: Path
@@ -72,7 +73,7 @@ class Study:
         return study
 
     def load(self) -> None:
-        """Take up the trials that are on disk."""
+        """Load the trials that are on disk."""
         stored = read_json(self.path) or {}
         self.trials = [Trial(**trial) for trial in stored.get("trials", [])]
 
@@ -87,11 +88,11 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The completed trial with the lowest value; of equals the first."""
+        """The completed trial with the lowest value, the first of equal ones."""
         return next((trial for trial in self.ranked if trial.value is not None), None)
 
     def edges(self) -> list[str]:
-        """A line for every range whose best value lies at an edge: the optimum may lie beyond."""
+        """A line for every range whose best value is at an edge: the optimum may be outside."""
         if self.best is None:
             return []
         found = []
@@ -105,7 +106,7 @@ class Study:
         return found
 
     def use_best(self) -> str | None:
-        """The command that runs the whole spec with the best values."""
+        """The command that runs the complete spec with the best values."""
         if self.best is None:
             return None
         return f"{shlex.join(self.command)} {set_options(assignments(self.best.parameters))}"

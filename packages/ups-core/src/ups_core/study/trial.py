@@ -1,7 +1,7 @@
-"""One trial: an ordinary run in a process of its own.
+"""One trial: an ordinary run in its own process.
 
-A trial that runs out of memory or crashes the interpreter takes nothing else with it, and every trial starts
-from the same fresh state.
+A trial that runs out of memory or crashes the interpreter cannot affect others, and every trial starts from
+the same state.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ups_core import UPSError
+from ups_core.errors import UPSError
 from ups_core.files import read_json
 from ups_core.interrupts import OUT_OF_TIME, SIGNALS, Interrupted
 from ups_core.lock import locked
 from ups_core.plan import Plan
 from ups_core.record import write_spec
+from ups_core.step import FAILED_VERDICT
 
 GRACE = 10.0
-"""Seconds that a trial has to stop by itself after Ctrl+C, which a terminal sends to it too."""
+"""Seconds that a trial has to stop by itself after Ctrl+C, which a terminal sends to all its processes."""
 
 INTERRUPTED = {OUT_OF_TIME, *(128 + number for number in SIGNALS), *(-number for number in SIGNALS)}
 """Exit codes of a run that was asked to stop."""
 
 
 class TrialFailed(UPSError):
-    """The run ended without a value; the study goes on."""
+    """The run ended without a value; the study continues."""
 
 
 def known_value(plan: Plan, metric: str) -> float | None:
-    """The metric of a run whose steps are all done; None where there is something to run.
+    """The metric of a run whose steps are all done; None where a step is missing.
 
     Raises:
         TrialFailed: the metric is not finite.
@@ -47,31 +48,29 @@ def known_value(plan: Plan, metric: str) -> float | None:
 
 
 def run_trial(plan: Plan, log: Path) -> None:
-    """Run the plan, or go on with it; what it prints goes to `log`.
+    """Run or resume the plan; its output goes to `log`.
 
     Raises:
         TrialFailed: with the run's own message.
-        UPSError: the run is under way in another process.
-        Interrupted: somebody stopped the run.
+        UPSError: the run is in progress in another process.
+        Interrupted: the run was stopped.
     """
     with locked(plan.directory):
         write_spec(plan)
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable, "-m", "ups_core.cli.run", str(plan.directory / "spec.yaml"),
-        "--runs-dir", str(plan.directory.parent), "--data-root", str(plan.data_root),
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "ups_core.cli.run", str(plan.directory / "spec.yaml")]
+    command += ["--runs-dir", str(plan.directory.parent), "--data-root", str(plan.data_root)]
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
         code = _wait(process)
     if code in INTERRUPTED:
         raise Interrupted(code if code > 0 else 128 - code)
-    if code != 0:
+    if code not in (0, FAILED_VERDICT):  # a negative verdict comes after all steps, with the metrics
         raise TrialFailed(_reason(code, log))
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the end; when this process is told to stop, stop the other first."""
+    """Wait for the end; when this process is asked to stop, stop the trial first."""
     try:
         return process.wait()
     except BaseException as stop:
@@ -84,9 +83,9 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _reason(code: int, log: Path) -> str:
-    """The run's last word."""
+    """The last message of the run."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}; its output is in {log}"
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (errors or lines or [f"ended with code {code} and said nothing"])[-1]
+    return (errors or lines or [f"ended with code {code} without any output"])[-1]

@@ -1,4 +1,4 @@
-"""What a sub-command of `ups` is; plugins add theirs through the hook `ups_register_commands`."""
+"""The contract of a command: what a `commands` component creates, a sub-command of `ups`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,48 @@
+"""Arguments that several commands have, declared once so that they mean and say the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+RUNS_DIR = Path("runs")
+"""Where run directories are unless `--runs-dir` says otherwise."""
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """`--set KEY=VALUE`, as `args.overrides`: a list of texts."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override one value of the spec, e.g. model.width=64 or pipeline.operator.epochs=5; repeatable",
+    )
+
+
+def add_runs_dir(parser: argparse.ArgumentParser) -> None:
+    """`--runs-dir DIR`, as `args.runs_dir`."""
+    parser.add_argument(
+        "--runs-dir",
+        type=Path,
+        default=RUNS_DIR,
+        metavar="DIR",
+        help="directory of the run directories (default: %(default)s)",
+    )
+
+
+def add_data_root(parser: argparse.ArgumentParser) -> None:
+    """`--data-root DIR`, as `args.data_root`; :func:`data_root` gives the default."""
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="directory of data files, generated ones included (default: $UPS_DATA_ROOT, else ./data)",
+    )
+
+
+def data_root(given: Path | None) -> Path:
+    """The data root: the argument, else `$UPS_DATA_ROOT`, else `./data`."""
+    return given or Path(os.environ.get("UPS_DATA_ROOT") or "data")

@@ -1,0 +1,56 @@
+"""A YAML document as plain data in which every value remembers its place in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ups_core.errors import Issue
+
+Key = str | int
+KeyPath = tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a file, counted from one."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass
+class Document:
+    """Plain data with the position of every key and value.
+
+    Attributes:
+        data: mappings, lists and scalars.
+        positions: path -> position of the key (in mappings) or of the item (in lists).
+        interpolated: path -> original text of values that `${env:NAME}` filled in, so that records can
+            show the reference instead of the value.
+    """
+
+    file: str
+    data: Any
+    positions: dict[KeyPath, Position] = field(default_factory=dict)
+    interpolated: dict[KeyPath, str] = field(default_factory=dict)
+
+    def position(self, path: KeyPath) -> Position:
+        """The place of `path`, or of its nearest parent that has one."""
+        while path and path not in self.positions:
+            path = path[:-1]
+        return self.positions.get(path, Position(self.file, 1, 1))
+
+    def issue(self, path: KeyPath, message: str) -> Issue:
+        """A mistake at `path`."""
+        at = self.position(path)
+        return Issue(at.file, at.line, at.column, dotted(path), message)
+
+
+def dotted(path: KeyPath) -> str:
+    """`("pipeline", 0, "lr")` as `pipeline[0].lr`."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text

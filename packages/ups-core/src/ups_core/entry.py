@@ -1,0 +1,111 @@
+"""One registered component: its name, factory, options class and the package that provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ups_core.config import Config
+from ups_core.errors import UPSError
+from ups_core.kinds import KINDS, singular
+from ups_core.references import load_object
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The distribution that registered a component."""
+
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered component.
+
+    Attributes:
+        kind: the registry's name, e.g. `models`.
+        name: what a spec calls the component.
+        factory: callable as `factory(config, **dependencies)`, or a lazy `"module:attribute"`.
+        config: the options class, or a lazy `"module:attribute"`.
+        summary: one line for `ups list`.
+        provider: the distribution that registered it.
+        former_names: names that it had in earlier versions; using one is an error that names the new one.
+    """
+
+    kind: str
+    name: str
+    factory: Callable[..., Any] | str
+    config: type[Config] | str
+    summary: str
+    provider: Provider
+    former_names: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Check what can be checked without importing anything.
+
+        Raises:
+            UPSError: the factory is not callable, or the options class is not one of this kind.
+        """
+        if not isinstance(self.factory, str):
+            self._check_factory(self.factory)
+        if not isinstance(self.config, str):
+            self._check_config(self.config)
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the factory, which is called as `factory(config, **dependencies)`.
+
+        Raises:
+            UPSError: the plugin's module cannot be imported, or the factory is not callable.
+        """
+        loaded: Callable[..., Any] = self._load(self.factory)
+        self._check_factory(loaded)
+        return loaded
+
+    def load_config(self) -> type[Config]:
+        """Import and return the options class.
+
+        Raises:
+            UPSError: the plugin's module cannot be imported, or the class is not one of this kind.
+        """
+        loaded: type[Config] = self._load(self.config)
+        self._check_config(loaded)
+        return loaded
+
+    def create(self, config: Config, **dependencies: Any) -> Any:
+        """Call the factory and check that what it makes has the methods of this kind.
+
+        Raises:
+            UPSError: the module cannot be imported, or the object lacks a method; the message names it.
+        """
+        made = self.load()(config, **dependencies)
+        missing = KINDS[self.kind].missing(made)
+        if missing:
+            raise UPSError(f"{self}: its {type(made).__name__} has no '{missing[0]}'")
+        return made
+
+    def _check_factory(self, factory: object) -> None:
+        if not callable(factory):
+            raise UPSError(f"{self}: its factory {factory!r} is not callable")
+
+    def _check_config(self, config: object) -> None:
+        base = KINDS[self.kind].load_base()
+        if not (isinstance(config, type) and issubclass(config, base)):
+            name = config.__name__ if isinstance(config, type) else repr(config)
+            step = " cannot be a pipeline step" if self.kind in ("stages", "evaluations") else ""
+            raise UPSError(f"{self}{step}: its options class {name} must subclass ups_core.{base.__name__}")
+
+    def _load(self, reference: object) -> Any:
+        try:
+            return load_object(reference)
+        except UPSError as error:  # a factory that checks what it is made of, such as a stage's objective
+            raise UPSError(f"cannot load {self}: {error}") from error
+        except Exception as error:  # whatever the plugin's module raises when it is imported
+            raise UPSError(f"cannot load {self}: {type(error).__name__}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{singular(self.kind)} '{self.name}' of {self.provider}"
