@@ -48,19 +48,27 @@ class FNOConfig(PerDimensionConfig):
         ]
 
 
-class UNetConfig(ModelConfig):
+class UNetConfig(PerDimensionConfig):
     """U-Net (arXiv 1505.04597) of ConvNeXt blocks (arXiv 2201.03545), one per task."""
 
-    width: Positive = 16
+    width: PerDimension = by_dimension(32, 16)
     """Channels at full resolution; doubled at every level."""
-    levels: Annotated[int, Field(ge=1, le=6)] = 4
+    levels: PerDimension = by_dimension(3, 4)
     """Number of resolutions."""
     blocks: Positive = 1
     """Blocks per level on the way down and up."""
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Grids that cannot be halved at every level."""
-        return _must_divide("levels", 2 ** (self.levels - 1), tasks)
+        return [
+            (
+                f"levels.{key_at(self.levels, task.dim)}",
+                f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}; "
+                "use fewer levels",
+            )
+            for task in tasks.values()
+            if any(cells % (size := 2 ** (at(self.levels, task.dim) - 1)) for cells in task.shape)
+        ]
 
 
 class LatentOperatorConfig(PerDimensionConfig):
@@ -120,15 +128,3 @@ def _too_many_modes(task: TaskInfo, modes: int) -> str | None:
         f"{modes} modes need {2 * modes} cells; task '{task.name}' has {smallest} "
         f"(at most {smallest // 2} modes)"
     )
-
-
-def _must_divide(option: str, size: int, tasks: Mapping[str, TaskInfo]) -> Issues:
-    return [
-        (
-            option,
-            f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}; "
-            "use fewer levels",
-        )
-        for task in tasks.values()
-        if any(cells % size for cells in task.shape)
-    ]

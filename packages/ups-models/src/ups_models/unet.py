@@ -16,6 +16,7 @@ from ups_data.info import TaskInfo
 from ups_models.config import UNetConfig
 from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv, zero_conv
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
+from ups_models.per_dimension import at
 
 
 class UNet(PerTaskNetwork):
@@ -41,7 +42,7 @@ class TaskUNet(nn.Module):
     def __init__(self, config: UNetConfig, task: TaskInfo) -> None:
         super().__init__()
         dim, periodic = task.dim, task.boundary == "periodic"
-        widths = [config.width * 2**level for level in range(config.levels)]
+        widths = [at(config.width, dim) * 2**level for level in range(at(config.levels, dim))]
 
         def blocks(width: int) -> nn.Sequential:
             return nn.Sequential(
