@@ -35,8 +35,8 @@ from contenders import CONFIRMED, JOINT, OURS, RATES, SINGLE, TASKS, Job, shrink
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ups_data import TaskData, prepare_task
 from ups_data.batches.batch import FieldBatch
-from ups_data.prepare.opening import TaskData, prepare_task
 from ups_eval.metrics import nrmse_per_frame
 from ups_eval.scoring import reconstruction_error, score
 from ups_models.baselines import Mean, Persistence
@@ -99,8 +99,14 @@ def _train(job: Job, args: argparse.Namespace, scratch: Path) -> tuple[dict[str,
     """Train in a process of its own; returns what is to be kept, and where the model is."""
     spec = scratch / "spec.yaml"
     spec.write_text(yaml.safe_dump(job.spec(args.threads), sort_keys=False), encoding="utf-8")
-    command = [str(Path(sys.executable).with_name("ups-run")), str(spec), "--runs-dir", str(scratch),
-               "--data-root", str(args.data)]  # fmt: skip
+    command = [
+        str(Path(sys.executable).with_name("ups-run")),
+        str(spec),
+        "--runs-dir",
+        str(scratch),
+        "--data-root",
+        str(args.data),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{job.path}: ups-run ended with {done.returncode}:\n{done.stderr[-2000:]}")
@@ -108,12 +114,20 @@ def _train(job: Job, args: argparse.Namespace, scratch: Path) -> tuple[dict[str,
     lines = [json.loads(line) for line in (step / "metrics.jsonl").read_text().splitlines()]
     best = min(lines, key=lambda line: _finite(line["val/nrmse"]))
     return {
-        "task": job.task, "contender": job.contender, "seed": job.seed, "rate": job.rate,
-        "budget": job.budget, "threads": args.threads, "spec": job.spec(args.threads),
-        "validation": _finite(best["val/nrmse"]), "steps": lines[-1]["step"], "best_step": best["step"],
+        "task": job.task,
+        "contender": job.contender,
+        "seed": job.seed,
+        "rate": job.rate,
+        "budget": job.budget,
+        "threads": args.threads,
+        "spec": job.spec(args.threads),
+        "validation": _finite(best["val/nrmse"]),
+        "steps": lines[-1]["step"],
+        "best_step": best["step"],
         "curve": [[line["training_seconds"], _finite(line["val/nrmse"])] for line in lines],
-        "machine": platform.processor() or platform.machine(), "torch": torch.__version__,
-    }, step / "model"  # fmt: skip
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+    }, step / "model"
 
 
 def _model(result: Path) -> Path:
@@ -131,9 +145,16 @@ def _trivial(task: str, args: argparse.Namespace) -> None:
     if (args.results / job.path).exists():
         return
     found = {
-        "task": task, "contender": job.contender, "seed": 0, "rate": None, "budget": args.budget,
-        "threads": args.threads, "steps": 0, "curve": [], "torch": torch.__version__,
-    }  # fmt: skip
+        "task": task,
+        "contender": job.contender,
+        "seed": 0,
+        "rate": None,
+        "budget": args.budget,
+        "threads": args.threads,
+        "steps": 0,
+        "curve": [],
+        "torch": torch.__version__,
+    }
     found |= _test(job, Simulator(network, tasks, {task: data.statistics}), args)
     _keep(found, args.results / job.path)
 
@@ -147,7 +168,9 @@ def _keep(found: dict[str, Any], target: Path) -> None:
 
 def task_data(task: str, args: argparse.Namespace) -> TaskData:
     """The arrays of a task, generated where they are missing."""
-    return prepare_task(task, {key: value for key, value in TASKS[task].items() if key != "kind"}, args.data)
+    options = {key: value for key, value in TASKS[task].items() if key != "kind"}
+    data: TaskData = prepare_task(task, options, args.data)
+    return data
 
 
 def _test(job: Job, simulator: Simulator, args: argparse.Namespace) -> dict[str, Any]:
@@ -158,9 +181,11 @@ def _test(job: Job, simulator: Simulator, args: argparse.Namespace) -> dict[str,
         scored = score(simulator, data, "test")
         windows = data.trajectories("test")
         tests[name] = {
-            "nrmse": scored.nrmse, "per_sample": scored.per_sample, "per_step": scored.per_step,
+            "nrmse": scored.nrmse,
+            "per_sample": scored.per_sample,
+            "per_step": scored.per_step,
             "values": windows.batch(range(len(windows))).params[:, 0].tolist(),
-        }  # fmt: skip
+        }
         if job.contender in OURS and data.info.kind == "evolution":
             tests[name] |= _inner(simulator, data)
     return {"parameters": simulator.parameter_count(), "test": tests}
@@ -270,8 +295,13 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads; 2")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root; data")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "accuracy", metavar="DIR")
-    parser.add_argument("--report", type=Path, default=HERE / "results" / "accuracy", metavar="DIR",
-                        help="where accuracy.md, accuracy.json and accuracy.png go")  # fmt: skip
+    parser.add_argument(
+        "--report",
+        type=Path,
+        default=HERE / "results" / "accuracy",
+        metavar="DIR",
+        help="where accuracy.md, accuracy.json and accuracy.png go",
+    )
     parser.add_argument("--small", action="store_true", help="little data, to see that it runs")
     parser.add_argument("--report-only", action="store_true", help="train nothing")
     args = parser.parse_args()

@@ -77,11 +77,18 @@ def _row(task: str, name: str, group: list[dict[str, Any]]) -> dict[str, Any]:
         values = np.array(group[0]["values"])
         by_value = {f"{value:g}": float(samples[:, values == value].mean()) for value in np.unique(values)}
     row = {
-        "task": task, "model": name, "seeds": len(group), "mean": statistics.fmean(errors),
-        "spread": statistics.stdev(errors) if len(errors) > 1 else None, "interval": [low, high],
-        "median": float(np.median(samples)), "by_value": by_value, "parameters": group[0]["parameters"],
-        "steps": statistics.fmean(found["steps"] for found in group), "rate": group[0]["rate"],
-    }  # fmt: skip
+        "task": task,
+        "model": name,
+        "seeds": len(group),
+        "mean": statistics.fmean(errors),
+        "spread": statistics.stdev(errors) if len(errors) > 1 else None,
+        "interval": [low, high],
+        "median": float(np.median(samples)),
+        "by_value": by_value,
+        "parameters": group[0]["parameters"],
+        "steps": statistics.fmean(found["steps"] for found in group),
+        "rate": group[0]["rate"],
+    }
     for extra in ("shuffled", "latent", "reconstruction"):
         if extra in group[0]:
             row[extra] = statistics.fmean(found[extra] for found in group)
@@ -122,15 +129,18 @@ def _errors(rows: list[dict[str, Any]]) -> str:
         head,
         [
             (
-                _name(row), row["seeds"],
+                _name(row),
+                row["seeds"],
                 _short(row["mean"]) + (f" ± {_short(row['spread'])}" if row["spread"] is not None else ""),
                 f"{_short(row['interval'][0])} – {_short(row['interval'][1])}",
-                f"{row['mean'] / min(peers):.3f}" if peers else "", f"{row['rate']:g}" if row["rate"] else "",
-                f"{row['steps']:.0f}", f"{row['parameters']:,}",
+                f"{row['mean'] / min(peers):.3f}" if peers else "",
+                f"{row['rate']:g}" if row["rate"] else "",
+                f"{row['steps']:.0f}",
+                f"{row['parameters']:,}",
             )
             for row in rows
         ],
-    )  # fmt: skip
+    )
 
 
 def _by_value(rows: list[dict[str, Any]]) -> str:
@@ -151,11 +161,13 @@ def _inside(rows: list[dict[str, Any]]) -> str:
     head = "inside", "error with wrong parameters", "latent rollout", "reconstruction"
     cells = [
         (
-            _name(row), f"{row['shuffled'] / row['mean']:.1f} ×", _short(row["latent"]),
+            _name(row),
+            f"{row['shuffled'] / row['mean']:.1f} ×",
+            _short(row["latent"]),
             f"{row['reconstruction']:.1e}",
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     return "\n" + _table(head, cells)
 
 

@@ -27,10 +27,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ups_data import prepare_task
 from ups_data.batches.batch import FieldBatch
 from ups_data.generators.burgers import State, evolve
 from ups_data.generators.darcy import solve_darcy
-from ups_data.prepare.opening import prepare_task
 from ups_eval.metrics import nrmse_per_frame
 
 Array = NDArray[np.float64]
@@ -89,12 +89,15 @@ def measure(task: str, options: dict[str, object], count: int, data_root: Path) 
         found.setdefault(float(batch.params[0, 0]), []).append((error, seconds))
     return [
         {
-            "task": task, "solver": name, "value": value,
+            "task": task,
+            "solver": name,
+            "value": value,
             "nrmse": float(np.mean([error for error, _ in pairs])),
-            "seconds": float(np.median([seconds for _, seconds in pairs])), "trajectories": len(pairs),
+            "seconds": float(np.median([seconds for _, seconds in pairs])),
+            "trajectories": len(pairs),
         }
         for value, pairs in found.items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -120,9 +123,13 @@ def main() -> None:
     table = Table("task", "solver", "parameter", "nRMSE", "seconds", "trajectories")
     for row in rows:
         table.add_row(
-            str(row["task"]), str(row["solver"]), f"{row['value']:g}", f"{row['nrmse']:.2e}",
-            f"{row['seconds']:.1e}", str(row["trajectories"]),
-        )  # fmt: skip
+            str(row["task"]),
+            str(row["solver"]),
+            f"{row['value']:g}",
+            f"{row['nrmse']:.2e}",
+            f"{row['seconds']:.1e}",
+            str(row["trajectories"]),
+        )
     Console().print(table)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

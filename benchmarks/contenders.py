@@ -41,9 +41,13 @@ UNET = {"": {"kind": "unet", "width": 32, "levels": 3}, "darcy2d": {"kind": "une
 PDET = {"kind": "latent_operator", "width": 96, "depth": 4, "patch": 4}
 """The size that the earlier default had."""
 SMALL = {
-    "kind": "latent_operator", "width": 48, "middle_width": 32, "middle_blocks": {"2": 1}, "depth": {"2": 1},
+    "kind": "latent_operator",
+    "width": 48,
+    "middle_width": 32,
+    "middle_blocks": {"2": 1},
+    "depth": {"2": 1},
     "local_width": {"1": 16, "2": 8},
-}  # fmt: skip
+}
 """For the comparison of inference times."""
 CONTENDERS = {
     "latent_operator": Contender({"": {"kind": "latent_operator"}}, "muon_hybrid"),
@@ -54,7 +58,10 @@ CONTENDERS = {
         {"": {"kind": "neuraloperator/fno"}}, "adamw", {"": "relative_l2", "darcy2d": "neuraloperator/h1"}
     ),
     "pdebench_fno": Contender(
-        {"": {"kind": "fno", "width": 20, "modes": 12}}, "adamw", {"": "mse"}, "step",
+        {"": {"kind": "fno", "width": 20, "modes": 12}},
+        "adamw",
+        {"": "mse"},
+        "step",
         {"batch_size": 50},
     ),
     "pdet_stack": Contender({"": PDET | {"trunk": "pdet_stack"}}, "muon_hybrid"),
@@ -63,7 +70,7 @@ CONTENDERS = {
     "latent_rollout": Contender(
         {"": {"kind": "latent_operator"}}, "muon_hybrid", stage={"latent_unroll": 2, "consistency": 0.1}
     ),
-}  # fmt: skip
+}
 JOINT_ADAMW = "latent_adamw"
 """The joint model with the other optimizer: what `benchmarks/optimizers.py` compares."""
 SINGLE = [name for name in CONTENDERS if name != JOINT_ADAMW]
@@ -95,18 +102,24 @@ class Job:
             return options.get(self.task, options[""])
 
         stage = {
-            "stage": "operator", "budget": self.budget, **STAGE, **contender.stage,
+            "stage": "operator",
+            "budget": self.budget,
+            **STAGE,
+            **contender.stage,
             "optimizer": {"kind": contender.optimizer, "lr": self.rate},
-            "scheduler": {"kind": contender.schedule}, "losses": [{"kind": choice(contender.losses)}],
-        }  # fmt: skip
+            "scheduler": {"kind": contender.schedule},
+            "losses": [{"kind": choice(contender.losses)}],
+        }
         return {
-            "version": 1, "name": "accuracy", "seed": self.seed,
+            "version": 1,
+            "name": "accuracy",
+            "seed": self.seed,
             "tasks": {name: TASKS[name] for name in self.task.split("+")},
             "sampling": {"temperature": 0.2},  # about as much time for each task
             "model": choice(contender.model),
             "trainer": {"accelerator": "cpu", "threads": threads},
             "pipeline": [stage],
-        }  # fmt: skip
+        }
 
 
 def shrink_tasks() -> None:

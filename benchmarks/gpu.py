@@ -22,15 +22,16 @@ import torch
 from accuracy import HERE
 from rich.console import Console
 
+from ups_core.console import Console as Quiet
 from ups_core.spec import PipelineSpec
-from ups_data.batches.batch import FieldBatch
-from ups_data.info import TaskInfo
-from ups_data.prepare.statistics import ChannelStatistics, Statistics
-from ups_models.simulator import build_simulator
+from ups_data import TaskData
 from ups_train.engine.compilation import compile_network
-from ups_train.engine.config import CompileConfig, OperatorConfig
+from ups_train.engine.config import CompileConfig
+from ups_train.engine.objective import ObjectiveInputs, create_objective
 from ups_train.engine.step_clock import count_flops, peak_flops, peak_memory
 from ups_train.sizing.measure import Trial
+from ups_train.stages.operator import OperatorObjective
+from ups_train.stages.operator_config import OperatorConfig
 
 REFERENCE = {"width": 384, "depth": 12, "heads": 8}
 TINY = {"width": 32, "depth": 2, "heads": 4, "modes": 4}
@@ -81,27 +82,36 @@ def measure(case: Case, device: torch.device, args: argparse.Namespace) -> dict[
     options = TINY if device.type == "cpu" else REFERENCE
     size = 32 if device.type == "cpu" else 128
     batch = args.batch if device.type == "cuda" else min(args.batch, 4)
-    spec = PipelineSpec.model_validate({
-        "version": 1, "name": "gpu", "tasks": {"flow": {"kind": "darcy2d", "resolution": size}},
-        "model": {"kind": "latent_operator", "trunk": "pdet_stack", **options},
-        "trainer": {"accelerator": "gpu" if device.type == "cuda" else "cpu", "precision": case.precision},
-        "pipeline": [
-            {"stage": "operator", "recompute": case.recompute, "offload": case.offload, "ema": 0.999}
-        ],
-    })  # fmt: skip
+    spec = PipelineSpec.model_validate(
+        {
+            "version": 1,
+            "name": "gpu",
+            "tasks": {"flow": {"kind": "darcy2d", "trajectories": 100, "resolution": size}},
+            "model": {"kind": "latent_operator", "trunk": "pdet_stack", **options},
+            "trainer": {
+                "accelerator": "gpu" if device.type == "cuda" else "cpu",
+                "precision": case.precision,
+            },
+            "pipeline": [
+                {"stage": "operator", "recompute": case.recompute, "offload": case.offload, "ema": 0.999}
+            ],
+        }
+    )
     config = spec.pipeline[0].config
     assert isinstance(config, OperatorConfig)
     torch.set_float32_matmul_precision("high" if case.precision == "tf32" else "highest")
-    task = TaskInfo.from_dict(spec.tasks["flow"].create(name="flow").describe())
-    one = ChannelStatistics((0.0,), (1.0,))
+    data = open_data(spec, args.data)
     torch.manual_seed(0)
-    simulator = build_simulator(spec.model, {"flow": task}, {"flow": Statistics(static=one, target=one)})
-    trial = Trial(config, simulator, spec, device)
-    fields = random_fields(task, batch).to(device)
-    found: dict[str, Any] = {"parameters": simulator.parameter_count()}
+    objective = create_objective(OperatorObjective, config, ObjectiveInputs(spec.model, {"flow": data}))
+    trial = Trial(config, objective, spec, device)
+    windows = data.windows("train", horizon=1)
+    fields = windows.batch([sample % len(windows) for sample in range(batch)]).to(device)
+    found: dict[str, Any] = {
+        "parameters": sum(weight.numel() for weight in trial.module.network.parameters())
+    }
     flops = count_flops(trial.module, lambda: trial.loss(fields))
     if case.compile:
-        found |= compile_network(CompileConfig(), simulator, [fields], trial.loss)
+        found |= compile_network(CompileConfig(), trial.module.network, [fields], trial.loss)
     for _ in range(3):
         trial.gradients(fields)
         trial.optimizer.step()
@@ -117,23 +127,19 @@ def measure(case: Case, device: torch.device, args: argparse.Namespace) -> dict[
     step = (time.perf_counter() - begin) / args.steps
     peak = peak_flops(device)
     return found | {
-        "ms": round(1000 * step, 2), "samples_per_second": round(batch / step, 1),
-        "mfu": round(flops / step / peak, 4) if peak else None, "peak_mb": round(peak_memory(device) / 1e6),
-    }  # fmt: skip
+        "ms": round(1000 * step, 2),
+        "samples_per_second": round(batch / step, 1),
+        "mfu": round(flops / step / peak, 4) if peak else None,
+        "peak_mb": round(peak_memory(device) / 1e6),
+    }
 
 
-def random_fields(task: TaskInfo, size: int) -> FieldBatch:
-    """Coefficients and solutions that mean nothing."""
-    axes = [torch.linspace(0, 1, cells) for cells in task.shape]
-    generator = torch.Generator().manual_seed(0)
-    count = len(task.parameters)
-    return FieldBatch(
-        task=task.name, state=torch.zeros(size, 0, 1, *task.shape),
-        static=torch.randn(size, 1, *task.shape, generator=generator), params=torch.ones(size, count),
-        params_mask=torch.ones(size, count, dtype=torch.bool), dt=torch.zeros(size),
-        coords=torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, task.dim),
-        target=torch.randn(size, 1, 1, *task.shape, generator=generator), index=torch.arange(size),
-    )  # fmt: skip
+def open_data(spec: PipelineSpec, root: Path) -> TaskData:
+    """A few generated samples of Darcy flow."""
+    task = spec.tasks["flow"].create(name="flow")
+    task.prepare_data(root, Quiet(quiet=True))
+    data: TaskData = task.open(root)
+    return data
 
 
 def _markdown(content: dict[str, Any]) -> str:
@@ -142,7 +148,7 @@ def _markdown(content: dict[str, Any]) -> str:
         "",
         "| case | ms/step | samples/s | MFU | peak MB | compiling |",
         "| --- | --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
+    ]
     for row in content["rows"]:
         if "error" in row:
             lines.append(f"| {row['case']} | {row['error']} | | | | |")
@@ -162,6 +168,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="32; on a CPU at most 4")
     parser.add_argument("--steps", type=int, default=20, metavar="N", help="timed steps; 20")
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="data root")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "gpu.json", metavar="FILE")
     return parser.parse_args()
 

@@ -20,6 +20,7 @@ from ups_core.plugin_loader import registry_in_use
 from ups_data import prepare_task
 from ups_models.simulator import build_simulator
 from ups_train.optimizers.config import MuonHybridConfig
+from ups_train.optimizers.factories import groups_of
 from ups_train.optimizers.groups import assign
 from ups_train.optimizers.muon import Float32Muon
 
@@ -34,8 +35,10 @@ def hidden_matrices(data_root: str) -> list[torch.nn.Parameter]:
         {task.info.name: task.info for task in tasks},
         {task.info.name: task.statistics for task in tasks},
     )
-    groups = assign(MuonHybridConfig(), simulator.network)
-    found = [weight for group, part in groups if group.optimizer == "muon" for _, weight in part]
+    parts = assign(groups_of(MuonHybridConfig()), dict(simulator.network.named_parameters()))
+    found = [
+        weight for part in parts if part.group.optimizer.kind == "muon" for weight in part.parameters.values()
+    ]
     for weight in found:
         weight.grad = torch.randn_like(weight)
     return found
@@ -65,9 +68,10 @@ def main() -> None:
     results = {
         name: seconds(kind(weights, lr=1e-3, adjust_lr_fn="match_rms_adamw"), given.repeats)
         for name, kind in (
-            ("torch.optim.Muon", torch.optim.Muon), ("ups_train.optimizers.muon.Float32Muon", Float32Muon),
+            ("torch.optim.Muon", torch.optim.Muon),
+            ("ups_train.optimizers.muon.Float32Muon", Float32Muon),
         )
-    }  # fmt: skip
+    }
     if given.json:
         print(json.dumps(results))
         return

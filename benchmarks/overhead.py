@@ -3,9 +3,9 @@
 Both train a latent operator on the same batches with the same loss, symmetries, optimizer, schedule, clipping
 and moving average; that they did the same work is checked by the loss. They take turns of a few steps within
 one process, so that what slows the machine down slows both: before each of its turns `ups-run`'s training
-waits while the bare loop makes its steps. Everything that `ups-run` does between the first timed step and the
-last is counted: loading, hooks, guards, averages, clocks. The first half of a round is not timed; it ends with
-the only validation and checkpoint before the end, which the bare loop does not have.
+waits while the bare loop makes its steps. Everything that `ups-run` does between the first and the last timed
+step is counted: loading, hooks, guards, averages, clocks. The first half of a round is not timed; it ends
+with the only validation and checkpoint before the end, which the bare loop does not have.
 
     python benchmarks/overhead.py                     # Darcy flow, five rounds: about five minutes
     python benchmarks/overhead.py --task tiny         # a step of a few milliseconds: the difference itself
@@ -41,10 +41,10 @@ from rich.progress import track
 from ups_core import validate_options
 from ups_core.cli.run import main as ups_run
 from ups_core.spec import PipelineSpec
+from ups_data import prepare_task
 from ups_data.batches.loader import MultiTaskLoader
 from ups_data.batches.sampler import MultiTaskBatchSampler
 from ups_data.batches.seeds import derive_seed
-from ups_data.prepare.opening import prepare_task
 from ups_train.engine import guards
 from ups_train.engine.checkpointing import Checkpointing
 from ups_train.engine.ema import MovingAverage, averaged_copy
@@ -61,8 +61,12 @@ from ups_train.stages.operator_config import OperatorConfig
 TINY = "tiny"
 TINY_TASK = {"kind": "advection1d", "trajectories": 200, "resolution": 32, "frames": 11, "time_stride": 10}
 TINY_MODEL = {
-    "kind": "latent_operator", "width": 16, "middle_width": 12, "local_width": 8, "condition_width": 8,
-}  # fmt: skip
+    "kind": "latent_operator",
+    "width": 16,
+    "middle_width": 12,
+    "local_width": 8,
+    "condition_width": 8,
+}
 """A network of a hundred parameters whose step takes a few milliseconds."""
 TURN = 5
 """Steps of one training before the other's turn."""
@@ -122,10 +126,13 @@ def task_of(args: argparse.Namespace) -> dict[str, Any]:
 def spec_of(args: argparse.Namespace) -> dict[str, Any]:
     """What both train."""
     return {
-        "version": 1, "name": "overhead", "tasks": {args.task: task_of(args)},
-        "model": TINY_MODEL if args.task == TINY else {"kind": "latent_operator"}, "trainer": {"accelerator": "cpu", "threads": args.threads},
+        "version": 1,
+        "name": "overhead",
+        "tasks": {args.task: task_of(args)},
+        "model": TINY_MODEL if args.task == TINY else {"kind": "latent_operator"},
+        "trainer": {"accelerator": "cpu", "threads": args.threads},
         "pipeline": [{"stage": "operator", "max_steps": args.steps, "batch_size": 16}],
-    }  # fmt: skip
+    }
 
 
 def train(content: dict[str, Any], data: Path) -> list[dict[str, Any]]:
@@ -175,9 +182,12 @@ GUARDS: dict[str, list[tuple[Any, str]]] = {
     "checkpoints": [(Checkpointing, "_save")],
     "requests to stop": [(Checkpointing, "_requested")],
     "finite losses and gradients": [
-        (ReportCollector, "add"), (ReportCollector, "fetch"), (guards, "check_losses"), (guards, "check_norm"),
+        (ReportCollector, "add"),
+        (ReportCollector, "fetch"),
+        (guards, "check_losses"),
+        (guards, "check_norm"),
     ],
-}  # fmt: skip
+}
 
 
 def cost_of_guards(args: argparse.Namespace) -> str:
@@ -270,9 +280,13 @@ def lightning_floor(steps: int) -> str:
         module = Nothing()
         if name == "lightning":
             trainer = pl.Trainer(
-                max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-                enable_progress_bar=False, enable_model_summary=False,
-            )  # fmt: skip
+                max_epochs=1,
+                accelerator="cpu",
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
             begin = time.perf_counter()
             trainer.fit(module, batches)
         else:

@@ -13,32 +13,56 @@ from documents import ROOT
 BIN = Path(sys.executable).parent
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 TINY = [
-    "tasks.advection1d.trajectories=20", "tasks.advection1d.resolution=64", "tasks.advection1d.frames=6",
-    "tasks.darcy2d.trajectories=20", "tasks.darcy2d.resolution=32", "model.width=16", "model.depth.2=1",
-    "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2",
-]  # fmt: skip
+    "tasks.advection1d.trajectories=20",
+    "tasks.advection1d.resolution=64",
+    "tasks.advection1d.frames=6",
+    "tasks.darcy2d.trajectories=20",
+    "tasks.darcy2d.resolution=32",
+    "model.width=16",
+    "model.depth.2=1",
+    "pipeline.operator.max_steps=2",
+    "pipeline.operator.validate_every=2",
+]
 """Overrides that make the two-task specs end in seconds."""
 TINY_OTHERS = {
     "burgers1d": [
-        "tasks.burgers1d.trajectories=20", "tasks.burgers1d.resolution=64", "tasks.burgers1d.frames=6",
-        "model.width=16", "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2",
+        "tasks.burgers1d.trajectories=20",
+        "tasks.burgers1d.resolution=64",
+        "tasks.burgers1d.frames=6",
+        "model.width=16",
+        "pipeline.operator.max_steps=2",
+        "pipeline.operator.validate_every=2",
     ],
     "pdebench_advection": [
-        "tasks.advection1d.trajectories=20", "tasks.advection1d.resolution=64", "tasks.advection1d.frames=14",
-        "model.width=16", "pipeline.operator.budget=0.5",
+        "tasks.advection1d.trajectories=20",
+        "tasks.advection1d.resolution=64",
+        "tasks.advection1d.frames=14",
+        "model.width=16",
+        "pipeline.operator.budget=0.5",
     ],
     "pdebench_2task_full": [
-        *(f"tasks.{task}.{change}" for task in ("advection1d", "advection_family")
-          for change in ("trajectories=20", "resolution=64", "frames=14")),
-        "tasks.darcy2d.trajectories=20", "tasks.darcy2d.resolution=32", "model.width=16",
+        *(
+            f"tasks.{task}.{change}"
+            for task in ("advection1d", "advection_family")
+            for change in ("trajectories=20", "resolution=64", "frames=14")
+        ),
+        "tasks.darcy2d.trajectories=20",
+        "tasks.darcy2d.resolution=32",
+        "model.width=16",
         "pipeline.operator.budget=0.5",
     ],
     "pdebench_2task_ddp": [
-        *TINY[:6], "model.width=16", "model.depth=1", "model.heads=2", "model.modes=4",
-        "pipeline.operator.max_steps=2", "pipeline.operator.validate_every=2", "pipeline.operator.compile=null",
+        *TINY[:6],
+        "model.width=16",
+        "model.depth=1",
+        "model.heads=2",
+        "model.modes=4",
+        "pipeline.operator.max_steps=2",
+        "pipeline.operator.validate_every=2",
+        "pipeline.operator.compile=null",
         "pipeline.test.baselines=[persistence]",
     ],
-}  # fmt: skip
+}
 """The same for the other shipped specs."""
 
 
@@ -56,9 +80,15 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Run an installed command; its exit code must be `code`."""
     result = subprocess.run(
-        [str(BIN / name), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280,
-        env=os.environ | env, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+        [str(BIN / name), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
     assert result.returncode == code, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
     assert "Traceback" not in result.stderr, result.stderr
     return result

@@ -17,9 +17,15 @@ from small_stage import context
 def main(data_root: str, directory: str, offload: str) -> None:
     strategy = {"kind": "fsdp2", "offload": offload == "True"}
     stage, given = context(
-        Path(data_root), Path(directory), {"devices": 2, "strategy": strategy}, "torchrun",
-        batch_size=4, epochs=None, max_steps=8, validate_every=2,
-    )  # fmt: skip
+        Path(data_root),
+        Path(directory),
+        {"devices": 2, "strategy": strategy},
+        "torchrun",
+        batch_size=4,
+        epochs=None,
+        max_steps=8,
+        validate_every=2,
+    )
     with mock.patch("ups_train.parallel.sharding.CPUOffloadPolicy", wraps=CPUOffloadPolicy) as policy:
         stage.run(given)
     assert policy.called == (offload == "True")

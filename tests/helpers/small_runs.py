@@ -16,18 +16,35 @@ from plugin_for_tests import OBJECTIVES, with_plugin
 
 STEPS = 30
 SPEC: dict[str, Any] = {
-    "version": 1, "name": "parallel", "seed": 1, "sampling": {"temperature": 1.0},
+    "version": 1,
+    "name": "parallel",
+    "seed": 1,
+    "sampling": {"temperature": 1.0},
     "tasks": {
-        "advection1d": {"kind": "advection1d", "trajectories": 20, "resolution": 32, "frames": 4, "time_stride": 10},
+        "advection1d": {
+            "kind": "advection1d",
+            "trajectories": 20,
+            "resolution": 32,
+            "frames": 4,
+            "time_stride": 10,
+        },
         "darcy2d": {"kind": "darcy2d", "trajectories": 26, "resolution": 16},
     },
     "model": {
-        "kind": "latent_operator", "width": 16, "depth": {"2": 1}, "middle_width": 12, "middle_blocks": {"2": 1},
-        "local_width": {"1": 8, "2": 4}, "kernel": {"1": 5, "2": 3}, "condition_width": 8,
+        "kind": "latent_operator",
+        "width": 16,
+        "depth": {"2": 1},
+        "middle_width": 12,
+        "middle_blocks": {"2": 1},
+        "local_width": {"1": 8, "2": 4},
+        "kernel": {"1": 5, "2": 3},
+        "condition_width": 8,
     },
     "trainer": {"accelerator": "cpu", "threads": 1},
-    "pipeline": [{"stage": "operator", "max_steps": STEPS, "validate_every": 1, "pushforward": 1, "noise": 0.01}],
-}  # fmt: skip
+    "pipeline": [
+        {"stage": "operator", "max_steps": STEPS, "validate_every": 1, "pushforward": 1, "noise": 0.01}
+    ],
+}
 """The batches of both tasks end with an odd one: 16 * 3 = 48 windows and 21 samples in batches of 8."""
 OPERATORS_OWN = ("pushforward", "noise")
 """Options that other objectives lack."""

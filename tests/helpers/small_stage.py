@@ -13,9 +13,15 @@ from ups_core.spec import PipelineSpec
 from ups_train.engine.stage import TrainingStage
 
 MODEL = {
-    "kind": "latent_operator", "width": 16, "depth": {"2": 1}, "middle_width": 12, "middle_blocks": {"2": 1},
-    "local_width": {"1": 8, "2": 4}, "kernel": {"1": 5, "2": 3}, "condition_width": 8,
-}  # fmt: skip
+    "kind": "latent_operator",
+    "width": 16,
+    "depth": {"2": 1},
+    "middle_width": 12,
+    "middle_blocks": {"2": 1},
+    "local_width": {"1": 8, "2": 4},
+    "kernel": {"1": 5, "2": 3},
+    "condition_width": 8,
+}
 
 
 def context(
@@ -28,15 +34,26 @@ def context(
 ) -> tuple[TrainingStage, StepContext]:
     """A stage and what it may use; `stage` holds options that differ from two epochs in batches of 8."""
     spec = {
-        "version": 1, "name": "t", "seed": 1, "model": MODEL, "sampling": {"temperature": 0.0},
+        "version": 1,
+        "name": "t",
+        "seed": 1,
+        "model": MODEL,
+        "sampling": {"temperature": 0.0},
         "tasks": {
-            "advection1d": {"kind": "advection1d", "trajectories": 20, "resolution": 32, "frames": 6, "time_stride": 10},
+            "advection1d": {
+                "kind": "advection1d",
+                "trajectories": 20,
+                "resolution": 32,
+                "frames": 6,
+                "time_stride": 10,
+            },
             "darcy2d": {"kind": "darcy2d", "trajectories": 20, "resolution": 16},
         },
         "trainer": {"accelerator": "cpu", "threads": 1, **(trainer or {})},
-        "launcher": launcher, "trackers": [{"kind": "csv"}],
+        "launcher": launcher,
+        "trackers": [{"kind": "csv"}],
         "pipeline": [{"stage": objective, "id": "operator", "epochs": 2, "batch_size": 8, **stage}],
-    }  # fmt: skip
+    }
     loaded = validate_options(PipelineSpec, spec, registry_with_test_plugin())
     tasks = {name: component.create(name=name) for name, component in loaded.tasks.items()}
     for task in tasks.values():

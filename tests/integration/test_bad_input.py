@@ -95,9 +95,18 @@ def test_latent_options_need_a_model_with_a_latent_space(tmp_path: Path) -> None
 
 def test_a_loss_that_is_not_finite_ends_with_code_1_and_is_named(tmp_path: Path) -> None:
     result = command(
-        "ups-run", SPEC, *SMALL, "--set", "pipeline.operator.max_steps=20", "--set", "pipeline.operator.clip=null",
-        "--set", "pipeline.operator.optimizer={kind: adamw, lr: 1e30}", cwd=tmp_path, code=1,
-    )  # fmt: skip
+        "ups-run",
+        SPEC,
+        *SMALL,
+        "--set",
+        "pipeline.operator.max_steps=20",
+        "--set",
+        "pipeline.operator.clip=null",
+        "--set",
+        "pipeline.operator.optimizer={kind: adamw, lr: 1e30}",
+        cwd=tmp_path,
+        code=1,
+    )
     assert "error: step 'operator' failed: the loss is" in result.stderr
     assert "lower optimizer.lr" in result.stderr
     (run,) = (tmp_path / "runs").iterdir()

@@ -17,9 +17,14 @@ BENCHMARKS = ROOT / "benchmarks"
 
 def run(script: str, *arguments: str, cwd: Path) -> str:
     result = subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), *arguments], cwd=cwd, capture_output=True, text=True,
-        timeout=280, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [sys.executable, str(BENCHMARKS / script), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -45,9 +50,24 @@ def test_generators_are_timed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
     options = [
-        "--budget", "0.4", "--sweep-budget", "0.2", "--tasks", "darcy2d", "--seeds", "1", "--threads", "1",
-        "--models", "latent_small", "--results", "results", "--report", "report", "--small",
-    ]  # fmt: skip
+        "--budget",
+        "0.4",
+        "--sweep-budget",
+        "0.2",
+        "--tasks",
+        "darcy2d",
+        "--seeds",
+        "1",
+        "--threads",
+        "1",
+        "--models",
+        "latent_small",
+        "--results",
+        "results",
+        "--report",
+        "report",
+        "--small",
+    ]
     first = run("accuracy.py", *options, cwd=tmp_path)
     assert "1 final runs and what chooses" in first
     rows = json.loads((tmp_path / "report" / "accuracy.json").read_text())
@@ -68,9 +88,21 @@ def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
 
 def test_inference_times_every_model_in_every_round(tmp_path: Path) -> None:
     out = run(
-        "inference.py", "--rounds", "3", "--threads", "1", "--small", "--tasks", "advection1d", "--output", "times.json",
-        "--models", "latent_small", "pdebench_fno", cwd=tmp_path,
-    )  # fmt: skip
+        "inference.py",
+        "--rounds",
+        "3",
+        "--threads",
+        "1",
+        "--small",
+        "--tasks",
+        "advection1d",
+        "--output",
+        "times.json",
+        "--models",
+        "latent_small",
+        "pdebench_fno",
+        cwd=tmp_path,
+    )
     times = json.loads((tmp_path / "times.json").read_text())["seconds"]["advection1d"]
     assert set(times) == {"latent_small", "latent_small (latent)", "pdebench_fno"}
     assert all(len(seconds) == 3 for seconds in times.values())
@@ -111,9 +143,22 @@ def test_gpu_measures_every_case_on_the_device_at_hand(tmp_path: Path) -> None:
 def test_optimizers_compares_two_joint_models(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     out = run(
-        "optimizers.py", "--budget", "0.3", "--sweep-budget", "0.1", "--seeds", "1", "--threads", "1", "--small",
-        "--results", "results", "--report", "report", cwd=tmp_path,
-    )  # fmt: skip
+        "optimizers.py",
+        "--budget",
+        "0.3",
+        "--sweep-budget",
+        "0.1",
+        "--seeds",
+        "1",
+        "--threads",
+        "1",
+        "--small",
+        "--results",
+        "results",
+        "--report",
+        "report",
+        cwd=tmp_path,
+    )
     assert "| Muon hybrid |" in out
     assert "| AdamW |" in out
     assert (tmp_path / "report" / "optimizers.png").stat().st_size > 10_000

@@ -26,9 +26,15 @@ def folder(tmp_path: Path) -> Path:
 def run(command: str | list[str], folder: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
-        command, shell=isinstance(command, str), cwd=folder, env=os.environ | {"PATH": path}, timeout=240,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        command,
+        shell=isinstance(command, str),
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        timeout=240,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
 
 

@@ -35,12 +35,23 @@ def test_a_run_needs_nothing_but_its_folders_and_tells_no_secrets(tmp_path: Path
     spec.write_text(f"extends: {ROOT / 'specs' / 'smoke.yaml'}\n")
     changes = [*TINY, "pipeline.test.baselines=[persistence]", "trainer.workers=1"]
     arguments = [
-        spec.name, *overrides(changes), "--data-root", "Daten und mehr", "--runs-dir", "Läufe (neu)",
-    ]  # fmt: skip
+        spec.name,
+        *overrides(changes),
+        "--data-root",
+        "Daten und mehr",
+        "--runs-dir",
+        "Läufe (neu)",
+    ]
     environment = {
-        **SECRETS, "PYTHONPATH": str(site), "PYTHONOPTIMIZE": "1", "HOME": "/proc", "TERM": "dumb",
-        "XDG_CACHE_HOME": "/proc/cache", "XDG_CONFIG_HOME": "/proc/config", "MPLCONFIGDIR": "",
-    }  # fmt: skip
+        **SECRETS,
+        "PYTHONPATH": str(site),
+        "PYTHONOPTIMIZE": "1",
+        "HOME": "/proc",
+        "TERM": "dumb",
+        "XDG_CACHE_HOME": "/proc/cache",
+        "XDG_CONFIG_HOME": "/proc/config",
+        "MPLCONFIGDIR": "",
+    }
     done = command("ups-run", *arguments, cwd=folder, **environment)
     (run,) = (folder / "Läufe (neu)").iterdir()
     assert json.loads((run / "run.json").read_text())["status"] == "completed"

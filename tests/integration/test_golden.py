@@ -41,10 +41,19 @@ def losses(spec: Path, folder: Path) -> list[float]:
     changes = TINY_OTHERS.get(spec.stem, TINY)
     changes = [change for change in changes if not change.startswith("pipeline.operator")]
     changes += [
-        f"pipeline.operator.max_steps={STEPS}", "pipeline.operator.epochs=99", "pipeline.operator.validate_every=1", "pipeline.operator.budget=null",
-        "pipeline.operator.validation_trajectories=1", "pipeline.operator.compile=null", "trainer.threads=1",
-        "trainer.devices=1", "trainer.strategy=auto", "trainer.accelerator=cpu", "launcher=local", "trainer.precision=32",
-    ]  # fmt: skip
+        f"pipeline.operator.max_steps={STEPS}",
+        "pipeline.operator.epochs=99",
+        "pipeline.operator.validate_every=1",
+        "pipeline.operator.budget=null",
+        "pipeline.operator.validation_trajectories=1",
+        "pipeline.operator.compile=null",
+        "trainer.threads=1",
+        "trainer.devices=1",
+        "trainer.strategy=auto",
+        "trainer.accelerator=cpu",
+        "launcher=local",
+        "trainer.precision=32",
+    ]
     command("ups-run", spec, *overrides(changes), "--only", "operator", cwd=folder)
     (file,) = folder.glob("runs/*/steps/operator/metrics.jsonl")
     return [json.loads(line)["train/loss"] for line in file.read_text().splitlines()]

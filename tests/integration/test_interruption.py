@@ -19,9 +19,15 @@ from commands import BIN, TINY, command, overrides
 from documents import ROOT
 
 ARGUMENTS = [
-    str(ROOT / "specs" / "smoke.yaml"), *overrides(TINY), "--set", "pipeline.operator.max_steps=40",
-    "--set", "pipeline.test.baselines=[persistence]", "--set", "trainer.threads=1",
-]  # fmt: skip
+    str(ROOT / "specs" / "smoke.yaml"),
+    *overrides(TINY),
+    "--set",
+    "pipeline.operator.max_steps=40",
+    "--set",
+    "pipeline.test.baselines=[persistence]",
+    "--set",
+    "trainer.threads=1",
+]
 
 
 def result(folder: Path) -> tuple[str, object]:
@@ -73,9 +79,14 @@ def test_a_full_disk_ends_the_step_in_one_line_and_loses_nothing(whole: Path, tm
     """A limit on the size of files stands for the disk: a checkpoint exceeds it, nothing else does."""
     words = shlex.join([str(BIN / "ups-run"), *ARGUMENTS, "--data-root", str(whole / "data")])
     limited = subprocess.run(
-        ["bash", "-c", f"ulimit -f 64; exec {words}"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-        check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        ["bash", "-c", f"ulimit -f 64; exec {words}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     assert limited.returncode == 1
     assert "Traceback" not in limited.stderr
     error = limited.stderr.splitlines()[-1]
@@ -92,7 +103,10 @@ def test_a_full_disk_ends_the_step_in_one_line_and_loses_nothing(whole: Path, tm
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "chaos.py"), "--kills", "4", "--longest", "10"],
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all as the uninterrupted one: sha256 " in done.stdout

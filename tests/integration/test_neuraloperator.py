@@ -34,9 +34,18 @@ def test_the_real_fno_trains_is_scored_saved_and_loaded(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     python = venv / "bin" / "python"
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), *map(str, [*PACKAGES, EXAMPLE])],
+        [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "-c",
+            str(ROOT / "constraints.txt"),
+            *map(str, [*PACKAGES, EXAMPLE]),
+        ],
         check=True,
-    )  # fmt: skip
+    )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(
         [venv / "bin" / "ups-run", EXAMPLE / "spec.yaml"], cwd=tmp_path, check=True, env=environment

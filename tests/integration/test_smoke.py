@@ -32,8 +32,15 @@ def test_record_answers_what_was_run_on_which_data_with_which_numbers(smoke: Fin
     assert {step["status"] for step in content["steps"]} == {"completed"}  # type: ignore[attr-defined]
     metrics = content["metrics"]
     assert isinstance(metrics, dict)
-    for key in ("test/advection1d/nrmse", "test/advection1d/persistence/nrmse", "test/advection1d/fno/nrmse",
-                "test/darcy2d/nrmse", "test/darcy2d/fno/nrmse", "test/darcy2d/mean/nrmse", "operator/val/nrmse"):  # fmt: skip
+    for key in (
+        "test/advection1d/nrmse",
+        "test/advection1d/persistence/nrmse",
+        "test/advection1d/fno/nrmse",
+        "test/darcy2d/nrmse",
+        "test/darcy2d/fno/nrmse",
+        "test/darcy2d/mean/nrmse",
+        "operator/val/nrmse",
+    ):
         assert metrics[key] > 0
     assert "test/darcy2d/persistence/nrmse" not in metrics
     data = content["data"]
@@ -45,9 +52,16 @@ def test_record_answers_what_was_run_on_which_data_with_which_numbers(smoke: Fin
 
 def test_step_directories_are_whole(smoke: FinishedRun) -> None:
     names = {str(path.relative_to(smoke.directory)) for path in smoke.directory.rglob("*")}
-    for name in ("spec.yaml", "events.jsonl", "steps/operator/metrics.jsonl", "steps/operator/metrics.csv",
-                 "steps/operator/model/weights.safetensors",
-                 "steps/test/metrics.json", "steps/test/predictions.h5", "report/index.html"):  # fmt: skip
+    for name in (
+        "spec.yaml",
+        "events.jsonl",
+        "steps/operator/metrics.jsonl",
+        "steps/operator/metrics.csv",
+        "steps/operator/model/weights.safetensors",
+        "steps/test/metrics.json",
+        "steps/test/predictions.h5",
+        "report/index.html",
+    ):
         assert name in names
     assert not [name for name in names if name.endswith((".partial", ".tmp", ".stale"))]
 
@@ -76,8 +90,14 @@ def test_again_there_is_nothing_to_do(smoke: FinishedRun) -> None:
 
 
 def test_planning_and_looking_import_no_torch(smoke: FinishedRun) -> None:
-    for call in (f"run.main([{str(SMOKE)!r}, '--plan'])", f"main.main(['validate', {str(SMOKE)!r}])", "main.main(['plugins'])",
-                 "main.main(['list'])", "main.main(['show', 'model', 'fno'])", "main.main(['schema'])"):  # fmt: skip
+    for call in (
+        f"run.main([{str(SMOKE)!r}, '--plan'])",
+        f"main.main(['validate', {str(SMOKE)!r}])",
+        "main.main(['plugins'])",
+        "main.main(['list'])",
+        "main.main(['show', 'model', 'fno'])",
+        "main.main(['schema'])",
+    ):
         script = f"import sys\nfrom ups_core.cli import main, run\nassert {call} == 0\nassert 'torch' not in sys.modules\n"
         subprocess.run([sys.executable, "-c", script], cwd=smoke.folder, check=True, capture_output=True)
 
@@ -88,8 +108,18 @@ def test_report_stands_alone_and_shows_the_run(smoke: FinishedRun) -> None:
     assert targets
     assert all(target.startswith(("data:", "#")) for target in targets), "nothing is loaded from elsewhere"
     assert "<script" not in page
-    for text in ("latent_operator", "persistence", "fno", "advection1d", "darcy2d", "data:image/png", "data:image/gif",
-                 "ups-run", "temperature", "generated"):  # fmt: skip
+    for text in (
+        "latent_operator",
+        "persistence",
+        "fno",
+        "advection1d",
+        "darcy2d",
+        "data:image/png",
+        "data:image/gif",
+        "ups-run",
+        "temperature",
+        "generated",
+    ):
         assert text in page
 
 
@@ -109,8 +139,11 @@ def test_bundle_predicts_the_same_bits_without_training_code(smoke: FinishedRun)
     ):
         result = subprocess.run(
             [sys.executable, str(PREDICT), str(smoke.directory), str(smoke.folder / "data"), *refused],
-            capture_output=True, text=True, env=os.environ | {"UPS_PLUGINS": plugins}, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            env=os.environ | {"UPS_PLUGINS": plugins},
+            check=False,
+        )
         assert result.returncode == 0, result.stderr
         outputs.append(result.stdout)
     assert outputs[0] == outputs[1]

@@ -70,9 +70,12 @@ class Poison:
 
 @pytest.mark.parametrize(
     ("factor", "gradient", "what"),
-    [(float("nan"), False, "the loss is nan"), (float("inf"), False, "the loss is inf"),
-     (1.0, True, "the norm of the gradient is nan")],
-)  # fmt: skip
+    [
+        (float("nan"), False, "the loss is nan"),
+        (float("inf"), False, "the loss is inf"),
+        (1.0, True, "the norm of the gradient is nan"),
+    ],
+)
 def test_what_is_not_finite_stops_before_the_update(
     factor: float,
     gradient: bool,

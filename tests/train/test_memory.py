@@ -34,8 +34,10 @@ from ups_train.stages.operator import OperatorObjective
 from ups_train.stages.operator_config import OperatorConfig
 
 STAGE: dict[str, Any] = {
-    "epochs": 2, "validate_every": 3, "optimizer": {"kind": "adamw", "lr": 2e-3},
-}  # fmt: skip
+    "epochs": 2,
+    "validate_every": 3,
+    "optimizer": {"kind": "adamw", "lr": 2e-3},
+}
 """An epoch has ten windows' batches of 8 and, of a task with 16 trajectories, an odd one at the end."""
 
 
@@ -86,9 +88,11 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
 
 
 def test_a_second_failure_halves_again_with_advice(
-    complete: tuple[dict[str, Any], list[dict[str, Any]]], data_root: Path, tmp_path: Path,
+    complete: tuple[dict[str, Any], list[dict[str, Any]]],
+    data_root: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     options, metrics = complete
     callbacks = [out_of_memory(4, max_micro_batches=2)]
     step, given = context(data_root, tmp_path, **options, callbacks=callbacks)
@@ -102,8 +106,8 @@ def test_a_second_failure_halves_again_with_advice(
 
 
 def test_a_sample_that_does_not_fit_is_an_error(objective: str, data_root: Path, tmp_path: Path) -> None:
+    callbacks = [out_of_memory(0, max_micro_batches=99)]
     with pytest.raises(UPSError, match=r"single sample per micro-batch; use a smaller model"):
-        callbacks = [out_of_memory(0, max_micro_batches=99)]
         run(data_root, tmp_path, **stage_of(objective), callbacks=callbacks)
 
 

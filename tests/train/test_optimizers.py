@@ -40,8 +40,11 @@ def net() -> nn.Module:
 
 
 OPTIMIZERS = {
-    adam: AdamConfig(), adamw: AdamWConfig(), sgd: SGDConfig(), muon_hybrid: MuonHybridConfig(),
-}  # fmt: skip
+    adam: AdamConfig(),
+    adamw: AdamWConfig(),
+    sgd: SGDConfig(),
+    muon_hybrid: MuonHybridConfig(),
+}
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -258,8 +261,11 @@ def test_muon_hybrid_is_a_preset_of_grouped() -> None:
 
 def test_a_checkpoint_of_other_parameters_is_refused() -> None:
     module = big_net()
-    saved = by_name(create_optimizer(component("adamw", AdamWConfig()), module).state_dict(),
-                    create_optimizer(component("adamw", AdamWConfig()), module), module)  # fmt: skip
+    saved = by_name(
+        create_optimizer(component("adamw", AdamWConfig()), module).state_dict(),
+        create_optimizer(component("adamw", AdamWConfig()), module),
+        module,
+    )
     other = create_optimizer(component("adamw", AdamWConfig()), nn.ModuleDict({"x": nn.Linear(2, 2)}))
     with pytest.raises(UPSError, match=r"the checkpoint's optimizer has no parameter 'x\.weight'"):
         other.load_state_dict(saved)

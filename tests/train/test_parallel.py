@@ -50,8 +50,12 @@ def test_two_processes_train_what_one_trains(objective: str, optimizer: str, fol
         for ours, theirs in zip(two.metrics, one.metrics, strict=True):
             assert ours.get(agreement, 0.0) == pytest.approx(theirs.get(agreement, 0.0), abs=0.02)
         assert sorted(path.name for path in two.step.iterdir()) == [
-            "checkpoints", "details.json", "metrics.jsonl", "model", "step.json",
-        ]  # fmt: skip
+            "checkpoints",
+            "details.json",
+            "metrics.jsonl",
+            "model",
+            "step.json",
+        ]
         assert set(two.weights) == set(one.weights)
         for name, weight in one.weights.items():
             if name == "codec.head.advection1d.bias":

@@ -47,9 +47,10 @@ def test_norms_and_transforms_stay_in_float32_under_bfloat16(
     data = {name: task.open(data_root) for name, task in given.tasks.items()}
     component = models(given, kind, options)
     simulator = build_simulator(
-        component, {name: opened.info for name, opened in data.items()},
+        component,
+        {name: opened.info for name, opened in data.items()},
         {name: opened.statistics for name, opened in data.items()},
-    )  # fmt: skip
+    )
     seen: dict[str, set[torch.dtype]] = {"float32 island": set(), "matrix": set()}
 
     def note(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
@@ -80,9 +81,10 @@ def test_a_compiled_network_computes_the_same(data_root: Path, tmp_path: Path) -
     _, given = context(data_root, tmp_path)
     opened = given.tasks["advection1d"].open(data_root)
     simulator = build_simulator(
-        models(given, "unet", {"width": 4, "levels": 1}), {"advection1d": opened.info},
+        models(given, "unet", {"width": 4, "levels": 1}),
+        {"advection1d": opened.info},
         {"advection1d": opened.statistics},
-    )  # fmt: skip
+    )
     for weight in simulator.parameters():
         weight.data += 0.02 * torch.randn_like(weight)
     batch = opened.windows("train", horizon=1).batch(range(4))

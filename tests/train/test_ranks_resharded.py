@@ -51,9 +51,15 @@ def test_shards_in_the_hosts_memory_train_and_go_on_to_the_same_bits(folder: Pat
 
     def weights(name: str, offload: bool) -> bytes:
         command(
-            "torchrun", "--standalone", "--nproc-per-node=2", ROOT / "tests/helpers/sharded_stage.py",
-            folder / "offload-data", folder / name, str(offload), cwd=folder,
-        )  # fmt: skip
+            "torchrun",
+            "--standalone",
+            "--nproc-per-node=2",
+            ROOT / "tests/helpers/sharded_stage.py",
+            folder / "offload-data",
+            folder / name,
+            str(offload),
+            cwd=folder,
+        )
         return (folder / name / "model" / "weights.safetensors").read_bytes()
 
     whole = weights("on-devices", False)

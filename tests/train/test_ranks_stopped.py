@@ -76,9 +76,12 @@ def test_two_processes_that_were_stopped_resume_to_the_same_bits(
     name = f"stopped-{stop}-{short}"
     path = write_spec(folder, name, 2, **options)
     run = subprocess.Popen(
-        [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True,
+        [BIN / "ups-run", path, "--data-root", "data"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": with_plugin()},
-    )  # fmt: skip
+    )
     while not list(folder.glob(f"runs/{name}-*/steps/.operator.partial/checkpoints/step-*.ckpt")):
         time.sleep(0.05)
     run.send_signal(stop)

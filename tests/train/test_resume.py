@@ -18,20 +18,28 @@ from ups_train.engine.metrics_file import read_metrics
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "everything": {
-        "optimizer": "muon_hybrid", "ema": 0.9, "unroll": 2, "pushforward": 1, "noise": 0.01,
-        "scheduler": {"kind": "plateau", "patience": 0, "threshold": 0.5}, "validate_every": 3,
+        "optimizer": "muon_hybrid",
+        "ema": 0.9,
+        "unroll": 2,
+        "pushforward": 1,
+        "noise": 0.01,
+        "scheduler": {"kind": "plateau", "patience": 0, "threshold": 0.5},
+        "validate_every": 3,
         "spikes": {"policy": "skip", "window": 5, "factor": 1.05, "max_spikes": 50},
     },
     "another objective": {"objective": "test/energy", "validate_every": 4, "measure_conflict": True},
     "accumulated": {
-        "optimizer": "adamw", "ema": None, "accumulate": 3, "validate_every": 5,
+        "optimizer": "adamw",
+        "ema": None,
+        "accumulate": 3,
+        "validate_every": 5,
         "checkpoints": {"every": 1e-9, "keep": 1},
     },
     "bfloat16 and workers": {
         "trainer": {"precision": "bf16-mixed", "workers": 2},
         "checkpoints": {"asynchronous": True, "every": 1e-9},
     },
-}  # fmt: skip
+}
 PLACES = {
     "before a batch": ("on_train_batch_start", 8),
     "in the first step": ("on_after_backward", 1),
@@ -141,9 +149,11 @@ def test_a_signal_within_the_last_validation_waits_for_its_end(root: Path) -> No
     name, options = "last-validation", ADAMW | {"epochs": 1, "validate_every": None}
     with pytest.raises(interrupts.Interrupted):
         train(
-            root, name, options,
+            root,
+            name,
+            options,
             At("on_validation_batch_end", 1, lambda trainer: os.kill(os.getpid(), signal.SIGTERM)),
-        )  # fmt: skip
+        )
     (line,) = read_metrics(root / name / "metrics.jsonl")
     assert saved_steps(root / name / "checkpoints") == [line["step"]]
     train(root, name, options)

@@ -115,9 +115,12 @@ def test_max_steps_and_patience_end_training(data_root: Path, tmp_path: Path) ->
 
 
 @given(
-    batches=st.integers(1, 50), epochs=st.integers(1, 4), every=st.none() | st.integers(1, 300),
-    limit=st.none() | st.integers(1, 300), accumulate=st.integers(1, 5),
-)  # fmt: skip
+    batches=st.integers(1, 50),
+    epochs=st.integers(1, 4),
+    every=st.none() | st.integers(1, 300),
+    limit=st.none() | st.integers(1, 300),
+    accumulate=st.integers(1, 5),
+)
 def test_validations_fill_the_training(
     batches: int, epochs: int, every: int | None, limit: int | None, accumulate: int
 ) -> None:
@@ -204,9 +207,17 @@ def test_a_budget_ends_the_training_after_a_validation(data_root: Path, tmp_path
 
 def test_rollout_losses_conflict_and_weights(data_root: Path, tmp_path: Path) -> None:
     run(
-        data_root, tmp_path, unroll=2, pushforward=1, latent_unroll=2, consistency=0.1, noise=0.01,
-        measure_conflict=True, losses=[{"kind": "h1"}], task_weights={"darcy2d": 0.5},
-    )  # fmt: skip
+        data_root,
+        tmp_path,
+        unroll=2,
+        pushforward=1,
+        latent_unroll=2,
+        consistency=0.1,
+        noise=0.01,
+        measure_conflict=True,
+        losses=[{"kind": "h1"}],
+        task_weights={"darcy2d": 0.5},
+    )
     for line in read_metrics(tmp_path / "metrics.jsonl"):
         assert -1 <= line["train/gradient_cosine"] <= 1
 

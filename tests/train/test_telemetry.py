@@ -112,8 +112,9 @@ def test_size_prints_a_table_and_keeps_it(data_root: Path, tmp_path: Path) -> No
     stages = json.loads(kept.read_text())["stages"]
     opened = {name: task.open(data_root) for name, task in given.tasks.items()}
     known = build_simulator(
-        given.spec.model, {name: part.info for name, part in opened.items()},
+        given.spec.model,
+        {name: part.info for name, part in opened.items()},
         {name: part.statistics for name, part in opened.items()},
-    ).parameter_count()  # fmt: skip
+    ).parameter_count()
     assert stages["operator"]["parameters"] == stages["energy"]["parameters"] == known
     assert stages["operator"]["step"] > 0

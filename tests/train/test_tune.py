@@ -14,9 +14,17 @@ def test_a_study_minimises_what_the_stage_monitors(objective: str, folder: Path)
     name = f"tuned-{objective.rpartition('/')[2]}"
     path = write_spec(folder, name, 1, objective=objective, stage={"max_steps": 2, "validate_every": 2})
     result = command(
-        "ups", "tune", path, "--param", "optimizer.lr=1e-4,1e-3", "--data-root", folder / "data", "--json",
-        cwd=folder, PYTHONPATH=with_plugin(),
-    )  # fmt: skip
+        "ups",
+        "tune",
+        path,
+        "--param",
+        "optimizer.lr=1e-4,1e-3",
+        "--data-root",
+        folder / "data",
+        "--json",
+        cwd=folder,
+        PYTHONPATH=with_plugin(),
+    )
     study = json.loads(result.stdout)
     assert study["metric"] == f"operator/{OBJECTIVES[objective]}"
     assert len(study["trials"]) == 2

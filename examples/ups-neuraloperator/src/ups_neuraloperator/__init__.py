@@ -25,14 +25,18 @@ class FNOConfig(ModelConfig):
 @hookimpl
 def ups_register_models(register: Register) -> None:
     register(
-        "neuraloperator/fno", "ups_neuraloperator.parts:NeuralOperatorFNO", config=FNOConfig,
+        "neuraloperator/fno",
+        "ups_neuraloperator.parts:NeuralOperatorFNO",
+        config=FNOConfig,
         summary="the FNO of the package neuraloperator, one per task",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_losses(register: Register) -> None:
     register(
-        "neuraloperator/h1", "ups_neuraloperator.parts:H1", config="ups_train.losses.config:LossConfig",
+        "neuraloperator/h1",
+        "ups_neuraloperator.parts:H1",
+        config="ups_train.losses.config:LossConfig",
         summary="relative H1 error of the package neuraloperator, which its Darcy examples train with",
-    )  # fmt: skip
+    )

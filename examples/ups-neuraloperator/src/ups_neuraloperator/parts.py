@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ups_core import UPSError
+from ups_core.base_configs import LossConfig
 from ups_data.info import TaskInfo
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
 from ups_neuraloperator import FNOConfig
-from ups_core.base_configs import LossConfig
 
 try:
     from neuralop.losses import H1Loss

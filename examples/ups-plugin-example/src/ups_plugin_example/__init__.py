@@ -18,6 +18,8 @@ def ups_register_models(register: Register) -> None:
 @hookimpl
 def ups_register_losses(register: Register) -> None:
     register(
-        "example/l1", "ups_plugin_example.parts:l1", config="ups_train.losses.config:LossConfig",
+        "example/l1",
+        "ups_plugin_example.parts:l1",
+        config="ups_train.losses.config:LossConfig",
         summary="mean absolute error",
-    )  # fmt: skip
+    )

@@ -63,8 +63,8 @@ class UNetConfig(PerDimensionConfig):
         return [
             (
                 f"levels.{key_at(self.levels, task.dim)}",
-                f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}; "
-                "use fewer levels",
+                f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}"
+                "; use fewer levels",
             )
             for task in tasks.values()
             if any(cells % (size := 2 ** (at(self.levels, task.dim) - 1)) for cells in task.shape)

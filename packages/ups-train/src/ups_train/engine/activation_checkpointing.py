@@ -13,8 +13,8 @@ from ups_train.parallel.sharding import blocks
 def recompute_blocks(network: nn.Module) -> int:
     """Make every block keep only its input and recompute the rest in the backward pass.
 
-    The block's `forward` is wrapped in place, not the block: names of parameters stay, so weights of a network
-    with and without are interchangeable. Returns the number of blocks.
+    The block's `forward` is wrapped in place, not the block: parameters keep their names, so weights with
+    and without are interchangeable. Returns the number of blocks.
     """
     found = list(blocks(network))
     for block in found:

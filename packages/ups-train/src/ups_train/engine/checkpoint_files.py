@@ -1,7 +1,7 @@
 """Checkpoint files: complete or absent, with a SHA-256 beside each that is checked before use.
 
-The checksum is in a file of its own in the format that `sha256sum --check` reads. A checkpoint without one, with
-different content, or with anything but tensors and plain data inside is never used: the previous one is.
+The checksum file has the format that `sha256sum --check` reads. A checkpoint without one, with different
+content, or with anything but tensors and plain data inside is never used: the previous one is.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CheckpointFiles(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint of tensors and plain data; anything else is refused, whatever `weights_only` says."""
+        """Read a checkpoint; anything but tensors and plain data is refused, whatever `weights_only` says."""
         content: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
         return content
 
@@ -172,8 +172,8 @@ def _write(path: Path, content: memoryview) -> None:
         write_bytes(path, content)
     except OSError as error:
         raise UPSError(
-            f"cannot write {path} ({len(content)} bytes): {error.strerror}; earlier checkpoints are intact; free "
-            "some disk space and rerun the same command to resume"
+            f"cannot write {path} ({len(content)} bytes): {error.strerror}; earlier checkpoints are intact; "
+            "free some disk space and rerun the same command to resume"
         ) from error
 
 

@@ -38,7 +38,7 @@ PARAMETERS = {
     "_call_lightning_module_hook": ["trainer", "hook_name", "args", "pl_module", "kwargs"],
     "_call_strategy_hook": ["trainer", "hook_name", "args", "kwargs"],
 }
-"""Function of `lightning.pytorch.trainer.call` -> its parameters in the releases that this was written for."""
+"""Function of `lightning.pytorch.trainer.call` -> its parameters in lightning 2.6."""
 
 
 def _implements(instance: object, hook: str, base: type) -> bool:

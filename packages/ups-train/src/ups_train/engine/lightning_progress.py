@@ -1,7 +1,7 @@
 """Lightning's own counters, for exact resume: the only module that touches Lightning's private state.
 
-Written for lightning 2.6. `tests/train/test_resume.py` kills trainings everywhere and compares bits, so that a
-release of Lightning that counts differently is noticed.
+Written for lightning 2.6. `tests/train/test_resume.py` kills training runs everywhere and compares bits, so
+a release of Lightning that counts differently is noticed.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class MuonConfig(OptimizerConfig):
     weight_decay: NonNegativeFloat = 1e-4
     """Decay of the matrices."""
     adjust_lr: Literal["match_rms_adamw", "original"] = "match_rms_adamw"
-    """How the step depends on a matrix's shape: its root mean square is AdamW's (Liu et al. 2025,
-    arXiv:2502.16982), so that both share one learning rate, or it is Jordan's sqrt(max(1, rows / columns))."""
+    """How the step depends on a matrix's shape. `match_rms_adamw`: its root mean square is AdamW's (Liu et
+    al. 2025, arXiv 2502.16982), so both share a learning rate. `original`: sqrt(max(1, rows / columns))."""
 
     def accepts(self, shape: Sequence[int], is_complex: bool) -> bool:
         """Real matrices with more than one row and column."""

@@ -27,7 +27,8 @@ class Torchrun:
     """A process for every device of this machine, under torch elastic.
 
     When a process fails, all are started again, at most `restarts` times; a training continues from its last
-    checkpoint. Running out of memory does not count: it comes to an end by itself (:mod:`ups_train.engine.out_of_memory`).
+    checkpoint. Restarts after running out of memory do not count: they end by
+    themselves (:mod:`ups_train.engine.out_of_memory`).
     """
 
     def __init__(self, config: TorchrunConfig) -> None:

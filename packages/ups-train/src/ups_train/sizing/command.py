@@ -9,8 +9,8 @@ import torch
 from rich.filesize import decimal
 
 from ups_core import CommandConfig
+from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root
 from ups_core.cli.output import print_json, print_table
-from ups_core.cli.run import data_root
 from ups_core.console import Console
 from ups_core.execution import step_context
 from ups_core.files import write_json
@@ -47,12 +47,10 @@ class SizeCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("spec", type=Path, metavar="SPEC")
-        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-        parser.add_argument("--data-root", type=Path, metavar="DIR", help="as of ups-run")
-        parser.add_argument(
-            "--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="as of ups-run"
-        )
+        parser.add_argument("spec", type=Path, metavar="SPEC", help="the YAML file")
+        add_overrides(parser)
+        add_runs_dir(parser)
+        add_data_root(parser)
         parser.add_argument("--json", action="store_true", help="print sizing.json")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
@@ -84,10 +82,7 @@ class SizeCommand:
         if args.json:
             print_json(content)
             return 0
-        print_table(
-            COLUMNS,
-            [_row(name, sizing) for name, sizing in found.items()],
-        )
+        print_table(COLUMNS, [_row(name, sizing) for name, sizing in found.items()])
         print(
             f"\ntraining {_duration(training)}, checkpoints and models {decimal(disk)}, "
             f"data {decimal(stored)}; "
