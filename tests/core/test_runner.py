@@ -50,7 +50,7 @@ def test_a_run_and_its_record(spec_file: Path) -> None:
     ]  # fmt: skip
     assert content["status"] == "completed"
     assert content["metrics"] == {
-        "train/loss": 0.5, "train/resumed": 0.0, "toy-other/loss": 0.5, "toy-other/resumed": 0.0,
+        "train/val/loss": 0.5, "train/resumed": 0.0, "toy-other/val/loss": 0.5, "toy-other/resumed": 0.0,
         "score/a/width": 5.0, "score/a/toy/constant/known": 0.0, "score/a/toy/other/known": 1.0,
     }  # fmt: skip
     assert content["data"]["a"]["source"] == "generated"
@@ -186,7 +186,7 @@ def test_failed_step_keeps_what_was_done(spec_file: Path, capsys: pytest.Capture
         "pending",
         "pending",
     ]
-    assert content["metrics"]["first/loss"] == 2.0
+    assert content["metrics"]["first/val/loss"] == 2.0
     executed()
     assert run(spec_file) == 1
     assert executed() == ["train"], "the finished step is not repeated"

@@ -127,7 +127,7 @@ class TrainConfig(StageConfig):
     """Counts ticks and calls it training."""
 
     produces: ClassVar[tuple[str, ...]] = ("simulator",)
-    monitor: ClassVar[str] = "loss"
+    monitor: ClassVar[str] = "val/loss"
     former_keys: ClassVar[Mapping[str, str]] = {"rounds": "renamed to 'epochs' in 0.2"}
 
     epochs: Annotated[int, Field(ge=1)] = 1
@@ -186,7 +186,7 @@ class Train:
         if self.rank == 0:
             (context.directory / "model.json").write_text(json.dumps(model.to_dict()))
         loss = 1.0 / config.epochs + abs(math.log10(lr) + 2.0)
-        return StepResult({"loss": loss, "resumed": float(stored is not None)})
+        return StepResult({"val/loss": loss, "resumed": float(stored is not None)})
 
     def _fault(self, directory: Path, tick: int) -> None:
         what, _, place = os.environ.get("TOY_FAULT", "").partition(":")
