@@ -66,12 +66,18 @@ def test_every_mistake_is_reported_with_its_path() -> None:
 
 
 def test_a_component_may_hold_its_own_kind() -> None:
-    chain = {"kind": "toy/chain", "links": ["toy/sgd", {"kind": "toy/chain", "links": [{"kind": "toy/adam", "lr": 2.0}]}]}
+    chain = {
+        "kind": "toy/chain",
+        "links": ["toy/sgd", {"kind": "toy/chain", "links": [{"kind": "toy/adam", "lr": 2.0}]}],
+    }
     made = read(optimizer=chain)
     names = [component.kind for component in components(made)]
     assert names == ["toy/chain", "toy/sgd", "toy/chain", "toy/adam"]
     inner = {"kind": "toy/chain", "links": [{"kind": "toy/adam", "lr": 2.0}]}
-    assert made.optimizer.to_dict() == {"kind": "toy/chain", "links": [{"kind": "toy/sgd", "lr": 1e-3}, inner]}
+    assert made.optimizer.to_dict() == {
+        "kind": "toy/chain",
+        "links": [{"kind": "toy/sgd", "lr": 1e-3}, inner],
+    }
     assert problems(optimizer={"kind": "toy/chain", "links": [{"kind": "toy/chain", "links": [3]}]}) == [
         ("optimizer", "links", 0, "links", 0)
     ]

@@ -58,7 +58,9 @@ def test_the_whole_list_has_every_kind_and_component(capsys: pytest.CaptureFixtu
     heads = [line.partition(":")[0] for line in text.splitlines() if line and line[0] not in " '"]
     assert heads == list(KINDS)
     rows = json.loads(shown(capsys, "list", "--json"))
-    assert [(row["kind"], row["name"]) for row in rows] == [(e.kind, e.name) for e in registry_in_use().entries()]
+    assert [(row["kind"], row["name"]) for row in rows] == [
+        (e.kind, e.name) for e in registry_in_use().entries()
+    ]
     assert all(f"  {row['name']} " in text and row["summary"] in text for row in rows)
 
 
@@ -86,7 +88,9 @@ def test_show_documents_every_installed_component(entry: Any, capsys: pytest.Cap
 
 @pytest.mark.usefixtures("toy")
 def test_show_prints_a_page(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys, "show", "stage", "toy/train") == """\
+    assert (
+        shown(capsys, "show", "stage", "toy/train")
+        == """\
 toy/train: trains  [toy-plugin 0.1]
 
 Counts ticks and calls it training.
@@ -125,6 +129,7 @@ Options of every pipeline step:
   needs: list of text (default [])
       Ids of earlier steps to take inputs from; default: the newest that produce what this consumes.
 """
+    )
 
 
 @pytest.mark.usefixtures("toy")

@@ -61,7 +61,12 @@ def test_types_are_written_as_a_spec_writes_values(annotation: Any, expected: st
 
 
 def test_a_class_may_say_itself_what_it_accepts() -> None:
-    schema = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "object", "additionalProperties": {"type": "number"}}]}
+    schema = {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "object", "additionalProperties": {"type": "number"}},
+        ]
+    }
     annotation = Annotated[dict[int, int], BeforeValidator(dict), WithJsonSchema(schema)]
     assert type_text(annotation) == "integer >= 1 | mapping to number"
     assert type_text(dict[int, int], [WithJsonSchema({"type": "boolean"})]) == "true | false"
@@ -129,7 +134,9 @@ def test_defaults_are_written_as_in_a_spec() -> None:
         b: tuple[str, ...] = ("x", "y z")
         c: str = ""
         d: bool = False
-        e: list[Annotated[Component, Registered("losses")]] = Field(default=["mse", {"kind": "h1", "weight": 2.0}])
+        e: list[Annotated[Component, Registered("losses")]] = Field(
+            default=["mse", {"kind": "h1", "weight": 2.0}]
+        )
         f: list[str] = Field(default_factory=list)
 
     (group,) = document_options(Defaults)

@@ -22,7 +22,12 @@ THEIRS = Provider("theirs", "2.0")
 
 
 def entry(kind: str = "models", name: str = "net", **changes: Any) -> Entry:
-    options: dict[str, Any] = {"factory": dict, "config": KINDS[kind].load_base(), "summary": "", "provider": OURS}
+    options: dict[str, Any] = {
+        "factory": dict,
+        "config": KINDS[kind].load_base(),
+        "summary": "",
+        "provider": OURS,
+    }
     return Entry(kind, name, **options | changes)
 
 
@@ -106,7 +111,9 @@ def test_the_options_class_must_be_one_of_the_kind(kind: str) -> None:
     with pytest.raises(UPSError) as refused:
         registry.add(entry(kind, "wrong", config=other))
     step = " cannot be a pipeline step" if kind in ("stages", "evaluations") else ""
-    expected = f"{singular(kind)} 'wrong' of ours 1.0{step}: its options class {other.__name__} must subclass "
+    expected = (
+        f"{singular(kind)} 'wrong' of ours 1.0{step}: its options class {other.__name__} must subclass "
+    )
     assert str(refused.value) == f"{expected}ups_core.{base.__name__}"
     assert registry.find(kind, "right") is not None
     assert registry.find(kind, "wrong") is None
@@ -237,7 +244,11 @@ def test_entries_are_sorted_by_kind_and_name() -> None:
         ("models", "old", "unknown model 'old'; renamed to 'net'"),
         ("models", 3, "expected the name of a model; known: net, unet"),
         ("optimizers", None, "expected the name of an optimizer; known: none"),
-        ("models", "n\u0435t", "unknown model 'n\u0435t' (it contains CYRILLIC SMALL LETTER IE); did you mean 'net'?"),
+        (
+            "models",
+            "n\u0435t",
+            "unknown model 'n\u0435t' (it contains CYRILLIC SMALL LETTER IE); did you mean 'net'?",
+        ),
     ],
 )
 def test_an_unknown_name_gets_a_hint(kind: str, name: object, expected: str) -> None:

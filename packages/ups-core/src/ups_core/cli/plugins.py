@@ -41,9 +41,8 @@ def _check(loaded: LoadedPlugins, as_json: bool) -> int:
         for problem in problems:
             print(problem)
         if not problems:
-            print(
-                f"{len(loaded.registry.entries())} components of {len(loaded.providers)} plugins: no problems"
-            )
+            components = counted(len(loaded.registry.entries()), "component")
+            print(f"{components} of {counted(len(loaded.providers), 'plugin')}: no problems")
     return 1 if problems else 0
 
 
