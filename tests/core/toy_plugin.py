@@ -10,6 +10,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from ups_core import (
     Config,
     DataPlan,
     EvaluationConfig,
+    LauncherConfig,
     ModelConfig,
     OptimizerConfig,
     Register,
@@ -40,9 +43,13 @@ from ups_core import (
     hookimpl,
     interrupts,
 )
+from ups_core.console import Console
+from ups_core.execution import execute
 from ups_core.expand import baseline_id
 from ups_core.files import read_json, write_json
 from ups_core.fingerprint import digest
+from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
+from ups_core.plan import Plan, PlannedStep
 
 
 class LineConfig(TaskConfig):
@@ -273,6 +280,44 @@ class Page:
         return StepResult()
 
 
+class RanksConfig(LauncherConfig):
+    """A process for every device of the trainer."""
+
+
+class RanksLauncher:
+    """Starts the step worker once per device, as torchrun would, but without torch."""
+
+    def __init__(self, config: RanksConfig) -> None:
+        self.config = config
+
+    def describe(self, plan: Plan, step: PlannedStep) -> str:
+        return f"{plan.spec.trainer.devices} ranks"
+
+    def run(self, plan: Plan, step: PlannedStep, console: Console) -> StepResult:
+        if not step.spec.config.distributed:
+            return execute(plan, step, console)
+        command = [sys.executable, *worker_module(plan.directory, step.id, plan.data_root)]
+        return run_attempts(plan, step, console, lambda: self._attempt(command, plan.spec.trainer.devices))
+
+    def _attempt(self, command: list[str], devices: int) -> Ended | None:
+        """All ranks at once; when one fails, or this process is asked to stop, the others are stopped."""
+        ranks = [
+            subprocess.Popen(command, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": str(devices)})
+            for rank in range(devices)
+        ]
+        failed = None
+        try:
+            while failed is None and any(rank.poll() is None for rank in ranks):
+                failed = next((number for number, rank in enumerate(ranks) if rank.poll()), None)
+                time.sleep(0.005)
+        finally:
+            for rank in ranks:
+                rank.terminate()
+            for rank in ranks:
+                rank.wait()
+        return None if failed is None else Ended(f"ended with code {ranks[failed].returncode}", failed)
+
+
 def count(context: StepContext, name: str) -> None:
     with (context.data_root / "executions.txt").open("a") as file:
         file.write(f"{name}\n")
@@ -301,6 +346,11 @@ def ups_register_optimizers(register: Register) -> None:
 @hookimpl
 def ups_register_strategies(register: Register) -> None:
     register("toy/one", "toy_plugin:none", config=OneDeviceConfig, summary="one device")
+
+
+@hookimpl
+def ups_register_launchers(register: Register) -> None:
+    register("toy/ranks", RanksLauncher, config=RanksConfig, summary="a process per device")
 
 
 @hookimpl
