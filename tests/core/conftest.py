@@ -7,10 +7,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ups_core import plugin_loader
+from ups_core.plan import Plan
+from ups_core.planner import make_plan
+from ups_core.validate import load_spec
 
 HERE = Path(__file__).parent
 
@@ -35,6 +39,7 @@ pipeline:
 """
 
 Install = Callable[..., None]
+MakePlan = Callable[..., Plan]
 
 
 @pytest.fixture
@@ -77,9 +82,21 @@ def spec_file(tmp_path: Path, toy: None) -> Path:
     return path
 
 
+@pytest.fixture
+def make(spec_file: Path) -> MakePlan:
+    """`make("KEY=VALUE", ...)` plans the toy spec with these overrides; keywords go to `make_plan`."""
+
+    def make(*overrides: str, **options: Any) -> Plan:
+        spec, document = load_spec(spec_file, overrides)
+        return make_plan(spec, document, **{"runs_dir": Path("runs"), "data_root": Path("data")} | options)
+
+    return make
+
+
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("UPS_PLUGINS", raising=False)
     monkeypatch.delenv("UPS_STRICT_PLUGINS", raising=False)
+    monkeypatch.delenv("UPS_DATA_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)

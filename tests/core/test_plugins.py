@@ -36,7 +36,7 @@ BROKEN = {
     "twice": (
         HEAD + "@hookimpl\ndef ups_register_models(register):\n"
         "    for _ in range(2): register('twice/a', 'x:y', config=ModelConfig, summary='')\n",
-        "models 'twice/a' is registered twice by twice 0.1",
+        "model 'twice/a' is registered twice by twice 0.1",
     ),
 }  # fmt: skip
 
@@ -97,7 +97,5 @@ def test_a_component_that_cannot_be_imported_says_whose_it_is(
 ) -> None:
     install("good", GOOD)  # type: ignore[operator]
     monkeypatch.setenv("UPS_PLUGINS", "good")
-    with pytest.raises(
-        UPSError, match=r"cannot load model 'good/net' of good 0\.1: ModuleNotFoundError"
-    ):
+    with pytest.raises(UPSError, match=r"cannot load model 'good/net' of good 0\.1: ModuleNotFoundError"):
         load_plugins().registry.get("models", "good/net").load()

@@ -40,7 +40,7 @@ def states(spec: Path) -> dict[str, str]:
     return {step.id: step.state for step in plan.steps}
 
 
-def test_whole_run_and_its_record(spec_file: Path) -> None:
+def test_a_run_and_its_record(spec_file: Path) -> None:
     assert run(spec_file) == 0
     assert executed() == ["train", "toy-other", "score", "page"], "a baseline that needs training is trained"
     content = record()
@@ -50,7 +50,7 @@ def test_whole_run_and_its_record(spec_file: Path) -> None:
     ]  # fmt: skip
     assert content["status"] == "completed"
     assert content["metrics"] == {
-        "train/loss": 0.5, "train/resumed": 0.0, "toy-other/loss": 0.5, "toy-other/resumed": 0.0,
+        "train/val/loss": 0.5, "train/resumed": 0.0, "toy-other/val/loss": 0.5, "toy-other/resumed": 0.0,
         "score/a/width": 5.0, "score/a/toy/constant/known": 0.0, "score/a/toy/other/known": 1.0,
     }  # fmt: skip
     assert content["data"]["a"]["source"] == "generated"
@@ -128,17 +128,17 @@ def test_a_change_that_touches_all_keeps_nothing(spec_file: Path, capsys: pytest
 def test_values_of_the_environment_stay_out_of_records(
     spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("EPOCHS", "271828")
+    monkeypatch.setenv("LABEL", "271828")
     monkeypatch.setenv("API_KEY", "hunter2-hunter2")
-    spec_file.write_text(spec_file.read_text().replace("epochs: 2", "epochs: ${env:EPOCHS}"))
+    spec_file.write_text(spec_file.read_text().replace("epochs: 2", "label: ${env:LABEL}"))
     assert run(spec_file) == 0
-    monkeypatch.setenv("EPOCHS", "314159")
+    monkeypatch.setenv("LABEL", "314159")
     assert run(spec_file) == 0
     said = capsys.readouterr()
     texts = [path.read_text() for path in Path("runs").rglob("*") if path.is_file()]
     for value in ("271828", "314159", "hunter2"):
         assert not any(value in text for text in [*texts, said.out, said.err]), value
-    assert sum("${env:EPOCHS}" in text for text in texts) >= 6, "of both runs: spec, stage, baseline"
+    assert sum("${env:LABEL}" in text for text in texts) >= 6, "of both runs: spec, stage, baseline"
 
 
 def test_options_without_effect_go_on_in_the_same_run(spec_file: Path) -> None:
@@ -150,7 +150,7 @@ def test_options_without_effect_go_on_in_the_same_run(spec_file: Path) -> None:
 
 def test_a_time_limit_ends_the_run_between_steps(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(spec_file, "--set", "trainer.max_time=1e-9") == 75
-    assert "interrupted (out of time); the same command continues" in capsys.readouterr().err
+    assert "interrupted (out of time); rerun the same command to resume" in capsys.readouterr().err
     assert record()["status"] == "interrupted"
     assert executed() == []
     assert run(spec_file) == 0
@@ -186,7 +186,7 @@ def test_failed_step_keeps_what_was_done(spec_file: Path, capsys: pytest.Capture
         "pending",
         "pending",
     ]
-    assert content["metrics"]["first/loss"] == 1.0
+    assert content["metrics"]["first/val/loss"] == 2.0
     executed()
     assert run(spec_file) == 1
     assert executed() == ["train"], "the finished step is not repeated"
@@ -195,7 +195,7 @@ def test_failed_step_keeps_what_was_done(spec_file: Path, capsys: pytest.Capture
 def test_a_bug_leaves_its_traceback_in_a_file(
     spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TOY_CRASH", "bug")
+    monkeypatch.setenv("TOY_FAULT", "bug")
     assert run(spec_file) == 1
     error = capsys.readouterr().err
     assert "step 'train' failed: ZeroDivisionError: one over nothing (traceback: " in error
@@ -204,11 +204,11 @@ def test_a_bug_leaves_its_traceback_in_a_file(
 
 
 def test_interrupted_step_is_resumed(spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOY_CRASH", "interrupt")
+    monkeypatch.setenv("TOY_FAULT", "interrupt")
     assert run(spec_file) == 130
     assert record()["status"] == "interrupted"
     assert states(spec_file)["train"] == "interrupted"
-    monkeypatch.delenv("TOY_CRASH")
+    monkeypatch.delenv("TOY_FAULT")
     assert run(spec_file) == 0
     assert record()["metrics"]["train/resumed"] == 1.0
 

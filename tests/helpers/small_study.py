@@ -1,4 +1,4 @@
-"""A spec of seconds for studies, and the command that searches it."""
+"""A spec of the toy plugin for studies, and the command that searches it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ SPEC = """\
 version: 1
 name: tiny
 tasks:
-  advection1d: {kind: advection1d, trajectories: 20, resolution: 32, frames: 6, time_stride: 10}
-model: {kind: unet, width: 8, levels: 2}
-trainer: {accelerator: cpu, threads: 1}
+  a: {kind: toy/line, cells: 64}
+model: {kind: toy/net, width: 8}
+trainer: {strategy: toy/one}
 pipeline:
-  - stage: operator
-    max_steps: 4
-    validate_every: 2
-    batch_size: 8
-    clip: null
-    optimizer: {kind: adamw, lr: 1e-3}
-  - evaluate: rollout
+  - stage: toy/train
+    id: operator
+    epochs: 4
+    optimizer: {kind: toy/sgd, lr: 1e-3}
+  - evaluate: toy/score
     id: check
     split: val
-    baselines: []
-  - evaluate: rollout
+  - evaluate: toy/score
     id: test
 """
 LR = "pipeline.operator.optimizer.lr"
+LOSS = "operator/val/loss"
+"""What a study of the spec minimises."""
 
 
 def tune(*arguments: str) -> int:

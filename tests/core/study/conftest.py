@@ -1,4 +1,4 @@
-"""Every test of a study works in a folder of its own."""
+"""Every test of a study works in a folder of its own, with the toy plugin."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from ups_core.validate import load_spec
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, toy: None) -> Path:
     """The working directory, with a spec of seconds in it."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(SPEC)
     return tmp_path
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from small_study import LR, SPEC, tune
 from ups_core import UPSError
 from ups_core.spec import PipelineSpec
-from ups_core.yamlreader import parse_yaml
+from ups_core.study.parameters import parse_parameter, parse_space
 from ups_core.study.search import Optuna, choose_method, create_search
-from ups_core.study.space import Choice, Range, Space, parse_parameter, parse_space, value_text
+from ups_core.study.space import Choice, Range, Space, value_text
+from ups_core.yamlreader import parse_yaml
 
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="Optuna is an extra")
 
@@ -49,18 +50,18 @@ def test_parameters_are_read(text: str, expected: Range | Choice, spec: Pipeline
     [
         ("optimizer.lr", "write it as KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=a,b,c"),
         ("=1:2", "write it as KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=a,b,c"),
-        ("optimizer.lr=1e-2:1e-4", "the low end 1e-2 is not below the high end 1e-4"),
-        ("optimizer.lr=1:1", "the low end 1 is not below the high end 1"),
-        ("optimizer.lr=0:1:log", "the low end 0 has no logarithm; start above 0 or leave :log out"),
+        ("optimizer.lr=1e-2:1e-4", "the low end 1e-2 must be below the high end 1e-4"),
+        ("optimizer.lr=1:1", "the low end 1 must be below the high end 1"),
+        ("optimizer.lr=0:1:log", "the low end 0 has no logarithm; start above 0 or remove :log"),
         ("optimizer.lr=-1:1:log", "the low end -1 has no logarithm"),
-        ("optimizer.lr=1:2:lin", "'lin' cannot stand there; a range is LOW:HIGH, then :log, :int or both"),
-        ("optimizer.lr=1:2:log:log", "'log' cannot stand there"),
-        ("optimizer.lr=a:2", "'a' is no number"),
-        ("optimizer.lr=1:.inf", "'.inf' is no number"),
-        ("optimizer.lr=1:", "'' is no number"),
-        ("model.width=8:9.5:int", "'9.5' is no integer, and the range is ':int'"),
-        ("model.width=", "there is nothing to choose from; write a,b,c or LOW:HIGH"),
-        ("model.width=64", "one value is nothing to search; use --set model.width=64"),
+        ("optimizer.lr=1:2:lin", "unexpected ':lin'; write a range as LOW:HIGH, then :log, :int or both"),
+        ("optimizer.lr=1:2:log:log", "unexpected ':log'"),
+        ("optimizer.lr=a:2", "'a' is not a number"),
+        ("optimizer.lr=1:.inf", "'.inf' is not a number"),
+        ("optimizer.lr=1:", "'' is not a number"),
+        ("model.width=8:9.5:int", "'9.5' is not an integer; write one or remove :int"),
+        ("model.width=", "no values are given; write a,b,c or LOW:HIGH"),
+        ("model.width=64", "a single value leaves nothing to search; use --set model.width=64"),
         ("model.width=64,32,64", "64 is given twice"),
         ("model.width=[64,32", "the choices are not valid YAML"),
     ],
@@ -84,16 +85,16 @@ def test_nonsense_is_one_line_and_code_2(
         (["--param", "model.width=8,wide"], "--set model.width=wide model.width: expected a valid integer, got 'wide'\n"),
         (["--param", "model.width=8:16"], "expected a valid integer, got 16.0; write LOW:HIGH:int\n"),
         (["--param", "optimizer.lr=-1:1"], "got -1.0\n"),
-        (["--param", "optimizer.lr=1:2", "--param", f"{LR}=3,4"], f"error: --param {LR} is given twice; leave one out\n"),
-        (["--param", "pipeline.test.batch_size=8,16"], "changes nothing: trials only train and validate; leave it out\n"),
-        (["--param", "optimizer.lr=1:2", "--method", "grid"], f"a grid needs to know how many values '{LR}' takes: add --points K\n"),
+        (["--param", "optimizer.lr=1:2", "--param", f"{LR}=3,4"], f"error: --param {LR} is given twice; remove one\n"),
+        (["--param", "pipeline.test.split=val,test"], "changes nothing: trials only train and validate; remove it\n"),
+        (["--param", "optimizer.lr=1:2", "--method", "grid"], f"a grid needs the number of values of '{LR}'; add --points K\n"),
         (["--param", "optimizer.lr=1:2", "--method", "random", "--points", "3"], "--points belongs to --method grid, not to random"),
         (["--param", "optimizer.lr=1:2", "--points", "10001"], "the grid has 10001 points, more than 10000; use --method random\n"),
-        (["--param", "optimizer.lr=1:2", "--metric", "test/advection1d/nrmse"],
-         "--metric test/advection1d/nrmse is measured on the test split; a study selects on the validation split only"),
-        (["--param", "optimizer.lr=1:2", "--metric", "operator/test/nrmse"], "is measured on the test split"),
-        (["--param", "optimizer.lr=1:2", "--metric", "val/nrmse"],
-         "write it as STEP/METRIC, e.g. operator/val/nrmse; steps: operator, check, test\n"),
+        (["--param", "optimizer.lr=1:2", "--metric", "test/a/width"],
+         "--metric test/a/width is measured on the test split; a study selects on the validation split only"),
+        (["--param", "optimizer.lr=1:2", "--metric", "operator/test/loss"], "is measured on the test split"),
+        (["--param", "optimizer.lr=1:2", "--metric", "val/loss"],
+         "write it as STEP/METRIC, e.g. operator/val/loss; steps: operator, check, test\n"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_before_anything_runs(
@@ -106,7 +107,7 @@ def test_what_cannot_work_is_refused_before_anything_runs(
 
 def test_a_spec_that_trains_nothing_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "tiny.yaml").write_text(
-        SPEC.replace("stage: operator", "evaluate: report").split("    max_steps")[0]
+        SPEC.replace("stage: toy/train", "evaluate: toy/page").split("    epochs")[0]
     )
     assert tune("--param", "optimizer.lr=1:2") == 2
     assert "the spec has no training stage, so there is nothing to tune" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
         raise SpecError([document.issue(at, "expected the path of another spec")])
     base_path = path.parent / base_name
     if not os.path.isfile(base_path):
-        raise SpecError([document.issue(at, f"the file '{truncated(str(base_path))}' does not exist")])
+        raise SpecError([document.issue(at, f"no such file '{truncated(str(base_path))}'")])
     chain = (*seen, path.resolve())
     if base_path.resolve() in chain:
         raise SpecError([document.issue(at, f"circular 'extends': '{base_name}' extends this file")])

@@ -21,7 +21,14 @@ class Config(BaseModel):
     )
 
     former_keys: ClassVar[Mapping[str, str]] = {}
-    """Keys of earlier versions -> what to say about them, e.g. `renamed to 'clip' in 0.2`."""
+    """Keys of earlier versions -> what to say about them, e.g. `renamed to 'clip' in 0.2`; those of base
+    classes count too."""
     explain: ClassVar[str | None] = None
     """`"module:function"` that `ups show KIND NAME --spec SPEC` calls as `function(config, spec, step)`;
     returns rows of text, headings first."""
+
+    @classmethod
+    def explain_former_key(cls, key: str) -> str | None:
+        """What has become of a key of an earlier version, None for a key that never was one."""
+        declared = (base.former_keys for base in cls.__mro__ if issubclass(base, Config))
+        return next((keys[key] for keys in declared if key in keys), None)

@@ -34,10 +34,8 @@ def execute(plan: Plan, step: PlannedStep, console: Console) -> StepResult:
     component: Step = step.spec.entry.create(step.spec.config)
     result = component.run(step_context(plan, step, console))
     if not isinstance(result, StepResult):
-        raise UPSError(
-            f"step '{step.id}': {type(component).__name__}.run returned a {type(result).__name__}, "
-            "not a ups_core.StepResult"
-        )
+        name, returned = type(component).__name__, type(result).__name__
+        raise UPSError(f"{name}.run returned a {returned}, not a ups_core.StepResult")
     metrics = {key: float(value) for key, value in result.metrics.items()}
     return StepResult(metrics, result.verdict)
 

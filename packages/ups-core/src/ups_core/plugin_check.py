@@ -14,15 +14,15 @@ def check_plugins(loaded: LoadedPlugins) -> Iterator[str]:
     Importing a factory also runs the checks that it makes of itself: a stage of ups-train checks that its
     objective has every part.
     """
-    for failure in loaded.registry.failures:
-        yield str(failure)
+    yield from map(str, loaded.registry.failures)
     for entry in loaded.registry.entries():
-        for load in (entry.load_config, entry.load):
-            yield from _problem(load)
+        problems = [_problem(entry.load_config), _problem(entry.load)]
+        yield from dict.fromkeys(filter(None, problems))  # one module may hold both: one line
 
 
-def _problem(load: Callable[[], object]) -> Iterator[str]:
+def _problem(load: Callable[[], object]) -> str | None:
     try:
         load()
     except UPSError as error:
-        yield " ".join(str(error).split())
+        return " ".join(str(error).split())
+    return None

@@ -140,8 +140,9 @@ def _explain_key(key: str, data: Any, path: KeyPath, registry: Registry) -> str:
     config = _config_at(data, path[:-1], registry)
     if config is None:
         return non_ascii_hint(key)
-    if key in config.former_keys:
-        return f"; {config.former_keys[key]}"
+    former = config.explain_former_key(key)
+    if former is not None:
+        return f"; {former}"
     hint = _did_you_mean(key, sorted(config.model_fields)) or "; there are no options here"
     return f"{non_ascii_hint(key)}{hint}"
 

@@ -40,6 +40,11 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """`1 task`, `2 tasks`; `nouns` where the plural is irregular."""
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def guarded(action: Callable[[], int], as_json: bool = False) -> int:
     """Run a command's action and turn what goes wrong into one line and an exit code."""
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ups_core.cli.output import print_json, print_table
+from ups_core.cli.output import counted, print_json, print_table
 from ups_core.console import Console
 from ups_core.entry import Provider
-from ups_core.kinds import KINDS
+from ups_core.kinds import KINDS, singular
 from ups_core.plugin_check import check_plugins
 from ups_core.plugin_loader import LoadedPlugins, plugins_in_use
 
@@ -41,9 +41,8 @@ def _check(loaded: LoadedPlugins, as_json: bool) -> int:
         for problem in problems:
             print(problem)
         if not problems:
-            print(
-                f"{len(loaded.registry.entries())} components of {len(loaded.providers)} plugins: no problems"
-            )
+            components = counted(len(loaded.registry.entries()), "component")
+            print(f"{components} of {counted(len(loaded.providers), 'plugin')}: no problems")
     return 1 if problems else 0
 
 
@@ -88,4 +87,5 @@ def _provides(loaded: LoadedPlugins, provider: Provider) -> list[str]:
 
 def _counts(provides: list[str]) -> str:
     counts = {kind: sum(item.startswith(f"{kind}:") for item in provides) for kind in KINDS}
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing"
+    texts = (counted(count, singular(kind), kind) for kind, count in counts.items() if count)
+    return ", ".join(texts) or "nothing"

@@ -148,7 +148,7 @@ def _write_out_defaults(
         if (key := resolve_key(name, spec)) != name:
             console.say(f"{name} means {key}")
     for text in default_kinds(spec, document, [parameter.key for parameter in space]):
-        console.say(f"the spec leaves it at the default, so adding --set {text}")
+        console.say(f"adding --set {text}, the default, because the spec names none")
         args.overrides.append(text)
         apply_override(document, text)
     return validate(document)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ups_core.cli.options import add_overrides
-from ups_core.cli.output import print_json
+from ups_core.cli.output import counted, print_json
 from ups_core.console import Console
 from ups_core.schema import spec_schema
 from ups_core.validate import load_spec
@@ -28,7 +28,8 @@ class ValidateCommand:
         for path in args.specs:
             spec, _ = load_spec(path, args.overrides)
             if not args.json:
-                print(f"{path}: valid ({len(spec.tasks)} tasks, {len(spec.pipeline)} steps)")
+                parts = counted(len(spec.tasks), "task"), counted(len(spec.pipeline), "step")
+                print(f"{path}: valid ({', '.join(parts)})")
         if args.json:
             print_json({"issues": []})
         return 0
