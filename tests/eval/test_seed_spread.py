@@ -39,7 +39,7 @@ def test_mean_and_sample_deviation(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (net.model, net.mean, net.std) == ("net", pytest.approx(0.2), pytest.approx(0.1))
     assert (persistence.mean, persistence.std) == (1.0, 0.0)
     assert ups(["eval", "spread", *map(str, runs)]) == 0
-    assert "advection1d  net          0.200       0.100      0.100 0.200 0.300" in capsys.readouterr().out
+    assert "advection1d  net          0.200       0.100  0.100 0.200 0.300" in capsys.readouterr().out
     assert ups(["eval", "spread", "--json", *map(str, runs)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["nrmse"] == [0.1, 0.2, 0.3]
 

@@ -38,7 +38,7 @@ SHAPE = (12, 3, 16)
 class DamagedReader:
     """The process, started again when a file has killed it."""
 
-    def __init__(self, folder: Path, layout: str):
+    def __init__(self, folder: Path, layout: str) -> None:
         self.command = [sys.executable, __file__, str(folder), layout]
         self.size = self._start()
 

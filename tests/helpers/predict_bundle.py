@@ -15,7 +15,7 @@ from pathlib import Path
 class Refuse:
     """Makes modules unimportable, as if they were not installed."""
 
-    def __init__(self, names: list[str]):
+    def __init__(self, names: list[str]) -> None:
         self.names = names
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
