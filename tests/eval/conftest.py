@@ -163,7 +163,7 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
 class Trajectories:
     """Windows over a batch that is in memory."""
 
-    def __init__(self, info: TaskInfo, batch: FieldBatch):
+    def __init__(self, info: TaskInfo, batch: FieldBatch) -> None:
         self.info = info
         self.all = batch
 

@@ -104,7 +104,7 @@ def test_a_failed_run_without_results_still_has_a_page(tmp_path: Path) -> None:
     page = write_report(tmp_path).read_text()
     assert "Nothing has been scored" in page
     assert 'class="status failed"' in page
-    with pytest.raises(UPSError, match="no readable"):
+    with pytest.raises(UPSError, match=r"run\.json missing"):
         write_report(tmp_path / "nowhere")
 
 
@@ -203,7 +203,7 @@ def test_commands(run_directory: Path, capsys: pytest.CaptureFixture[str]) -> No
     page = Path(capsys.readouterr().out.strip()).read_text()
     assert "Our title" in page
     assert "image/gif" not in page
-    with pytest.raises(UPSError, match="is no run directory"):
+    with pytest.raises(UPSError, match="is not a run directory"):
         run_command("show", str(run_directory / "steps"))
 
 

@@ -123,7 +123,7 @@ def test_a_latent_rollout_is_a_row_of_its_own(context: StepContext, tmp_path: Pa
 
 
 def test_an_untrained_network_is_no_baseline(context: StepContext) -> None:
-    with pytest.raises(UPSError, match="baseline 'fno' has to be trained"):
+    with pytest.raises(UPSError, match="baseline 'fno' must be trained"):
         RolloutStep(rollout_config(baselines=["fno"])).run(context)
     with pytest.raises(UPSError, match="unknown model 'persistance'; did you mean 'persistence'"):
         RolloutStep(rollout_config(baselines=["persistance"])).run(context)

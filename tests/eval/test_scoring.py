@@ -18,7 +18,7 @@ from ups_eval.scoring import score
 class Oracle(nn.Module):
     """Answers with the truth times `factor`; notes how it was asked."""
 
-    def __init__(self, factor: float = 1.0):
+    def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
         self.factor = nn.Parameter(torch.tensor(factor))
         self.calls: list[tuple[int, bool, bool]] = []

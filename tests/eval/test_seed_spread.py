@@ -36,10 +36,10 @@ def read(run: Path) -> Results:
 def test_mean_and_sample_deviation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [run(tmp_path, seed, value) for seed, value in enumerate([0.1, 0.2, 0.3])]
     net, persistence = spreads(runs, [read(item) for item in runs])
-    assert (net.model, net.mean, net.deviation) == ("net", pytest.approx(0.2), pytest.approx(0.1))
-    assert (persistence.mean, persistence.deviation) == (1.0, 0.0)
+    assert (net.model, net.mean, net.std) == ("net", pytest.approx(0.2), pytest.approx(0.1))
+    assert (persistence.mean, persistence.std) == (1.0, 0.0)
     assert ups(["eval", "spread", *map(str, runs)]) == 0
-    assert "advection1d  net          0.200       0.100      0.100 0.200 0.300" in capsys.readouterr().out
+    assert "advection1d  net          0.200       0.100  0.100 0.200 0.300" in capsys.readouterr().out
     assert ups(["eval", "spread", "--json", *map(str, runs)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["nrmse"] == [0.1, 0.2, 0.3]
 
@@ -47,7 +47,7 @@ def test_mean_and_sample_deviation(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_what_is_no_spread(tmp_path: Path) -> None:
     one, other = run(tmp_path / "a", 1, 0.1), run(tmp_path / "b", 2, 0.1, task="darcy2d")
     for runs, message in (
-        ([one], "two or more runs, got 1"), ([one, one], "would count twice"), ([one, other], "scored other models"),
+        ([one], "two runs or more, got 1"), ([one, one], "runs of the same spec and seed; name one"), ([one, other], "scored other models"),
     ):  # fmt: skip
         with pytest.raises(UPSError, match=message):
             spreads(runs, [read(item) for item in runs])

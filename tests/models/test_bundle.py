@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import pickle  # noqa: TID251 - to write a hostile file
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from toy_models import SMALL, component, perturbed, simulator
-from toy_tasks import batch_of, evolution, steady
+from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import UPSError
-from ups_models.bundle import load_bundle, save_bundle
+from ups_models.bundle import ARTIFACT, load_bundle, read_bundle_config, save_bundle
 
 
 @pytest.fixture
@@ -88,3 +89,117 @@ def test_hostile_pickle_is_not_executed(
         with pytest.raises(UPSError):
             load_bundle(bundle)
     assert not (tmp_path / "owned").exists()
+
+
+def edit(bundle: Path, **changes: Any) -> None:
+    """Change `config.json`; None removes a key."""
+    path = bundle / "config.json"
+    config = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+
+
+def refused(bundle: Path) -> str:
+    """The one line that loading gives."""
+    with pytest.raises(UPSError) as caught:
+        load_bundle(bundle)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert str(bundle) in line
+    return line
+
+
+def test_a_bundle_says_which_artifact_it_is(bundle: Path) -> None:
+    config = read_bundle_config(bundle)
+    assert config["artifact"] == ARTIFACT == "simulator"
+    edit(bundle, artifact="prior")
+    assert "contains a prior, not a simulator; choose a directory of a simulator" in refused(bundle)
+
+
+def test_a_bundle_of_the_first_version_is_a_simulator(bundle: Path) -> None:
+    edit(bundle, artifact=None)
+    assert load_bundle(bundle).parameter_count() > 0
+
+
+@pytest.mark.parametrize("key", ["kind", "options", "provider", "version", "tasks", "statistics"])
+def test_a_missing_key_is_named(bundle: Path, key: str) -> None:
+    edit(bundle, **{key: None})
+    assert f"config.json is damaged ('{key}' missing); save the model again" in refused(bundle)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"tasks": []},
+        {"tasks": {"wave": {"name": "wave"}}},
+        {"tasks": {"wave": 3}},
+        {"statistics": {"wave": {"state": {}}}},
+        {"statistics": {"wave": None}},
+        {"statistics": {}},
+    ],
+    ids=str,
+)
+def test_a_damaged_description_is_one_line(bundle: Path, damage: dict[str, Any]) -> None:
+    edit(bundle, **damage)
+    assert "config.json is damaged" in refused(bundle)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"text"', "null", "{}"])
+def test_json_that_is_no_description(bundle: Path, content: str) -> None:
+    (bundle / "config.json").write_text(content)
+    assert "config.json has schema None; this version reads schema 1" in refused(bundle)
+
+
+def test_options_of_another_version_name_the_version_to_install(bundle: Path) -> None:
+    options = read_bundle_config(bundle)["options"]
+    edit(bundle, options=options | {"depth_2d": 3, "rank": 1}, version="0.1.0")
+    line = refused(bundle)
+    assert "was written by ups-models 0.1.0 with options that this version does not read" in line
+    assert "depth_2d" in line
+    assert "rank" in line
+    assert line.endswith("pip install 'ups-models==0.1.0'")
+
+
+def test_weights_of_another_model_are_refused(bundle: Path, tmp_path: Path) -> None:
+    task = evolution()
+    save_bundle(tmp_path / "fno", simulator("fno", task), component("fno"), "")
+    (tmp_path / "fno/weights.safetensors").rename(bundle / "weights.safetensors")
+    assert "does not contain the weights of this model: " in refused(bundle)
+    assert len(refused(bundle)) < 600, "hundreds of names of weights would hide the message"
+
+
+def test_a_folder_in_the_place_of_a_file(bundle: Path) -> None:
+    (bundle / "config.json").unlink()
+    (bundle / "config.json").mkdir()
+    assert "is not readable JSON" in refused(bundle)
+
+
+def test_a_failed_save_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("ups_models.bundle.save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        save_bundle(bundle, simulator("fno", evolution()), component("fno"), "new")
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+
+
+def test_a_loaded_simulator_is_ready_to_predict(bundle: Path) -> None:
+    loaded = load_bundle(bundle)
+    assert not loaded.training
+    assert {weight.device.type for weight in loaded.parameters()} == {"cpu"}
+    assert list(loaded.tasks) == ["wave", "flow"]
+    assert loaded.tasks["wave"] == evolution()
+    assert loaded.statistics["flow"] == statistics(steady())
+
+
+def test_views_and_half_precision_weights_are_saved(tmp_path: Path) -> None:
+    """Weights may share memory or be laid out for speed; the file has plain tensors."""
+    task = steady()
+    sim = simulator("unet", task)
+    assert any(not weight.is_contiguous() for weight in sim.network.state_dict().values())
+    save_bundle(tmp_path, sim, component("unet"), "")
+    batch = batch_of(task)
+    with torch.no_grad():
+        assert torch.equal(load_bundle(tmp_path).step(batch), sim.step(batch))

@@ -11,7 +11,8 @@ from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import Component, UPSError
 from ups_data.info import TaskInfo
-from ups_models.simulator import Simulator, build_simulator
+from ups_models.network import Network, NetworkInput
+from ups_models.simulator import LatentSimulator, Simulator, build_simulator, feed_back
 
 TRUNKS = ["multiscale", "pdet_stack", "pdet_unet"]
 
@@ -148,3 +149,138 @@ def test_a_factory_that_makes_no_network_is_named() -> None:
     broken = Component(replace(chosen.entry, factory=lambda config, tasks: Pretender()), chosen.config)
     with pytest.raises(UPSError, match=r"model 'fno' made a Pretender, not a torch\.nn\.Module"):
         build_simulator(broken, {}, {})
+
+
+def test_another_network_in_the_same_simulator() -> None:
+    """What validation of a moving average needs: no copy of anything, no trace in the original."""
+    task = evolution()
+    sim, other = simulator("fno", task), perturbed(simulator("fno", task)).network
+    assert isinstance(other, Network)
+    own, modules = sim.network, dict(sim._modules)
+    derived = sim.with_network(other)
+    assert derived.network is other
+    assert sim.network is own
+    assert dict(sim._modules) == modules
+    assert derived.normalisers is sim.normalisers
+    assert derived.tasks is sim.tasks
+    batch = batch_of(task)
+    with torch.no_grad():
+        expected = Simulator(other, {task.name: task}, {task.name: statistics(task)}).step(batch)
+        assert torch.equal(derived.step(batch), expected)
+        assert torch.equal(sim.step(batch), batch.state[:, -1]), "the original is still untrained"
+    assert set(derived.state_dict()) == set(sim.state_dict())
+    assert {id(weight) for weight in derived.parameters()} == {id(weight) for weight in other.parameters()}
+
+
+def test_the_mode_of_a_derived_simulator_is_its_own() -> None:
+    sim = simulator("fno", evolution())
+    derived = sim.with_network(simulator("fno", evolution()).network)  # type: ignore[arg-type]
+    derived.eval()
+    assert sim.training
+    assert sim.network.training
+    assert not derived.training
+
+
+def test_a_latent_simulator_shares_network_and_normalisers() -> None:
+    sim = perturbed(simulator("latent_operator", evolution(), steady())).to(torch.float64)
+    latent = LatentSimulator(sim)
+    assert latent.network is sim.network
+    assert latent.normalisers is sim.normalisers, "they are where the simulator is, on a GPU perhaps"
+    assert latent.supports(evolution())
+    assert not latent.supports(steady()), "a steady task has no rollout"
+    batch = batch_of(evolution())
+    with torch.no_grad():
+        assert torch.equal(latent.rollout(batch, 3), sim.latent_rollout(batch, 3))
+
+
+@pytest.mark.parametrize("kind", ["fno", "unet", "persistence"])
+def test_only_a_latent_network_rolls_out_in_its_latent_space(kind: str) -> None:
+    task = evolution()
+    sim, batch = simulator(kind, task), batch_of(task)
+    assert not sim.has_latent
+    for call in (
+        lambda: sim.latent_rollout(batch, 1),
+        lambda: sim.reconstruct(batch),
+        lambda: LatentSimulator(sim),
+    ):
+        with pytest.raises(UPSError, match=r"has no latent space; use `rollout`"):
+            call()
+
+
+def test_feeding_back_keeps_the_length_of_the_history() -> None:
+    task = evolution(history=3)
+    batch = batch_of(task)
+    two = torch.stack([torch.full_like(batch.state[:, 0], value) for value in (7.0, 8.0)], dim=1)
+    for frames, expected in (
+        (two, [batch.state[:, 2], two[:, 0], two[:, 1]]),
+        (two[:, :1], [*batch.state[:, 1:].unbind(1), two[:, 0]]),
+    ):
+        found = feed_back(batch, frames)
+        assert torch.equal(found.state, torch.stack(expected, dim=1))
+    assert batch.state.shape[1] == 3
+    four = torch.cat([two, two + 10], dim=1)
+    assert torch.equal(feed_back(batch, four).state, four[:, 1:]), "longer than the history"
+
+
+def test_the_newest_frame_is_what_a_prediction_starts_from() -> None:
+    """The network predicts a change, whose unit is the typical change of the channel."""
+
+    class Unit(Network):
+        def forward(self, x: NetworkInput) -> torch.Tensor:
+            return torch.ones_like(x.fields[:, -2:])
+
+    task = evolution()
+    sim = Simulator(Unit(), {task.name: task}, {task.name: statistics(task)})
+    batch = batch_of(task)
+    change = (sim.rollout(batch, 2) - batch.state[:, -1:]).mean((0, 3))
+    assert change.flatten().tolist() == pytest.approx([0.1, 0.2, 0.2, 0.4], abs=1e-5)
+
+
+def test_a_field_predictor_ignores_the_state() -> None:
+    class Field(Network):
+        predicts_increment = False
+
+        def forward(self, x: NetworkInput) -> torch.Tensor:
+            return torch.full_like(x.fields[:, -2:], 2.0)
+
+    task = evolution()
+    found = Simulator(Field(), {task.name: task}, {task.name: statistics(task)}).step(batch_of(task))
+    assert found.mean((0, 2)).tolist() == pytest.approx([1 + 2 * 2, -1 + 4 * 2])
+
+
+def test_initialise_shows_the_network_normalised_pairs() -> None:
+    seen: list[tuple[NetworkInput, torch.Tensor, bool]] = []
+
+    class Curious(Network):
+        def initialise(self, x: NetworkInput, target: torch.Tensor) -> None:
+            seen.append((x, target, torch.is_grad_enabled()))
+
+    task = evolution()
+    sim = Simulator(Curious(), {task.name: task}, {task.name: statistics(task)})
+    batch = batch_of(task)
+    sim.initialise(batch)
+    ((x, target, grad),) = seen
+    assert not grad
+    assert torch.equal(x.fields, sim.normaliser(task.name).network_input(batch).fields)
+    mean, std = torch.tensor([1.0, -1.0])[:, None], torch.tensor([2.0, 4.0])[:, None]
+    assert torch.allclose(target, (batch.target[:, 0] - mean) / std, atol=1e-6)
+
+
+def test_half_precision_networks_predict_in_float32() -> None:
+    class Half(Network):
+        def forward(self, x: NetworkInput) -> torch.Tensor:
+            return torch.zeros_like(x.fields[:, -2:]).bfloat16()
+
+    task = evolution()
+    found = Simulator(Half(), {task.name: task}, {task.name: statistics(task)}).step(batch_of(task))
+    assert found.dtype == torch.float32
+    assert torch.equal(found, batch_of(task).state[:, -1])
+
+
+def test_counting_parameters() -> None:
+    sim = simulator("fno", evolution())
+    total = sum(weight.numel() for weight in sim.parameters())
+    assert sim.parameter_count() == total > 0
+    next(iter(sim.parameters())).requires_grad_(False)
+    assert sim.parameter_count() < total
+    assert simulator("persistence", evolution()).parameter_count() == 0

@@ -1,4 +1,5 @@
-"""UPS evaluation: metrics, rollouts, baselines in one harness, and a report of a run.
+"""UPS evaluation: metrics, rollouts, baselines in one harness, and the report of a run.
 
-Nothing is imported here, so that planning a run needs no torch; take `ups_eval.metrics`, `ups_eval.scoring`.
+Nothing is imported here, because planning a run must not import torch; import `ups_eval.metrics`,
+`ups_eval.scoring` and so on.
 """

@@ -1,4 +1,4 @@
-"""`ups eval`: read a finished run's numbers, or render its report again."""
+"""`ups eval`: print the numbers of finished runs, or render a report again."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ from ups_eval.tables import format_number, rich_headline
 
 
 class EvalCommand:
-    """Look at finished runs: numbers, spread over seeds, the report rendered again."""
+    """Print the numbers of finished runs and their spread over seeds, or render a report again."""
 
-    help = "show finished runs' numbers and spread, render a report again"
+    help = "print numbers of finished runs and their spread, render a report again"
 
-    def __init__(self, config: CommandConfig | None = None):
-        pass
+    def __init__(self, config: CommandConfig | None = None) -> None:
+        self.config = config or CommandConfig()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the actions."""
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         show = actions.add_parser("show", help="print nRMSE of every task, model and baseline")
-        show.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory (it holds run.json)")
+        show.add_argument(
+            "run", type=Path, metavar="RUN_DIR", help="a run directory, which contains run.json"
+        )
         show.add_argument("--json", action="store_true", help="print metrics.json of every evaluation step")
-        spread = actions.add_parser("spread", help="mean and deviation of nRMSE over runs with several seeds")
+        spread = actions.add_parser(
+            "spread", help="print mean and standard deviation of nRMSE over runs that differ by seed"
+        )
         spread.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="one directory per seed")
         spread.add_argument("--json", action="store_true", help="print every value as JSON")
         report = actions.add_parser("report", help="write RUN_DIR/report/index.html again")
-        report.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory (it holds run.json)")
-        report.add_argument("--title", help="heading of the page; default: the run's name")
-        report.add_argument("--no-animation", action="store_true", help="leave animated rollouts out")
+        report.add_argument(
+            "run", type=Path, metavar="RUN_DIR", help="a run directory, which contains run.json"
+        )
+        report.add_argument("--title", help="heading of the page; default: the name of the run")
+        report.add_argument("--no-animation", action="store_true", help="omit animated rollouts")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
-        """Carry out the action; results go to standard output.
+        """Execute the action; results go to standard output.
 
         Raises:
-            UPSError: RUN_DIR is no run, or nothing in it has been scored.
+            UPSError: RUN_DIR is not a run directory, or nothing in it has been scored.
         """
         if args.action == "report":
             from ups_eval.report.render import write_report
@@ -73,27 +79,32 @@ def print_spread(runs: list[Path], as_json: bool) -> None:
         print_json([{"task": item.task, "model": item.model, "nrmse": item.values} for item in found])
         return
     rows = [
-        (item.task, item.model, format_number(item.mean), format_number(item.deviation),
-         " ".join(map(format_number, item.values)))
+        (
+            item.task,
+            item.model,
+            format_number(item.mean),
+            format_number(item.std),
+            " ".join(map(format_number, item.values)),
+        )
         for item in found
-    ]  # fmt: skip
-    print_table(("task", "model", "mean nRMSE", "deviation", f"{len(runs)} runs"), rows)
+    ]
+    print_table(("task", "model", "mean nRMSE", "std", f"{len(runs)} runs"), rows)
 
 
 def read_results(run_directory: Path) -> dict[str, tuple[Path, Results]]:
     """Step id -> its directory and results, for every scored step of a run, in the order of the run.
 
     Raises:
-        UPSError: the directory is no run, or nothing in it has been scored.
+        UPSError: it is not a run directory, or nothing in it has been scored.
     """
     record = read_json(run_directory / "run.json")
     if not isinstance(record, dict):
-        raise UPSError(f"{run_directory} is no run directory: it has no readable run.json")
+        raise UPSError(f"{run_directory} is not a run directory (run.json missing or unreadable)")
     found = {}
     for step in record.get("steps", []):
         directory = run_directory / "steps" / step["id"]
         if step.get("status") == "completed" and (results := Results.read(directory)) is not None:
             found[step["id"]] = (directory, results)
     if not found:
-        raise UPSError(f"no step of {run_directory} has been scored; the spec needs 'evaluate: rollout'")
+        raise UPSError(f"no step of {run_directory} has been scored; add 'evaluate: rollout' to the spec")
     return found

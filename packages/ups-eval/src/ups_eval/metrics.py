@@ -1,12 +1,13 @@
 """Error metrics with exact aggregation: the number does not depend on how samples were batched.
 
-Formulas are those of PDEBench (`pdebench/models/metrics.py`, Takamoto et al. 2022) and of The Well (VRMSE,
-Ohana et al. 2024). PDEBench averages per-batch values, so its cRMSE, maximum and fRMSE change with the
-batch size; here the states are sums over samples, which gives the formula's value for one batch that holds
-the whole set, on one process or on many.
+Formulas are those of PDEBench (Takamoto et al., "PDEBench: An Extensive Benchmark for Scientific Machine
+Learning", arXiv 2210.07182) and of The Well (VRMSE; Ohana et al., "The Well: a Large-Scale Collection of
+Diverse Physics Simulations for Machine Learning", arXiv 2412.00568). PDEBench averages per-batch values, so
+its cRMSE, maximum and fRMSE change with the batch size; here the states are sums over samples, which give the
+value of the formula for one batch with the complete set, on one process or on many.
 
 Every metric takes `(prediction, target)`, both `(B, T, C, *S)` in physical units with 1 to 3 spatial axes.
-They hold *predicted* frames only: frames that a model was given are never scored. Sums are in float64.
+They contain *predicted* frames only: given frames are never scored. Sums are in float64.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ def mean_over_space(field: Tensor) -> Tensor:
 
 
 def ratio(error: Tensor, scale: Tensor) -> Tensor:
-    """`error / scale`, where a scale of zero gives infinity, or zero if the error is zero too.
+    """`error / scale`; a scale of zero gives infinity, or zero if the error is zero too.
 
-    A target that vanishes identically has no scale to be relative to. PDEBench then yields NaN for a perfect
-    prediction; the limit of the ratio is more useful in a mean.
+    A target that is zero everywhere has no scale. PDEBench then yields NaN for a perfect prediction; the
+    limit of the ratio is more useful in a mean.
     """
     return torch.where(error == 0, 0.0, error / scale)
 
@@ -71,7 +72,11 @@ def nrmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 class Summed(Metric):
-    """Sums a value of every sample; what the sum means is said by a subclass's `compute`."""
+    """Sums a value of every sample; `compute` of a subclass turns the sum into the metric.
+
+    Args:
+        config: metrics have no options.
+    """
 
     is_differentiable = False
     higher_is_better = False
@@ -80,7 +85,7 @@ class Summed(Metric):
     total: Tensor
     count: Tensor
 
-    def __init__(self, config: MetricConfig | None = None):
+    def __init__(self, config: MetricConfig | None = None) -> None:
         super().__init__()
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -96,10 +101,10 @@ class Summed(Metric):
 
 
 class SampleMean(Summed):
-    """Mean over samples of a value `(B,)` that each sample has by itself."""
+    """Mean over samples of a value per sample `(B,)`."""
 
     def compute(self) -> Tensor:
-        """The mean over all samples; NaN when there were none."""
+        """The mean over all samples; NaN if there were none."""
         return self.total / self.count
 
 
@@ -111,7 +116,7 @@ class RootOfSampleMean(Summed):
     """
 
     def compute(self) -> Tensor:
-        """The metric over all samples; NaN when there were none or when nothing is in the band."""
+        """The metric over all samples; NaN if there were none or the band is empty."""
         return (self.total / self.count).sqrt().mean()
 
 
@@ -119,16 +124,18 @@ class RMSE(SampleMean):
     """mean over b,t,c of sqrt(mean over cells of e²)."""
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B,)`."""
         return rmse_per_frame(prediction, target).mean(dim=(1, 2))
 
 
 class NRMSE(SampleMean):
     """mean over b,t,c of sqrt(mean over cells of e²) / sqrt(mean over cells of target²).
 
-    :func:`ratio` says what a vanishing target gives.
+    For a target that is zero see :func:`ratio`.
     """
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B,)`."""
         return nrmse_per_frame(prediction, target).mean(dim=1)
 
 
@@ -136,10 +143,11 @@ class BRMSE(SampleMean):
     """RMSE over boundary cells.
 
     1-D: sqrt((e_first² + e_last²) / 2); 2-D: sqrt(Σ over the four edges of e² / (2 nx + 2 ny)), corners
-    counted twice. In 3-D the same over the six faces, where PDEBench flattens channels into cells instead.
+    counted twice. In 3-D the same over the six faces; PDEBench flattens channels into cells there.
     """
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B,)`."""
         prediction, target = as_pair(prediction, target)
         squares = (prediction - target) ** 2
         faces = [squares.select(axis, end) for axis in range(3, squares.ndim) for end in (0, -1)]
@@ -151,6 +159,7 @@ class RelativeL2(SampleMean):
     """mean over b of ‖e‖₂ / ‖target‖₂, norms over all frames, channels and cells at once."""
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B,)`."""
         prediction, target = as_pair(prediction, target)
         error = torch.linalg.vector_norm((prediction - target).flatten(1), dim=1)
         return ratio(error, torch.linalg.vector_norm(target.flatten(1), dim=1))
@@ -159,10 +168,11 @@ class RelativeL2(SampleMean):
 class VRMSE(SampleMean):
     """mean over b,t,c of sqrt(mean over cells of e² / (var(target) + 1e-7)), var unbiased (The Well).
 
-    A field that is constant in space has next to no variance, so any error on it counts up to 3000-fold.
+    A field that is constant in space has almost no variance, so its errors are amplified up to 3000-fold.
     """
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B,)`."""
         prediction, target = as_pair(prediction, target)
         variance = target.flatten(3).var(dim=3, unbiased=True)
         return (
@@ -174,12 +184,17 @@ class CRMSE(RootOfSampleMean):
     """mean over t,c of sqrt(mean over b of (Σ prediction - Σ target)²) / cells: the error of the sum."""
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B, T, C, 1)`."""
         prediction, target = as_pair(prediction, target)
         return mean_over_space(prediction - target).square().unsqueeze(3)
 
 
 class MaxError(Metric):
-    """mean over t,c of the largest |e| in any sample and cell."""
+    """mean over t,c of the largest |e| in any sample and cell.
+
+    Args:
+        config: metrics have no options.
+    """
 
     is_differentiable = False
     higher_is_better = False
@@ -187,7 +202,7 @@ class MaxError(Metric):
 
     largest: Tensor
 
-    def __init__(self, config: MetricConfig | None = None):
+    def __init__(self, config: MetricConfig | None = None) -> None:
         super().__init__()
         self.add_state("largest", torch.tensor(-math.inf, dtype=torch.float64), dist_reduce_fx="max")
 
@@ -197,5 +212,5 @@ class MaxError(Metric):
         self.largest = torch.maximum(self.largest, (prediction - target).abs().flatten(3).amax(dim=(0, 3)))
 
     def compute(self) -> Tensor:
-        """The metric over all samples; NaN when there were none."""
+        """The metric over all samples; NaN if there were none."""
         return torch.where(self.largest >= 0, self.largest, math.nan).mean()

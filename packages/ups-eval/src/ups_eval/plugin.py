@@ -1,4 +1,4 @@
-"""What ups-eval adds to the plug board. Imports neither torch nor matplotlib."""
+"""Registers metrics, evaluation steps and the command of ups-eval; imports neither torch nor matplotlib."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ from ups_eval.builtin_metrics import METRICS
 
 @hookimpl
 def ups_register_metrics(register: Register) -> None:
+    """Register the metrics."""
     for name, (factory, summary) in METRICS.items():
         register(name, factory, config="ups_core:MetricConfig", summary=summary)
 
 
 @hookimpl
 def ups_register_evaluations(register: Register) -> None:
+    """Register `evaluate: rollout` and `evaluate: report`."""
     register(
-        "rollout", "ups_eval.rollout_step:RolloutStep", config="ups_eval.config:RolloutConfig",
+        "rollout",
+        "ups_eval.rollout_step:RolloutStep",
+        config="ups_eval.config:RolloutConfig",
         summary="metrics of the simulator and of baselines on autoregressive rollouts",
-    )  # fmt: skip
+    )
     register(
-        "report", "ups_eval.report.step:ReportStep", config="ups_eval.config:ReportConfig",
+        "report",
+        "ups_eval.report.step:ReportStep",
+        config="ups_eval.config:ReportConfig",
         summary="one self-contained HTML page about the run",
-    )  # fmt: skip
+    )
 
 
 @hookimpl
 def ups_register_commands(register: Register) -> None:
+    """Register `ups eval`."""
     register(
-        "eval", "ups_eval.command:EvalCommand", config="ups_core:CommandConfig",
-        summary="show finished runs' numbers and spread, render a report again",
-    )  # fmt: skip
+        "eval",
+        "ups_eval.command:EvalCommand",
+        config="ups_core:CommandConfig",
+        summary="print numbers of finished runs and their spread, render a report again",
+    )
 
 
 @hookimpl

@@ -1,9 +1,10 @@
 """`predictions.h5`: a few predicted trajectories of every task, the same ones for every model.
 
-Pictures and later analyses read it, so that nothing has to be rolled out twice. One group per task holds
+Figures and later analyses read it, so that nothing is rolled out twice. One group per task contains
 `target (n, T, C, *S)`, `prediction/<model>` of the same shape, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
-`params (n, P)`, `index (n,)` (trajectory ids), `coords (N, d)` and `nrmse/<model> (n,)`, each trajectory's
-error; attributes `info`, the task as JSON, and `picks`, the rows of the model's best, median and worst one.
+`params (n, P)`, `index (n,)` (trajectory ids), `coords (N, d)` and `nrmse/<model> (n,)`, the error of each
+trajectory. Its attributes are `info`, the task as JSON, and `picks`, the rows of the best, median and worst
+trajectory.
 """
 
 from __future__ import annotations
@@ -33,14 +34,19 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Choice:
-    """Which trajectories of a split to store: positions in the split, and the row of each notable one."""
+    """The trajectories of a split to store.
+
+    Attributes:
+        positions: in the split, in the order of the file.
+        picks: `best`, `median`, `worst` -> row of the file.
+    """
 
     positions: list[int]
     picks: dict[str, int]
 
 
 def choose(per_sample: Sequence[float], count: int) -> Choice:
-    """Choose `count` trajectories (-1: all): best, median and worst error first, then from the first on."""
+    """Choose `count` trajectories (-1: all) by their errors: best, median, worst, then from the first on."""
     order = np.argsort(np.asarray(per_sample), kind="stable").tolist()
     notable = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
     ranked = list(dict.fromkeys([*notable.values(), *range(len(order))]))
@@ -51,7 +57,7 @@ def choose(per_sample: Sequence[float], count: int) -> Choice:
 
 @dataclass(frozen=True)
 class TaskPredictions:
-    """One group of the file; `n` trajectories, arrays as the module describes them."""
+    """One group of the file: `n` trajectories, arrays as in the module's docstring."""
 
     info: TaskInfo
     index: NDArray[np.int64]
@@ -66,14 +72,18 @@ class TaskPredictions:
 
 
 class PredictionsWriter:
-    """Writes the file of :func:`write_predictions`."""
+    """Writes the file of :func:`write_predictions`: per task `task`, then `truth` and `prediction` in turn.
 
-    def __init__(self, file: h5py.File):
+    Args:
+        file: open for writing.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
         self._file = file
         self._file.attrs["schema"] = 1
 
     def task(self, info: TaskInfo, picks: Mapping[str, int]) -> None:
-        """Begin a task; `picks` says which row is its best, median and worst trajectory."""
+        """Begin a task; `picks` are the rows of its best, median and worst trajectory."""
         group = self._file.create_group(info.name)
         group.attrs["info"] = json.dumps(info.to_dict())
         group.attrs["picks"] = json.dumps(dict(picks))
@@ -87,7 +97,7 @@ class PredictionsWriter:
             self._append(group, name, getattr(batch, name))
 
     def prediction(self, task: str, model: str, prediction: Tensor, nrmse: Tensor) -> None:
-        """Append a model's prediction `(B, T, C, *S)` and its error `(B,)` for trajectories stored alike."""
+        """Append a model's prediction `(B, T, C, *S)` and its error `(B,)`, in the order of the truth."""
         group = self._file[task]
         self._append(group, f"prediction/{model}", prediction)
         self._append(group, f"nrmse/{model}", nrmse)
@@ -97,10 +107,9 @@ class PredictionsWriter:
         rows = tensor.detach().cpu().numpy()
         if name not in group:
             shape = (None, *(size or None for size in rows.shape[1:]))  # HDF5 cannot chunk a fixed 0
-            compress = (
-                {"compression": "gzip", "compression_opts": 4, "shuffle": True} if rows[:1].size else {}
-            )
-            group.create_dataset(name, data=rows, maxshape=shape, chunks=_chunk(rows), **compress)
+            compression = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+            options = compression if rows[:1].size else {}
+            group.create_dataset(name, data=rows, maxshape=shape, chunks=_chunk(rows), **options)
             return
         dataset = group[name]
         dataset.resize(len(dataset) + len(rows), axis=0)
@@ -109,18 +118,18 @@ class PredictionsWriter:
 
 @contextmanager
 def write_predictions(path: Path) -> Iterator[PredictionsWriter]:
-    """Write `predictions.h5`; the file appears, complete, when the block succeeds."""
+    """Write `predictions.h5`; the file appears when the block succeeds, and is then complete."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         yield PredictionsWriter(file)
 
 
 def _chunk(rows: NDArray[np.generic]) -> tuple[int, ...]:
-    """One trajectory per chunk, which is what readers ask for."""
+    """One trajectory per chunk, because readers ask for single trajectories."""
     return (1, *(max(size, 1) for size in rows.shape[1:]))
 
 
 def read_predictions(path: Path) -> dict[str, TaskPredictions]:
-    """Every task of the file; empty if there is no file (`save_predictions: 0`).
+    """Task -> its stored predictions; empty if there is no file (`save_predictions: 0`).
 
     Raises:
         UPSError: the file cannot be read.
@@ -145,7 +154,7 @@ def _read_task(group: h5py.Group) -> TaskPredictions:
 
 
 def _by_model(group: h5py.Group, name: str) -> dict[str, FloatArray]:
-    """Datasets by model; a plugin's model may be called `author/model`, which HDF5 takes for a path."""
+    """Model -> its dataset; HDF5 takes the name of a plugin's model, `author/model`, for a path."""
     found: dict[str, FloatArray] = {}
 
     def visit(model: str, item: h5py.Dataset | h5py.Group) -> None:

@@ -1,4 +1,4 @@
-"""`metrics.json`: the numbers of one evaluation step, as they are written, read and tabulated."""
+"""`metrics.json`: the numbers of one evaluation step."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SCHEMA = 1
 class Results:
     """Scores of one model and its baselines on the tasks of a run.
 
-    JSON has no infinity: a number that is not finite is written as null and read as NaN; `diverged` tells
-    how many trajectories caused it.
+    JSON has no infinity: a number that is not finite is written as null and read as NaN; `diverged` counts
+    the trajectories that caused it.
 
     Attributes:
         model: display name of the model under test (its kind).
-        baselines: display names of the others, in the order asked for.
+        baselines: display names of the others, in the order of the spec.
         split: which trajectories were scored.
-        metrics: `<task>/<metric>` of the model and `<task>/<baseline>/<metric>`; includes `diverged`.
+        metrics: `<task>/<metric>` of the model and `<task>/<baseline>/<metric>`, including `diverged`.
         per_step: task -> model -> nRMSE of every predicted frame.
         per_sample: task -> model -> nRMSE of every trajectory.
-        trajectories: task -> their ids.
+        trajectories: task -> ids of the scored trajectories.
         parameters: model -> number of trainable parameters.
-        seconds: task -> model -> wall time of the rollouts.
+        seconds: task -> model -> wall time of the rollouts in seconds.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Results:
 
     @property
     def tasks(self) -> list[str]:
-        """Tasks that any model was scored on."""
+        """Tasks on which some model was scored."""
         return list(self.per_step)
 
     @property
@@ -59,7 +59,7 @@ class Results:
         return [name for name in dict.fromkeys(names) if name != "diverged"]
 
     def key(self, task: str, model: str, metric: str) -> str:
-        """Where a number stands in `metrics`."""
+        """The key of a number in `metrics`."""
         return f"{task}/{metric}" if model == self.model else f"{task}/{model}/{metric}"
 
     def value(self, task: str, model: str, metric: str = "nrmse") -> float | None:
@@ -68,16 +68,16 @@ class Results:
         return math.inf if value is not None and self.diverged(task, model) else value
 
     def diverged(self, task: str, model: str) -> int:
-        """Trajectories on which the model left the finite numbers."""
+        """Number of trajectories with a prediction that is not finite."""
         return int(self.metrics.get(self.key(task, model, "diverged"), 0))
 
     def ratio(self, task: str, model: str, reference: str = "persistence") -> float | None:
-        """The model's nRMSE over the reference's: below one is better. None where either is missing."""
+        """The model's nRMSE over that of the reference; below one is better. None if either is missing."""
         value, other = self.value(task, model), self.value(task, reference)
         return value / other if value is not None and other and math.isfinite(other) else None
 
     def best(self, task: str, metric: str = "nrmse") -> str | None:
-        """The model with the lowest score of the task."""
+        """The model with the lowest finite score of the task."""
         scored = [
             (value, model) for model in self.models if _finite(value := self.value(task, model, metric))
         ]
@@ -109,7 +109,7 @@ def _finite(value: float | None) -> bool:
 
 
 def _numbers(value: Any) -> Any:
-    """Undo JSON's lack of non-finite numbers."""
+    """Turn null back into NaN."""
     if isinstance(value, dict):
         return {key: _numbers(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
 """The `rollout` step: the model and its baselines in one harness, on the same trajectories.
 
-The newest simulator and every baseline are rolled out over the split's trajectories; numbers go to
+The newest simulator and every baseline are rolled out over the trajectories of a split; numbers go to
 `metrics.json`, a few trajectories to `predictions.h5`, and a table to the terminal.
 """
 
@@ -33,28 +33,34 @@ if TYPE_CHECKING:
 
 
 class RolloutStep:
-    """Scores the consumed simulator and the baselines on every task of the run."""
+    """Scores the consumed simulator and the baselines on every task of the run.
 
-    def __init__(self, config: RolloutConfig):
+    Args:
+        config: split, metrics, baselines.
+    """
+
+    def __init__(self, config: RolloutConfig) -> None:
         self.config = config
 
     def run(self, context: StepContext) -> StepResult:
         """Score, write `metrics.json` and `predictions.h5`, print the headline table.
 
         Returns:
-            `<task>/<metric>` of the model and `<task>/<baseline>/<metric>`, with the count `diverged`.
+            Metrics `<task>/<metric>` of the model and `<task>/<baseline>/<metric>`, including `diverged`.
 
         Raises:
-            UPSError: a baseline has to be trained and was not, or a bundle cannot be loaded.
+            UPSError: a baseline must be trained and was not, or a bundle cannot be loaded.
         """
         if context.spec.trainer.threads is not None:
             torch.set_num_threads(context.spec.trainer.threads)
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
         simulators = self._simulators(context, data)
         results = Results(
-            model=next(iter(simulators)), baselines=list(simulators)[1:], split=self.config.split,
+            model=next(iter(simulators)),
+            baselines=list(simulators)[1:],
+            split=self.config.split,
             parameters={name: simulator.parameter_count() for name, simulator in simulators.items()},
-        )  # fmt: skip
+        )
         metrics = {component.kind: component.create() for component in self.config.metrics}
         path = context.directory / "predictions.h5"
         with write_predictions(path) if self.config.save_predictions else nullcontext() as writer:
@@ -97,9 +103,13 @@ class RolloutStep:
         with context.console.progress(f"{context.step_id}: {task}", total) as advance:
             for name, simulator in able.items():
                 scores[name] = score(
-                    simulator, data, split, metrics,
-                    batch_size=self.config.batch_size, on_batch=lambda batch, _: advance(len(batch)),
-                )  # fmt: skip
+                    simulator,
+                    data,
+                    split,
+                    metrics,
+                    batch_size=self.config.batch_size,
+                    on_batch=lambda batch, _: advance(len(batch)),
+                )
         for name, scored in scores.items():
             for metric, value in (*scored.metrics.items(), ("diverged", float(scored.diverged))):
                 results.metrics[results.key(task, name, metric)] = value
@@ -122,7 +132,7 @@ class RolloutStep:
         per_sample: list[float],
         writer: PredictionsWriter,
     ) -> None:
-        """Roll the chosen trajectories out again: cheaper than keeping all predictions until then."""
+        """Roll out the chosen trajectories again, which is cheaper than keeping all predictions."""
         choice = choose(per_sample, self.config.save_predictions)
         windows = data.trajectories(self.config.split)
         writer.task(data.info, choice.picks)
@@ -137,10 +147,14 @@ class RolloutStep:
 
 
 def untrained(name: str, data: Mapping[str, TaskData]) -> Simulator:
-    """A model that needs no training, such as `persistence`, on these tasks.
+    """A model that needs no training, such as `persistence`.
+
+    Args:
+        name: the registered model.
+        data: task name -> its data.
 
     Raises:
-        UPSError: the model has trainable parameters, so scoring it untrained would be a straw man.
+        UPSError: the model has trainable parameters, so it would be a straw man untrained.
     """
     registry = registry_in_use()
     entry = registry.get("models", name)
@@ -149,5 +163,5 @@ def untrained(name: str, data: Mapping[str, TaskData]) -> Simulator:
     statistics = {task: task_data.statistics for task, task_data in data.items()}
     simulator = build_simulator(component, infos, statistics)
     if simulator.parameter_count():
-        raise UPSError(f"baseline '{name}' has to be trained; add a stage that trains it before this step")
+        raise UPSError(f"baseline '{name}' must be trained; add a stage that trains it before this step")
     return simulator

@@ -1,8 +1,8 @@
-"""Scoring a simulator: roll it out over whole trajectories and compare with the truth.
+"""Scoring a simulator: roll it out over complete trajectories and compare with the truth.
 
-The same function scores trained models, plugins' models and baselines, and serves validation during training,
-so that one number means one thing everywhere. Only predicted frames are compared: the frames that a model was
-given are in `FieldBatch.state` and never in `FieldBatch.target`.
+The same function scores trained models, models of plugins and baselines, so that a number means the same
+everywhere. Only predicted frames are compared: given frames are in `FieldBatch.state`, never in
+`FieldBatch.target`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ OnBatch = Callable[["FieldBatch", Tensor], None]
 
 @dataclass(frozen=True)
 class TaskScore:
-    """How well a simulator does on one split of one task.
+    """The scores of a simulator on one split of one task.
 
     Attributes:
-        metrics: value of every metric asked for; all are infinite if any trajectory diverged.
-        per_step: nRMSE of every predicted frame, mean over trajectories, `T` long.
+        metrics: value of every requested metric; all are infinite if any trajectory diverged.
+        per_step: nRMSE of every predicted frame, mean over trajectories; T values.
         per_sample: nRMSE of every trajectory, mean over frames, in the order of the split.
         trajectories: their ids in the data file, in the same order.
-        diverged: trajectories whose prediction holds a value that is not finite.
-        seconds: wall time of the rollouts alone.
+        diverged: number of trajectories with a prediction that is not finite.
+        seconds: wall time of the rollouts alone, in seconds.
     """
 
     metrics: dict[str, float]
@@ -66,15 +66,23 @@ def score(
     limit: int | None = None,
     on_batch: OnBatch | None = None,
 ) -> TaskScore:
-    """Roll out the trajectories of `split` to their end and score them.
+    """Roll out the trajectories of a split to their end and score them.
 
-    `limit` counts the trajectories of every parameter value, from the first. `metrics` are reset first. The
-    simulator is left in the mode (train or eval) that it was in. A trajectory that leaves the finite numbers
-    counts as infinitely wrong from that frame on; it never raises. Where several processes score,
-    `metrics` combine them as torchmetrics do, while everything else is about this process.
+    A trajectory with a prediction that is not finite counts as infinitely wrong from that frame on; it never
+    raises. If several processes score, `metrics` combine them as torchmetrics do, while everything else is
+    about this process.
+
+    Args:
+        simulator: left in the mode (train or eval) that it was in.
+        task_data: provides the trajectories.
+        split: `train`, `val` or `test`.
+        metrics: name -> metric; reset first.
+        batch_size: trajectories per rollout.
+        limit: score only the first so many trajectories of every parameter value.
+        on_batch: called with each batch and its prediction.
 
     Raises:
-        UPSError: the split is empty, or the simulator returns another shape than the target's.
+        UPSError: the split is empty, or the prediction has another shape than the target.
     """
     windows = task_data.trajectories(split, limit=limit)
     if len(windows) == 0:
@@ -118,7 +126,7 @@ def score(
 def reconstruction_error(
     simulator: Simulator, task_data: TaskData, split: str, *, batch_size: int = 32
 ) -> float:
-    """nRMSE of encoding the newest given frame and decoding it again: a floor under every rollout.
+    """nRMSE of encoding and decoding the newest given frame: a lower bound for the error of a rollout.
 
     Raises:
         UPSError: the simulator has no latent space.
@@ -143,23 +151,23 @@ def predict_target(simulator: Simulator, batch: FieldBatch) -> Tensor:
     if prediction.shape != batch.target.shape:
         raise UPSError(
             f"rollout of task '{batch.task}' has shape {tuple(prediction.shape)}, "
-            f"the target {tuple(batch.target.shape)}; Simulator.rollout must return (B, T, C, *S)"
+            f"but the target has {tuple(batch.target.shape)}; Simulator.rollout must return (B, T, C, *S)"
         )
     return prediction
 
 
 def _score_batch(prediction: Tensor, target: Tensor, finite: Tensor, metrics: Mapping[str, Metric]) -> Tensor:
-    """nRMSE per frame `(B, T)` on the CPU, infinite where not `finite`; feeds finite samples on."""
+    """nRMSE per frame `(B, T)` on the CPU, infinite where not `finite`; metrics get finite samples only."""
     device = _float64_device(prediction.device)
     prediction, target = prediction.to(device), target.to(device)
     errors = nrmse_per_frame(prediction, target).cpu()
-    whole = finite.all(dim=1)
-    if whole.any():
+    complete = finite.all(dim=1)
+    if complete.any():
         for metric in metrics.values():
-            metric.update(prediction[whole], target[whole])
+            metric.update(prediction[complete], target[complete])
     return torch.where(finite, errors, math.inf)
 
 
 def _float64_device(device: torch.device) -> torch.device:
-    """Apple's GPUs have no float64, so their results are scored on the CPU."""
+    """The device to score on: the CPU for Apple's GPUs, which have no float64."""
     return torch.device("cpu") if device.type == "mps" else device

@@ -1,4 +1,4 @@
-"""Several runs of one experiment as mean and spread: a number of one seed is an anecdote."""
+"""Mean and standard deviation over several runs of one experiment: one seed is an anecdote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from ups_eval.results import Results
 
 @dataclass(frozen=True)
 class Spread:
-    """nRMSE of one model on one task over runs; `deviation` is the sample standard deviation."""
+    """nRMSE of one model on one task over runs.
+
+    Attributes:
+        task: name of the task.
+        model: display name of the model.
+        values: one per run.
+    """
 
     task: str
     model: str
@@ -22,26 +28,32 @@ class Spread:
 
     @property
     def mean(self) -> float:
+        """Mean over runs."""
         return statistics.fmean(self.values)
 
     @property
-    def deviation(self) -> float:
+    def std(self) -> float:
+        """Sample standard deviation over runs."""
         return statistics.stdev(self.values)
 
 
 def spreads(runs: Sequence[Path], results: Sequence[Results]) -> list[Spread]:
     """Every task and model that all runs scored.
 
+    Args:
+        runs: run directories.
+        results: of each run, in the same order.
+
     Raises:
-        UPSError: fewer than two runs, one run twice, or runs that scored different things.
+        UPSError: fewer than two runs, one run given twice, or runs that scored different things.
     """
     if len(runs) < 2:
-        raise UPSError(f"a spread needs two or more runs, got {len(runs)}")
+        raise UPSError(f"a spread needs two runs or more, got {len(runs)}")
     prints = [(read_json(run / "run.json") or {}).get("fingerprint") for run in runs]
     for index, fingerprint in enumerate(prints):
         if fingerprint in prints[:index]:
             twin = runs[prints.index(fingerprint)]
-            raise UPSError(f"{runs[index]} and {twin} are runs of one spec and seed; they would count twice")
+            raise UPSError(f"{runs[index]} and {twin} are runs of the same spec and seed; name one of them")
     first = results[0]
     for run, other in zip(runs, results, strict=True):
         if (other.models, other.tasks, other.split) != (first.models, first.tasks, first.split):

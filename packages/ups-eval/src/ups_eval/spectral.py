@@ -1,6 +1,6 @@
-"""fRMSE: the error in three bands of wavenumbers, as PDEBench defines them.
+"""fRMSE: the error in three bands of wavenumbers, as PDEBench defines them (arXiv 2210.07182).
 
-A small RMSE can hide that fine structure is lost; these say where in the spectrum the error sits.
+A small RMSE can hide that fine structure is lost; these metrics show where in the spectrum the error is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ups_eval.metrics import RootOfSampleMean, as_pair
 
 
 def error_spectrum(prediction: Tensor, target: Tensor) -> Tensor:
-    """Squared spectral error per wavenumber, `(B, T, C, *S)` to `(B, T, C, K)`.
+    """Squared spectral error per wavenumber: fields `(B, T, C, *S)` to `(B, T, C, K)`.
 
-    1-D: |ΔF_k|² / nx² of the real transform, k = 0 … nx/2. 2-D and 3-D: of the full transform only the
-    quadrant (octant) of non-negative indices below n/2, its power summed in shells floor(|k|) < min(n)/2,
-    divided by the squared number of cells. The rule is PDEBench's: it ignores every mode with a negative
-    index, so values come out smaller than over the whole plane.
+    1-D: |ΔF_k|² / nx² of the real transform, k = 0 … nx/2. 2-D and 3-D: only the quadrant (octant) of the
+    full transform with non-negative indices below n/2, its power summed in shells floor(|k|) < min(n)/2,
+    divided by the squared number of cells. This is PDEBench's rule: it ignores every mode with a negative
+    index, so values are smaller than over the complete plane.
     """
     prediction, target = as_pair(prediction, target)
     error = prediction - target
@@ -42,19 +42,20 @@ def error_spectrum(prediction: Tensor, target: Tensor) -> Tensor:
 
 @cache
 def _shells(halves: tuple[int, ...]) -> tuple[int, ...]:
-    """floor(|k|) of every mode of the quadrant, row-major; integer roots, so that no shell is off by one."""
+    """floor(|k|) of every mode of the quadrant, row-major; integer roots avoid off-by-one shells."""
     return tuple(isqrt(sum(i * i for i in k)) for k in product(*(range(half) for half in halves)))
 
 
 class BandRMSE(RootOfSampleMean):
     """mean over t,c and the band's k of sqrt(mean over b of |ΔF_k|²) / cells (domain length one).
 
-    NaN when the grid is too coarse to have wavenumbers in the band.
+    NaN if the grid is too coarse to have wavenumbers in the band.
     """
 
     band: ClassVar[slice]
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B, T, C, K)` with the K wavenumbers of the band."""
         return error_spectrum(prediction, target)[..., self.band]
 
 
@@ -71,6 +72,6 @@ class MidFRMSE(BandRMSE):
 
 
 class HighFRMSE(BandRMSE):
-    """fRMSE of the wavenumbers from 12."""
+    """fRMSE of the wavenumbers 12 and above."""
 
     band = slice(12, None)

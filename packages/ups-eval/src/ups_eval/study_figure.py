@@ -1,4 +1,4 @@
-"""`study.png`: the objective against every parameter, and how the best fell from trial to trial."""
+"""`study.png`: the objective against every parameter, and the best value from trial to trial."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ from ups_core.events import StudyInfo
 from ups_core.files import replacing
 from ups_core.study.space import Choice, Parameter, value_text
 from ups_core.study.study import Study, Trial
-from ups_eval.report.style import LIGHT, PALETTE, PERSISTENCE, dress, legend, new_figure
+from ups_eval.report.style import (
+    LIGHT,
+    PALETTE,
+    PERSISTENCE,
+    dress,
+    legend,
+    new_figure,
+    plain_log_ticks,
+    scale_values,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 COLUMNS = 4
 
 
 def write_study_figure(info: StudyInfo) -> None:
-    """Draw the study into `study.png`; a study without a value leaves none."""
+    """Draw the study into `study.png`; a study without a completed trial gets none."""
     study, metric = Study.read(info.directory), info.metric
     if study.best is None:
         return
@@ -41,23 +49,27 @@ def write_study_figure(info: StudyInfo) -> None:
 
 
 def _against(axes: Axes, parameter: Parameter, study: Study) -> None:
-    """One point a trial, the best in colour, crosses along the top for trials that failed."""
+    """One point per trial, the best in colour; crosses along the top for failed trials."""
     if isinstance(parameter, Choice):
         texts = [value_text(value) for value in parameter.values]
         axes.set_xticks(range(len(texts)), texts)
         axes.set_xlim(-0.5, len(texts) - 0.5)
     elif parameter.log:
         axes.set_xscale("log")
-        _plain_numbers(axes.xaxis, parameter.low, parameter.high)
+        plain_log_ticks(axes.xaxis, parameter.low, parameter.high)
     done, failed = _completed(study), [trial for trial in study.trials if trial.status == "failed"]
     axes.plot([_place(parameter, t) for t in done], _values(done), "o", color=PERSISTENCE, markersize=4)
     best = study.ranked[:1]
     axes.plot([_place(parameter, t) for t in best], _values(best), "o", color=PALETTE[1], markersize=6)
     axes.plot(
-        [_place(parameter, trial) for trial in failed], [0.97] * len(failed), "x", color=PALETTE[4],
-        markersize=4, transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
-    _value_scale(axes, done)
+        [_place(parameter, trial) for trial in failed],
+        [0.97] * len(failed),
+        "x",
+        color=PALETTE[4],
+        markersize=4,
+        transform=axes.get_xaxis_transform(),
+    )
+    scale_values(axes, _values(done))
 
 
 def _history(axes: Axes, study: Study) -> None:
@@ -71,7 +83,7 @@ def _history(axes: Axes, study: Study) -> None:
     axes.plot(numbers, values, "o", color=PERSISTENCE, markersize=4, label="trial")
     axes.step(numbers, best, where="post", color=PALETTE[0], linewidth=1.5, label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _value_scale(axes, done)
+    scale_values(axes, values)
 
 
 def _completed(study: Study) -> list[Trial]:
@@ -83,28 +95,8 @@ def _values(trials: list[Trial]) -> list[float]:
 
 
 def _place(parameter: Parameter, trial: Trial) -> float:
-    """Where a trial stands on a parameter's axis."""
+    """The coordinate of a trial on the axis of a parameter."""
     value = trial.parameters[parameter.key]
     if isinstance(parameter, Choice):
         return [value_text(choice) for choice in parameter.values].index(value_text(value))
     return float(value)
-
-
-def _value_scale(axes: Axes, done: list[Trial]) -> None:
-    """Logarithmic where positive values span enough to gain from it."""
-    values = _values(done)
-    if min(values) > 0 and max(values) > 3 * min(values):
-        axes.set_yscale("log")
-        _plain_numbers(axes.yaxis, min(values), max(values))
-
-
-def _plain_numbers(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis as plain numbers, also between powers of ten where these are few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    narrow = high < 20 * low
-    axis.set_major_formatter(plain)
-    if narrow:
-        axis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axis.set_minor_formatter(plain if narrow else NullFormatter())

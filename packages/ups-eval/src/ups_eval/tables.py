@@ -1,4 +1,4 @@
-"""The tables of a run as rows of text, for the terminal and the page alike."""
+"""The tables of a run as rows of text, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DASH = "–"
 
 
 def format_number(value: float | None) -> str:
-    """Three significant digits, never more than eight characters: `0.0123`, `12.3`, `4.56e-05`, `∞`."""
+    """Three significant digits in at most eight characters: `0.0123`, `12.3`, `4.56e-05`, `∞`."""
     if value is None or math.isnan(value):
         return DASH
     if math.isinf(value):
@@ -28,7 +28,7 @@ def format_number(value: float | None) -> str:
 
 
 def format_ratio(ratio: float | None) -> str:
-    """An error against persistence: `×0.12`."""
+    """The ratio of an error to that of persistence: `×0.12`."""
     return "" if ratio is None else f"×{format_number(ratio)}"
 
 
@@ -38,17 +38,17 @@ def format_seconds(seconds: float | None) -> str:
         return DASH
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    if whole < 7200:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    rounded = round(seconds)
+    if rounded < 120:
+        return f"{rounded} s"
+    if rounded < 7200:
+        return f"{rounded // 60} min {rounded % 60} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60} min"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One score: its text, its ratio to persistence, whether it is the best of its row."""
+    """One score: its text, its ratio to persistence, and whether it is the best of its row."""
 
     text: str
     ratio: str = ""

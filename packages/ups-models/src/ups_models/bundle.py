@@ -101,7 +101,7 @@ def load_bundle(directory: Path) -> Simulator:
     component = _component(directory, config)
     try:
         tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}
-        statistics = {name: Statistics.from_dict(values) for name, values in config["statistics"].items()}
+        statistics = {name: Statistics.from_dict(config["statistics"][name]) for name in tasks}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UPSError(f"{directory / 'config.json'} is damaged ({error!r}); save the model again") from None
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays

@@ -19,7 +19,7 @@ def _by_dimension(value: Any) -> Any:
         return dict.fromkeys(DIMENSIONS, value)
     if isinstance(value, Mapping):
         return {int(key) if str(key).isdecimal() else key: number for key, number in value.items()}
-    return value
+    raise ValueError(f"expected an integer, or one per grid dimension such as {{1: 7, 2: 5}}, not {value!r}")
 
 
 _VALUE = {"type": "integer", "minimum": 1}

@@ -1,1 +1,1 @@
-"""The report of a run: one HTML page that needs no network and nothing beside it."""
+"""The report of a run: one HTML page that needs neither a network nor other files."""

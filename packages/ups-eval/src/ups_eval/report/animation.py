@@ -1,7 +1,7 @@
-"""Animated rollouts as GIF: the truth and a prediction moving side by side.
+"""Animated rollouts as GIF: truth and prediction side by side.
 
-A GIF plays everywhere and needs no script. It cannot follow the page's colours, so it is drawn once for a
-light page and once for a dark one.
+A GIF plays everywhere and needs no script. It cannot follow the colours of the page, so it is drawn once for
+a light page and once for a dark one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 MAX_BYTES = 700_000
-"""Size above which frames are left out."""
+"""Size above which frames are omitted."""
 
 COLOURS = 48
 """Palette of a GIF: enough for smooth lines and a colour map."""
@@ -35,7 +35,13 @@ SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Film:
-    """A figure whose `moving` artists are drawn anew for every frame, over a background drawn once."""
+    """A figure with artists that are drawn for every frame, over a background drawn once.
+
+    Attributes:
+        figure: holds background and artists.
+        moving: artists that change.
+        show: sets the artists to a frame.
+    """
 
     figure: Figure
     moving: Sequence[Artist]
@@ -45,7 +51,15 @@ class Film:
 def rollout_gif(
     task: TaskPredictions, row: int, model: str, colours: Mapping[str, str], theme: Theme
 ) -> bytes:
-    """The rollout of one stored trajectory of an evolution task, first channel."""
+    """The rollout of one stored trajectory of an evolution task, first channel.
+
+    Args:
+        task: its stored trajectories.
+        row: of the trajectory.
+        model: name of the predicting model.
+        colours: model -> colour.
+        theme: of the page.
+    """
     film = (
         _lines(task, row, model, colours, theme) if task.info.dim == 1 else _images(task, row, model, theme)
     )
@@ -87,12 +101,15 @@ def _images(task: TaskPredictions, row: int, model: str, theme: Theme) -> Film:
     pictures = []
     panels = figure.subplots(1, 2)
     for axes, title in zip(panels, ("truth", model), strict=True):
-        pictures.append(
-            axes.imshow(
-                plane(truth[0]).T, origin="lower", extent=(*task.info.domain[0], *task.info.domain[1]),
-                vmin=low, vmax=high, cmap="viridis",
-            )
-        )  # fmt: skip
+        image = axes.imshow(
+            plane(truth[0]).T,
+            origin="lower",
+            extent=(*task.info.domain[0], *task.info.domain[1]),
+            vmin=low,
+            vmax=high,
+            cmap="viridis",
+        )
+        pictures.append(image)
         dress(axes, title=title, x="x", y="y" if title == "truth" else "", ink=theme.ink)
     clock = _clock(panels[0], theme, x=0.5)
 
@@ -110,7 +127,7 @@ def _clock(axes: Axes, theme: Theme, x: float = 0.0) -> Text:
 
 
 def _encode(film: Film, frames: list[int]) -> bytes:
-    """Draw the frames and pack them; the last one stays for a second."""
+    """Draw and encode the frames; the last one stays for a second."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -131,7 +148,12 @@ def _encode(film: Film, frames: list[int]) -> bytes:
     pause = max(40, int(1000 * SECONDS / len(images)))
     buffer = io.BytesIO()
     images[0].save(
-        buffer, format="GIF", save_all=True, append_images=images[1:], loop=0, optimize=False,
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=images[1:],
+        loop=0,
+        optimize=False,
         duration=[pause] * (len(images) - 1) + [1000],
-    )  # fmt: skip
+    )
     return buffer.getvalue()

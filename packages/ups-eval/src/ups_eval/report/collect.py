@@ -1,6 +1,6 @@
-"""Read a run directory into one value, so that the page and its figures never touch files.
+"""Reads a run directory into one value, so that the page and its figures never touch files.
 
-Tolerant of what is missing: a report of a failed or half-finished run is when people need one most.
+Missing files are tolerated: users need a report most of all for a failed or unfinished run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What a training stage logged: series name -> its `(optimizer steps, values)`."""
+    """What a training stage logged.
+
+    Attributes:
+        step: id of the stage.
+        series: name -> `(optimizer steps, values)`.
+    """
 
     step: str
     series: Mapping[str, tuple[list[float], list[float]]]
@@ -46,7 +51,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that the page says about a run."""
+    """Everything that the page reports about a run."""
 
     directory: Path
     name: str
@@ -71,7 +76,7 @@ def collect(directory: Path) -> Run:
     """
     record = read_json(directory / "run.json")
     if not isinstance(record, dict):
-        raise UPSError(f"{directory} is no run directory: it has no readable run.json")
+        raise UPSError(f"{directory} is not a run directory (run.json missing or unreadable)")
     steps = [
         StepRecord(step["id"], step.get("uses", ""), step.get("status", ""), step.get("seconds"))
         for step in record.get("steps", [])
@@ -101,7 +106,7 @@ def collect(directory: Path) -> Run:
 
 
 def read_log(step: str, path: Path) -> TrainingLog:
-    """The numbers of a `metrics.jsonl`; lines that are cut off and keys that are missing are passed over."""
+    """The numbers of a `metrics.jsonl`; truncated lines and missing keys are skipped."""
     series: dict[str, tuple[list[float], list[float]]] = {}
     for number, line in enumerate(_read_text(path).splitlines()):
         try:
@@ -120,7 +125,7 @@ def read_log(step: str, path: Path) -> TrainingLog:
 
 
 def _folder(run: Path, step: StepRecord) -> Path:
-    """Where a step's files are: a step that is not complete left what it has beside its final place."""
+    """Where the files of a step are: those of an incomplete step are in its partial directory."""
     return run / "steps" / (step.id if step.status == "completed" else f".{step.id}.partial")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ups_eval.report.collect import TrainingLog
-from ups_eval.report.style import PALETTE, dress, legend, new_figure, to_svg
+from ups_eval.report.style import PALETTE, dress, legend, new_figure, scale_values, to_svg
 from ups_eval.results import Results
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def training_figure(log: TrainingLog) -> str | None:
-    """What one stage logged, each kind of number on its own axes; None if empty."""
+    """The log of one stage as SVG, each kind of number on its own axes; None if it is empty."""
     groups = {
         "loss": [name for name in log.series if name.startswith("train/") and name.endswith("loss")],
         "validation nRMSE": [
@@ -34,7 +34,7 @@ def training_figure(log: TrainingLog) -> str | None:
         for i, name in enumerate(names):
             _line(axes, *log.series[name], label=_short(name), color=PALETTE[i % len(PALETTE)])
         dress(axes, title=title, x="optimizer step", grid=True)
-        _log_scale(axes, [value for name in names for value in log.series[name][1]])
+        scale_values(axes, [value for name in names for value in log.series[name][1]])
         if len(names) > 1 or title == "validation nRMSE":
             legend(axes)
     return to_svg(figure, f"training curves of {log.step}: {', '.join(panels)} against optimizer steps")
@@ -43,7 +43,15 @@ def training_figure(log: TrainingLog) -> str | None:
 def rollout_figure(
     results: Results, task: str, colours: Mapping[str, str], history: int, dt: float
 ) -> str | None:
-    """nRMSE against time for every model on one task; None for a single frame (a steady task)."""
+    """nRMSE against time for every model on one task as SVG; None for a single frame (a steady task).
+
+    Args:
+        results: of an evaluation step.
+        task: name of the task.
+        colours: model -> colour.
+        history: given frames before the first predicted one.
+        dt: time between frames.
+    """
     curves = results.per_step[task]
     if max(map(len, curves.values())) < 2:
         return None
@@ -54,35 +62,19 @@ def rollout_figure(
         style = "--" if model == "persistence" else "-"
         _line(axes, times, values, label=model, color=colours[model], linestyle=style)
     dress(axes, x="time", y="nRMSE", grid=True)
-    _log_scale(axes, [value for values in curves.values() for value in values])
+    scale_values(axes, [value for values in curves.values() for value in values])
     legend(axes)
     ends = ", ".join(f"{model} {values[-1]:.3g}" for model, values in curves.items())
     return to_svg(figure, f"error over the rollout on {task}; at the last frame: {ends}")
 
 
 def _line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
-    """A line without the points that are not finite; markers where few are left."""
+    """A line through the finite points, with markers if they are few."""
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
     marker = "o" if len(points) < 15 else ""
     axes.plot(
         [a for a, _ in points], [b for _, b in points], linewidth=1.5, marker=marker, markersize=3, **style
     )
-
-
-def _log_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic where positive values span enough to gain from it, with plain numbers on the axis."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite or min(finite) <= 0 or max(finite) < 3 * min(finite):
-        return
-    axes.set_yscale("log")
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(plain)
-    narrow = max(finite) < 20 * min(finite)  # too few decades to read values off their powers of ten alone
-    if narrow:
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axes.yaxis.set_minor_formatter(plain if narrow else NullFormatter())
 
 
 def _short(name: str) -> str:

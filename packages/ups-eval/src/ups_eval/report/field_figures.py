@@ -1,7 +1,7 @@
-"""Pictures of fields: truth, prediction and error of one stored trajectory.
+"""Figures of fields: truth, prediction and error of one stored trajectory.
 
 1-D evolutions are images over position and time with the last frame as lines; 2-D fields are images of the
-last frame; of 3-D fields the middle slice is shown. Steady tasks show the coefficient first.
+last frame; 3-D fields are shown by their middle slice. Steady tasks show the coefficient first.
 """
 
 from __future__ import annotations
@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 Field = NDArray[np.float32]
 
 MAX_CHANNELS = 4
-"""Rows of one picture; further channels are left out."""
+"""Rows of one figure; further channels are omitted."""
 
 MAX_PIXELS = 256
 """Longest side of an embedded image."""
 
 
 def sample_figure(task: TaskPredictions, row: int, model: str, colours: Mapping[str, str]) -> str:
-    """Truth, `model`'s prediction and error of one stored trajectory, one line of panels per channel."""
+    """Truth, prediction and error of one stored trajectory as SVG, one line of panels per channel.
+
+    Args:
+        task: its stored trajectories.
+        row: of the trajectory.
+        model: name of the predicting model.
+        colours: model -> colour.
+    """
     channels = task.info.target_channels[:MAX_CHANNELS]
     steady_lines = task.info.kind == "steady" and task.info.dim == 1
     height = (2.35 if task.info.dim == 1 else 2.0) * len(channels)
@@ -73,13 +80,13 @@ def positions(task: TaskPredictions) -> NDArray[np.float64]:
 
 
 def colour_limits(truth: Field) -> tuple[float, float]:
-    """Range of the truth: a prediction that leaves it saturates instead of flattening the picture."""
+    """Range of the truth: a prediction beyond it saturates instead of flattening the image."""
     low, high = float(truth.min()), float(truth.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def plane(field: Field) -> Field:
-    """A field as an image: the middle slice of a 3-D field, at most :data:`MAX_PIXELS` along a side."""
+    """A field as an image of at most :data:`MAX_PIXELS` per side; of a 3-D field the middle slice."""
     if field.ndim == 3:
         field = field[:, :, field.shape[2] // 2]
     steps = [max(1, -(-size // MAX_PIXELS)) for size in field.shape]
@@ -111,9 +118,13 @@ def _space_time(
     last.plot(where, truth[-1], color=INK, linewidth=2.6, alpha=0.35, label="truth")
     for other, predicted in task.predictions.items():
         last.plot(
-            where, predicted[row, -1, channel], color=colours[other], label=other,
-            linewidth=1.3 if other == model else 0.8, linestyle="--" if other == "persistence" else "-",
-        )  # fmt: skip
+            where,
+            predicted[row, -1, channel],
+            color=colours[other],
+            label=other,
+            linewidth=1.3 if other == model else 0.8,
+            linestyle="--" if other == "persistence" else "-",
+        )
     _clip(last, truth[-1])
     dress(last, title=f"last frame, t = {when[-1]:.3g}", x="x", grid=True)
 
@@ -164,7 +175,7 @@ def _steady_lines(
 def _image(
     axes: Axes, values: Field, truth: Field, extent: tuple[float, float, float, float], kind: str | None
 ) -> None:
-    """One image with its colour bar; an error is centred on zero."""
+    """One image with its colour bar; the scale of an error is centred on zero."""
     from matplotlib.ticker import ScalarFormatter
 
     if kind == "error":
@@ -174,21 +185,27 @@ def _image(
     else:
         limits, colours = colour_limits(truth), "viridis"
     image = axes.imshow(
-        values, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=limits[0], vmax=limits[1],
+        values,
+        origin="lower",
+        extent=extent,
+        aspect="auto",
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
         interpolation="none",
-    )  # fmt: skip
+    )
     exponents = ScalarFormatter()
     exponents.set_powerlimits((-2, 3))
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06, format=exponents)
     assert bar.solids is not None
-    bar.solids.set_rasterized(True)  # 256 rectangles otherwise
+    bar.solids.set_rasterized(True)  # otherwise 256 rectangles in the SVG
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=7, width=0.6)
     bar.ax.yaxis.get_offset_text().set(color=INK, fontsize=7)
 
 
 def _clip(axes: Axes, truth: Field) -> None:
-    """Keep the truth visible when a prediction explodes."""
+    """Keep the truth visible if a prediction diverges."""
     low, high = colour_limits(truth)
     margin = 0.4 * (high - low)
     axes.set_ylim(low - margin, high + margin)

@@ -1,4 +1,4 @@
-"""Turn a collected run into `report/index.html`: words, tables and figures into one template."""
+"""Renders a collected run as `report/index.html`: text, tables and figures in one template."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ups_eval.tables import Row, all_metrics, format_number, format_seconds, hea
 
 @dataclass(frozen=True)
 class Picture:
-    """One stored trajectory."""
+    """The figure of one stored trajectory."""
 
     title: str
     svg: Markup
@@ -56,12 +56,16 @@ class EvaluationSection:
 def write_report(
     run_directory: Path, *, title: str | None = None, animate: bool = True, own_step: str | None = None
 ) -> Path:
-    """Render a run's report and return its path, `report/index.html` in the run directory.
+    """Render the report of a run and return its path, `report/index.html` in the run directory.
 
-    `own_step` is the step that writes the report: it counts as done, as nobody can read the page before.
+    Args:
+        run_directory: a finished, failed or running run.
+        title: heading of the page; default: the name of the run.
+        animate: whether to draw animated rollouts.
+        own_step: id of the step that writes the report, which counts as completed on its own page.
 
     Raises:
-        UPSError: the directory is no run, or its stored predictions cannot be read.
+        UPSError: the directory is not a run directory, or its stored predictions cannot be read.
     """
     run = settle(collect(Path(run_directory)), own_step)
     path = run.directory / "report" / "index.html"
@@ -70,13 +74,16 @@ def write_report(
 
 
 def render(run: Run, *, title: str | None = None, animate: bool = True) -> str:
-    """The page as HTML that needs no other file."""
+    """The page as HTML without external files."""
     colours = model_colours([model for evaluation in run.evaluations for model in evaluation.results.models])
     training = [(log.step, Markup(svg)) for log in run.training if (svg := training_figure(log))]
     environment = Environment(
-        loader=PackageLoader("ups_eval", "report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("ups_eval", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"seconds": format_seconds, "thousands": "{:,}".format, "words": words}
     return environment.get_template("page.html.j2").render(
         run=run,
@@ -90,7 +97,7 @@ def render(run: Run, *, title: str | None = None, animate: bool = True) -> str:
 
 
 def settle(run: Run, own_step: str | None) -> Run:
-    """The run as it will be when the step that writes the report has ended."""
+    """The run as it will be after the step that writes the report."""
     if own_step is None:
         return run
     steps = [replace(step, status="completed") if step.id == own_step else step for step in run.steps]
@@ -99,7 +106,7 @@ def settle(run: Run, own_step: str | None) -> Run:
 
 
 def sentence(results: Results) -> str:
-    """The result in words: how far off the model is, and whether that is any good."""
+    """The result in words: the error of the model, and how it compares with the baselines."""
     parts = []
     for task in results.tasks:
         value = results.value(task, results.model)
@@ -115,7 +122,7 @@ def sentence(results: Results) -> str:
 
 
 def _compared(results: Results, task: str, baseline: str) -> str:
-    """`8.3 times better than persistence`, or nothing where the baseline was not scored."""
+    """`8.3 times better than persistence`, or nothing if the baseline was not scored."""
     if results.diverged(task, baseline):
         return f"{baseline} diverges"
     ratio = results.ratio(task, results.model, baseline)
@@ -143,16 +150,18 @@ def _task(
     model = results.model
     if stored is None or model not in stored.predictions:
         return TaskSection(task, stored.info.equation if stored else "", metrics, rollout)
-    rows = {row: name for name, row in reversed(stored.picks.items())}  # best wins where names share a row
+    rows = {
+        row: name for name, row in reversed(stored.picks.items())
+    }  # the first name wins if names share a row
     pictures = [
         Picture(_caption(stored, row, model, name), Markup(sample_figure(stored, row, model, colours)))
         for row, name in sorted(rows.items(), key=lambda item: list(stored.picks).index(item[1]))
     ]
     animation = {}
     if animate and stored.info.kind == "evolution" and stored.picks:
-        shown = stored.picks.get("median", 0)
+        median = stored.picks.get("median", 0)
         for name, theme in (("light", LIGHT), ("dark", DARK)):
-            gif = rollout_gif(stored, shown, model, colours, theme)
+            gif = rollout_gif(stored, median, model, colours, theme)
             animation[name] = f"data:image/gif;base64,{base64.b64encode(gif).decode()}"
     return TaskSection(task, stored.info.equation, metrics, rollout, pictures, animation)
 
@@ -165,14 +174,14 @@ def _caption(stored: TaskPredictions, row: int, model: str, name: str) -> str:
 
 
 def repeat_command(run: Run) -> str:
-    """What to type to get the run again."""
+    """The command that repeats the run."""
     if not run.command:
         return "ups-run spec.yaml"
     return shlex.join([Path(run.command[0]).name, *run.command[1:]])
 
 
 def words(value: Any) -> str:
-    """A value from a record as text: nested data becomes `key value, key value`."""
+    """A value of a record as text: nested data becomes `key value, key value`."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {words(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):

@@ -8,13 +8,17 @@ from ups_eval.report.render import write_report
 
 
 class ReportStep:
-    """Writes `report/index.html` of the run."""
+    """Writes `report/index.html` of the run.
 
-    def __init__(self, config: ReportConfig):
+    Args:
+        config: title and animations.
+    """
+
+    def __init__(self, config: ReportConfig) -> None:
         self.config = config
 
     def run(self, context: StepContext) -> StepResult:
-        """Render the page; there are no metrics to return."""
+        """Render the page; the step has no metrics."""
         write_report(
             context.run_directory,
             title=self.config.title,
