@@ -22,8 +22,8 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
     result = command("ups-run", spec, cwd=tmp_path, code=2)
     lines = result.stderr.replace(f"{tmp_path}/", "").splitlines()
     assert lines == [
-        "bad.yaml:2:1 seeed: unknown key; did you mean 'seed'?",
-        "bad.yaml:3:9 model.widht: unknown key; did you mean 'width'?",
+        "bad.yaml:2:1 seeed: unknown key 'seeed'; did you mean 'seed'?",
+        "bad.yaml:3:9 model.widht: unknown key 'widht'; did you mean 'width'?",
         "bad.yaml:4:11 trainer.precision: expected 'auto', 32, 'tf32', 'bf16-mixed' or '16-mixed', got 'fp8'",
     ]
 
@@ -33,7 +33,7 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
     [
         ("tasks.advection1d.resolution=100", "100"),
         ("tasks.darcy2d.resolution=48", "48"),
-        ("model.kernel=4", "kernel 4 is even; a convolution that keeps the grid has an odd one"),
+        ("model.kernel=4", "model.kernel.1: kernel 4 is even; use an odd one, which keeps the grid"),
         (
             "pipeline.operator.unroll=11",
             "11 steps after 1 given frames need 12 frames; task 'advection1d' has 11",
@@ -42,38 +42,55 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
         ("pipeline.test.baselines=[fnoo]", "did you mean 'fno'?"),
         ("tasks.advection1d.source.kind=official", "1D_Advection_Sols_beta0.4.hdf5"),
         (
-            "pipeline.operator.optimizer={kind: muon_hybrid, groups: [{pattern: lyft, optimizer: adamw}]}",
+            "pipeline.operator.optimizer={kind: grouped, groups: [{pattern: lyft, optimizer: adamw}]}",
             "pipeline[0].optimizer.groups: parameter",
         ),
         (
-            "pipeline.operator.optimizer={kind: muon_hybrid, groups: [{pattern: '(', optimizer: adamw}]}",
-            "'(' is no regular expression",
+            "pipeline.operator.optimizer={kind: grouped, groups: [{pattern: '(', optimizer: adamw}]}",
+            "'(' is not a regular expression",
         ),
-        ("trainer.devices=2", "the launcher 'local' runs on 1 device, got 2; set launcher to torchrun"),
-        ("trainer.strategy=fsdp2", "the strategy 'fsdp2' needs 2 devices or more, got 1; leave it at auto"),
-        ("trainer.strategy=fsdp", "no strategy is called 'fsdp'; did you mean 'fsdp2'?"),
+        ("trainer.devices=2", "the launcher 'local' supports 1 device, got 2; set launcher to torchrun"),
+        (
+            "trainer.strategy=fsdp2",
+            "the strategy 'fsdp2' needs at least 2 devices, got 1; set trainer.strategy to auto",
+        ),
+        ("trainer.strategy=fsdp", "unknown strategy 'fsdp'; did you mean 'fsdp2'?"),
         (
             "trainer={accelerator: cpu, precision: 16-mixed}",
             "trainer: precision 16-mixed needs a GPU; on a CPU use 32 or bf16-mixed\n",
         ),
-        ("trainer.precision=tf32", "trainer.precision: precision tf32 needs a GPU, and there is none here"),
+        ("trainer.precision=tf32", "trainer.precision: precision tf32 needs a GPU, but none is visible"),
         (
             "trainer.accelerator=gpu",
-            "trainer.accelerator: accelerator gpu needs a GPU, and there is none here",
+            "trainer.accelerator: accelerator gpu needs a GPU, but none is visible",
         ),
         (
             "pipeline.operator.offload=true",
-            "pipeline[0].offload: offload needs a GPU, and there is none here",
+            "pipeline[0].offload: offload needs a GPU, but none is visible",
         ),
         (
             "trainer={devices: 2, strategy: {kind: fsdp2, offload: true}}",
-            "trainer.strategy: offload needs a GPU, and there is none here",
+            "trainer.strategy: offload needs a GPU, but none is visible",
         ),
         (
             "trainer={devices: 2, strategy: deepspeed}",
             "pipeline[0].optimizer: Muon needs whole matrices, 'deepspeed' splits them; use fsdp2 or adamw",
         ),
         ("pipeline.operator.compile=true", "pipeline[0].compile"),
+        (
+            "pipeline.operator.validate_on=8",
+            "pipeline[0].validate_on: unknown key 'validate_on'; renamed to 'validation_trajectories' in 0.2\n",
+        ),
+        ("pipeline.operator.spikes={policy: skip, most: 3}", "'most'; renamed to 'max_spikes' in 0.2\n"),
+        ("pipeline.operator.losses=[nrmse]", "unknown loss 'nrmse'; renamed to 'relative_l2'"),
+        (
+            "pipeline.operator.optimizer={kind: muon_hybrid, groups: []}",
+            "unknown key 'groups'; moved to the optimizer 'grouped' in 0.2\n",
+        ),
+        ("trainer.batch=auto", "trainer.batch: unknown key 'batch'; renamed to 'micro_batches'"),
+        ("sampling.kind=balanced", "sampling.kind: unknown key 'kind'; removed in 0.2"),
+        ("model={kind: latent_operator, depth_2d: 3}", "renamed to 'depth: {2: ...}' in 0.2\n"),
+        ("model={kind: fno, modes_2d: 3}", "renamed to 'modes: {2: ...}' in 0.2\n"),
     ],
 )
 def test_specs_that_cannot_work_are_refused_before_anything_runs(
@@ -190,8 +207,11 @@ def test_broken_data_files_are_named(damage: str, tmp_path: Path) -> None:
 
 
 def test_missing_spec_and_bad_options(tmp_path: Path) -> None:
-    assert "cannot read it" in command("ups-run", "none.yaml", cwd=tmp_path, code=2).stderr
+    assert (
+        "none.yaml:1:1 cannot read the file: No such file or directory"
+        in command("ups-run", "none.yaml", cwd=tmp_path, code=2).stderr
+    )
     command("ups-run", "--no-such-option", cwd=tmp_path, code=2)
     assert (
-        "there is no step 'tset'" in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr
+        "unknown step 'tset'; steps: operator, fno, test, report" in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr
     )

@@ -1,7 +1,7 @@
-"""Twenty steps of every shipped spec give the losses that they gave before.
+"""Every shipped spec runs at a tiny size, and its first twenty losses are those of before.
 
-The bits depend on torch and on the processor's instructions, so losses are equal on a machine like the one
-that wrote the file, and within rounding elsewhere. After a change that is meant to change them:
+The bits depend on torch and on the processor's instructions, so losses are equal on a machine of the kind that wrote
+the file, and within rounding elsewhere. After a change that is meant to change them:
 
     UPS_WRITE_GOLDEN=1 python -m pytest tests/integration/test_golden.py
 """
@@ -36,8 +36,11 @@ def machine() -> str:
     )
 
 
-def losses(spec: Path, folder: Path) -> list[float]:
-    """The training loss of every step."""
+@pytest.fixture(scope="module", params=SPECS, ids=lambda path: path.stem)
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A shipped spec and the directory of its complete run at a tiny size: training, baselines, scores, report."""
+    spec: Path = request.param
+    folder = tmp_path_factory.mktemp(spec.stem)
     changes = TINY_OTHERS.get(spec.stem, TINY)
     changes = [change for change in changes if not change.startswith("pipeline.operator")]
     changes += [
@@ -54,21 +57,31 @@ def losses(spec: Path, folder: Path) -> list[float]:
         "launcher=local",
         "trainer.precision=32",
     ]
-    command("ups-run", spec, *overrides(changes), "--only", "operator", cwd=folder)
-    (file,) = folder.glob("runs/*/steps/operator/metrics.jsonl")
-    return [json.loads(line)["train/loss"] for line in file.read_text().splitlines()]
+    command("ups-run", spec, *overrides(changes), cwd=folder)
+    (directory,) = folder.glob("runs/*")
+    return spec.stem, directory
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
-def test_losses_are_those_of_before(spec: Path, tmp_path: Path) -> None:
-    known: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
-    found = losses(spec, tmp_path)
+def test_losses_are_those_of_before(finished: tuple[str, Path]) -> None:
+    name, directory = finished
+    lines = (directory / "steps" / "operator" / "metrics.jsonl").read_text().splitlines()
+    found = [json.loads(line)["train/loss"] for line in lines]
     assert len(found) == STEPS
+    known: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
     if os.environ.get(WRITE):
-        known[spec.stem] = {"machine": machine(), "losses": found}
+        known[name] = {"machine": machine(), "losses": found}
         FILE.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
         return
-    golden = known[spec.stem]
+    golden = known[name]
     if golden["machine"] == machine():
         assert found == golden["losses"]
     assert found == pytest.approx(golden["losses"], rel=ROUNDING)
+
+
+def test_the_complete_run_ends_in_a_report(finished: tuple[str, Path]) -> None:
+    _, directory = finished
+    record = json.loads((directory / "run.json").read_text())
+    assert record["status"] == "completed"
+    assert all(step["status"] == "completed" for step in record["steps"])
+    assert any(key.startswith("test/") and key.endswith("/nrmse") for key in record["metrics"])
+    assert (directory / "report" / "index.html").exists()

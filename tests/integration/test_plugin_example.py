@@ -54,12 +54,12 @@ def test_its_model_and_loss_work_by_name(site: Path, tmp_path: Path) -> None:
         "0.1.0",
     )
     result = command("ups-run", EXAMPLE / "spec.yaml", "--set", "model.widht=3", cwd=tmp_path, code=2, **env)
-    assert "model.widht: unknown key; did you mean 'width'?" in result.stderr
+    assert "model.widht: unknown key 'widht'; did you mean 'width'?" in result.stderr
 
 
 def test_without_it_its_names_are_unknown(tmp_path: Path) -> None:
     result = command("ups-run", EXAMPLE / "spec.yaml", cwd=tmp_path, code=2)
-    assert "model.kind: no model is called 'example/cnn'" in result.stderr
+    assert "model.kind: unknown model 'example/cnn'" in result.stderr
 
 
 def test_a_broken_plugin_beside_it_harms_nobody(site: Path, tmp_path: Path) -> None:
