@@ -213,5 +213,6 @@ def test_missing_spec_and_bad_options(tmp_path: Path) -> None:
     )
     command("ups-run", "--no-such-option", cwd=tmp_path, code=2)
     assert (
-        "unknown step 'tset'; steps: operator, fno, test, report" in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr
+        "unknown step 'tset'; steps: operator, fno, test, report"
+        in command("ups-run", SPEC, "--only", "tset", cwd=tmp_path, code=1).stderr
     )
