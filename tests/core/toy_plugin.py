@@ -200,11 +200,12 @@ class Train:
         return StepResult({"val/loss": loss, "resumed": float(stored is not None)})
 
     def _meet(self, directory: Path) -> None:
-        """Rank 0 waits for all others, as the last collective of a training does."""
+        """Rank 0 waits for all others as in a collective, which no signal but SIGKILL ends."""
         if self.rank == 0:
             others = [directory / f"arrived-{rank}" for rank in range(int(os.environ.get("WORLD_SIZE", 1)))]
-            while not all(other.exists() for other in others):
-                time.sleep(0.005)
+            with interrupts.patience():
+                while not all(other.exists() for other in others):
+                    time.sleep(0.005)
             for other in others:
                 other.unlink()
 

@@ -109,7 +109,7 @@ def test_a_rank_of_a_job_may_ask_for_another_attempt(
     monkeypatch.setenv("TOY_FAULT", "restart:1:1")
     assert ups_run([str(spec_file), *SLURM]) == 0
     said = capfd.readouterr().err
-    assert "  out of memory: batches are now split into 2 micro-batches\n" in said
+    assert "  out of memory: batches are now split into 2 micro-batches\n" in said, said
     assert said.count(": submitted; its output goes to ") == 2
 
 
