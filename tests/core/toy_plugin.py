@@ -180,7 +180,9 @@ class Train:
             raise UPSError("the loss is nan at epoch 3; lower the learning rate")
         file = context.directory / "checkpoint.json"
         stored = read_json(file)
-        begin = stored["tick"] if stored else 0
+        begin = stored["tick"] if stored and self.rank == 0 else 0
+        arrived = context.directory / f"arrived-{self.rank}"
+        arrived.unlink(missing_ok=True)
         with interrupts.patience():
             for tick in range(begin, config.epochs):
                 self._fault(context.directory, tick)
@@ -189,11 +191,23 @@ class Train:
                     write_json(file, {"tick": tick + 1})
                 if code := interrupts.requested():
                     raise interrupts.Interrupted(code)
+        arrived.touch()
+        self._meet(context.directory)
         model = config.model or context.spec.model
         if self.rank == 0:
             (context.directory / "model.json").write_text(json.dumps(model.to_dict()))
         loss = 1.0 / config.epochs + abs(math.log10(lr) + 2.0)
         return StepResult({"val/loss": loss, "resumed": float(stored is not None)})
+
+    def _meet(self, directory: Path) -> None:
+        """Rank 0 waits for all others as in a collective, which no signal but SIGKILL ends."""
+        if self.rank == 0:
+            others = [directory / f"arrived-{rank}" for rank in range(int(os.environ.get("WORLD_SIZE", 1)))]
+            with interrupts.patience():
+                while not all(other.exists() for other in others):
+                    time.sleep(0.005)
+            for other in others:
+                other.unlink()
 
     def _fault(self, directory: Path, tick: int) -> None:
         what, _, place = os.environ.get("TOY_FAULT", "").partition(":")
@@ -312,7 +326,7 @@ class RanksLauncher:
                 time.sleep(0.005)
         finally:
             for rank in ranks:
-                rank.terminate()
+                rank.kill() if failed is not None else rank.terminate()
             for rank in ranks:
                 rank.wait()
         return None if failed is None else Ended(f"ended with code {ranks[failed].returncode}", failed)

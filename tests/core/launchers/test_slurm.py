@@ -1,4 +1,4 @@
-"""The launcher `slurm` on a real Slurm of this machine alone."""
+"""The launcher `slurm`: its decisions, and the toy plugin's stages on a real Slurm of this machine alone."""
 
 from __future__ import annotations
 
@@ -6,125 +6,144 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from commands import BIN
 from slurm_cluster import slurm_cluster
-from small_runs import ENDLESS, PARALLEL, STAGE, Result, same_training, train, write_spec
+from ups_core.cli.run import main as ups_run
+from ups_core.console import Console
+from ups_core.files import write_json
+from ups_core.interrupts import Interrupted
+from ups_core.launchers import slurm
 from ups_core.launchers.slurm_task import TIME_IS_UP, requeue, torchrun_variables
 
-SLURM = {"launcher": {"kind": "slurm", "minutes": 10}}
+SLURM = "--set", "launcher={kind: slurm, minutes: 10}", "--set", "trainer.devices=2", "--only", "train"
+SLOW = "--set", "pipeline.train.epochs=60", "--set", "pipeline.train.pause=0.1"
+
+
+# On a real cluster
 
 
 @pytest.fixture(scope="module")
-def torchrun(folder: Path) -> Result:
-    return train(folder, "torchrun", 2, stage=STAGE, **PARALLEL)
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as variables:
+        yield variables
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with (
-        slurm_cluster(tmp_path_factory.mktemp("slurm")) as variables,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        yield
+@pytest.fixture
+def cluster(_cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of Slurm's commands."""
+    for name, value in _cluster.items():
+        monkeypatch.setenv(name, value)
 
 
-def slurm_job(folder: Path, name: str, reached: str) -> str:
-    """The number of the run's job, once the step has left `reached`."""
-    while not list(folder.glob(f"runs/{name}-*/steps/.operator.partial/{reached}")):
+def record() -> dict[str, Any]:
+    (path,) = Path("runs").glob("*/run.json")
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def job() -> str:
+    """The number of the run's job, once its training has left a checkpoint."""
+    while not list(Path("runs").glob("*/steps/.train.partial/checkpoint.json")):
         time.sleep(0.05)
-    (noted,) = folder.glob(f"runs/{name}-*/slurm/operator/job.json")
+    (noted,) = Path("runs").glob("*/slurm/train/job.json")
     return str(json.loads(noted.read_text())["job"])
 
 
-@pytest.mark.slow
-def test_slurm_trains_what_torchrun_trains(cluster: None, torchrun: Result, folder: Path) -> None:
-    slurm = train(folder, "slurm", 2, stage=STAGE, **SLURM)
-    same_training(slurm, torchrun)
-    assert sorted(path.name for path in (slurm.directory / "steps" / "operator").iterdir()) == sorted(
-        path.name for path in (torchrun.directory / "steps" / "operator").iterdir()
-    )
+def meanwhile(*command: str) -> list[str]:
+    """Run a command on the job in the background; returns the list that gets its number."""
+    numbers: list[str] = []
+
+    def act() -> None:
+        numbers.append(job())
+        subprocess.run([*command, numbers[0]], check=True)
+
+    threading.Thread(target=act, daemon=True).start()
+    return numbers
+
+
+def output(number: str) -> str:
+    (log,) = Path("runs").glob(f"*/slurm/train/{number}_0_log.out")
+    return log.read_text()
 
 
 @pytest.mark.slow
-def test_a_job_that_is_put_back_in_the_queue_goes_on(cluster: None, torchrun: Result, folder: Path) -> None:
-    put_back: list[str] = []
-
-    def requeue() -> None:
-        put_back.append(slurm_job(folder, "requeued", "checkpoints/step-*.ckpt"))
-        subprocess.run(["scontrol", "requeue", put_back[0]], check=True)
-
-    threading.Thread(target=requeue, daemon=True).start()
-    requeued = train(folder, "requeued", 2, stage=STAGE, **SLURM)
-    same_training(requeued, torchrun)
-    log = requeued.directory / "slurm" / "operator" / f"{put_back[0]}_0_log.out"
-    assert log.read_text().count("Starting with JobEnvironment") == 2
+def test_a_job_trains_what_this_process_trains(cluster: None, spec_file: Path) -> None:
+    assert ups_run([str(spec_file), *SLURM]) == 0
+    assert record()["metrics"] == {"train/val/loss": 0.5, "train/resumed": 0.0}
+    (directory,) = Path("runs").iterdir()
+    assert sorted(path.name for path in (directory / "steps" / "train").iterdir()) == [
+        "checkpoint.json",
+        "model.json",
+        "step.json",
+    ]
 
 
 @pytest.mark.slow
-def test_a_job_whose_time_is_up_saves_and_goes_on(cluster: None, torchrun: Result, folder: Path) -> None:
-    told: list[str] = []
-
-    def tell() -> None:
-        told.append(slurm_job(folder, "late", "checkpoints/step-*.ckpt"))
-        subprocess.run(["scancel", "--signal=USR2", told[0]], check=True)
-
-    threading.Thread(target=tell, daemon=True).start()
-    late = train(folder, "late", 2, stage=STAGE, **SLURM)
-    same_training(late, torchrun)
-    log = (late.directory / "slurm" / "operator" / f"{told[0]}_0_log.out").read_text()
-    assert log.count("Starting with JobEnvironment") == 2
-    assert "SIGUSR2: stopping with a checkpoint" in log
-
-
-@pytest.mark.slow
-def test_a_job_out_of_memory_is_followed_by_one_with_smaller_batches(
-    cluster: None, torchrun: Result, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "signal_name"), [(("scontrol", "requeue"), "SIGTERM"), (("scancel", "--signal=USR2"), "SIGUSR2")]
+)
+def test_a_job_that_goes_back_to_the_queue_resumes(
+    command: tuple[str, ...], signal_name: str, cluster: None, spec_file: Path
 ) -> None:
-    monkeypatch.setenv(HOOK, "operator:1:12:1")
-    tight = train(folder, "tight", 2, stage=STAGE, **SLURM)
-    same_training(tight, torchrun)
-    details = json.loads((tight.directory / "steps" / "operator" / "details.json").read_text())
-    assert details["parts"]["failures"] == [{"rank": 1, "parts": 1}]
+    """After a requeue by the cluster, and when its time is up and it puts itself back."""
+    numbers = meanwhile(*command)
+    assert ups_run([str(spec_file), *SLURM, *SLOW]) == 0
+    assert record()["metrics"]["train/resumed"] == 1.0
+    log = output(numbers[0])
+    assert log.count("Starting with JobEnvironment") == 2
+    assert f"{signal_name}: stopping with a checkpoint" in log or signal_name == "SIGTERM"
+
+
+@pytest.mark.slow
+def test_a_rank_of_a_job_may_ask_for_another_attempt(
+    cluster: None, spec_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOY_FAULT", "restart:1:1")
+    assert ups_run([str(spec_file), *SLURM]) == 0
+    said = capfd.readouterr().err
+    assert "  out of memory: batches are now split into 2 micro-batches\n" in said, said
+    assert said.count(": submitted; its output goes to ") == 2
 
 
 @pytest.mark.slow
 def test_what_a_rank_of_a_job_says_is_the_error(
-    cluster: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: None, spec_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(HOOK, "operator:0:3:99")
-    failed = train(folder, "failed", 1, code=1, stage=STAGE | {"batch_size": 1}, **SLURM)
-    assert "rank 0 of 1: out of memory with a single sample" in failed.said
-    refused = train(
-        folder, "refused", 2, code=1, stage=STAGE, launcher={"kind": "slurm", "partition": "nowhere"}
-    )
-    assert "sbatch refused the job" in refused.said
-    assert "nowhere" in refused.said or "partition" in refused.said
+    monkeypatch.setenv("TOY_FAULT", "error:1:1")
+    assert ups_run([str(spec_file), *SLURM]) == 1
+    assert "rank 1 of 2: rank 1 has lost its data; copy them again" in capfd.readouterr().err
+    nowhere = "--set", "launcher={kind: slurm, partition: nowhere}", "--only", "train"
+    assert ups_run([str(spec_file), *nowhere]) == 1
+    refused = capfd.readouterr().err
+    assert "sbatch refused the job" in refused
+    assert "nowhere" in refused or "partition" in refused
+
+
+def run_in_background(spec: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ups_core.cli.run", str(spec), *SLURM, *SLOW]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
-def test_a_stopped_run_cancels_its_job(cluster: None, folder: Path) -> None:
-    path = write_spec(folder, "stopped", 2, stage=STAGE | ENDLESS, **SLURM)
-    run = subprocess.Popen(
-        [BIN / "ups-run", path, "--data-root", "data"], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    job = slurm_job(folder, "stopped", "checkpoints/step-*.ckpt")
+def test_a_stopped_run_cancels_its_job(cluster: None, spec_file: Path) -> None:
+    run = run_in_background(spec_file)
+    number = job()
     run.send_signal(signal.SIGTERM)
-    _, said = run.communicate(timeout=60)
+    _, said = run.communicate(timeout=90)
     assert run.returncode == 143
-    assert f"job {job}: cancelled" in said
+    assert f"job {number}: cancelled" in said
+    state = ""
     for _ in range(100):
-        state = subprocess.run(
-            ["squeue", "-h", "-o", "%T", "-t", "all", "-j", job], capture_output=True, text=True, check=False
-        ).stdout.strip()
+        command = ["squeue", "-h", "-o", "%T", "-t", "all", "-j", number]
+        state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         if state == "CANCELLED":
             break
         time.sleep(0.2)
@@ -132,28 +151,68 @@ def test_a_stopped_run_cancels_its_job(cluster: None, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_left_behind_is_waited_for(cluster: None, torchrun: Result, folder: Path) -> None:
-    path = write_spec(folder, "left", 2, stage=STAGE, **SLURM)
-    run = subprocess.Popen([BIN / "ups-run", path, "--data-root", "data"], cwd=folder)
-    job = slurm_job(folder, "left", "checkpoints/step-*.ckpt")
+def test_a_job_left_behind_is_waited_for(
+    cluster: None, spec_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = run_in_background(spec_file)
+    number = job()
     run.kill()
-    run.wait()
-    left = train(folder, "left", 2, stage=STAGE, **SLURM)
-    same_training(left, torchrun)
-    assert "submitted" not in left.said
-    assert f"job {job}: " in left.said
+    run.communicate()
+    capfd.readouterr()
+    assert ups_run([str(spec_file), *SLURM, *SLOW]) == 0
+    said = capfd.readouterr().err
+    assert "submitted" not in said
+    assert f"job {number}: " in said
+    assert record()["metrics"]["train/resumed"] == 0.0, "it was never interrupted"
+
+
+# What a task of a job does
 
 
 def test_tasks_of_slurm_get_what_torchrun_sets() -> None:
-    slurm = {
-        "SLURM_JOB_ID": "61234", "SLURM_NTASKS": "8", "SLURM_JOB_NUM_NODES": "2", "SLURM_PROCID": "5",
-        "SLURM_LOCALID": "1", "SLURM_NODEID": "1", "SLURM_RESTART_COUNT": "3",
-    }  # fmt: skip
-    assert torchrun_variables(slurm, "node1") == {
-        "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "GROUP_RANK": "1",
-        "MASTER_ADDR": "node1", "MASTER_PORT": "16234", "TORCHELASTIC_RUN_ID": "61234",
+    environment = {
+        "SLURM_JOB_ID": "61234",
+        "SLURM_NTASKS": "8",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_PROCID": "5",
+        "SLURM_LOCALID": "1",
+        "SLURM_NODEID": "1",
+        "SLURM_RESTART_COUNT": "3",
+    }
+    assert torchrun_variables(environment, "node1") == {
+        "RANK": "5",
+        "WORLD_SIZE": "8",
+        "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "4",
+        "GROUP_RANK": "1",
+        "MASTER_ADDR": "node1",
+        "MASTER_PORT": "16234",
+        "TORCHELASTIC_RUN_ID": "61234",
         "TORCHELASTIC_RESTART_COUNT": "3",
-    }  # fmt: skip
+    }
+    alone = environment | {"SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1"}
+    del alone["SLURM_RESTART_COUNT"]
+    assert torchrun_variables(alone, "node1")["MASTER_ADDR"] == "127.0.0.1"
+    assert torchrun_variables(alone, "node1")["TORCHELASTIC_RESTART_COUNT"] == "0"
+
+
+Programs = Callable[..., Path]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """`programs(name="script")` puts shell scripts on PATH; they may append to the file that it returns."""
+
+    def make(**scripts: str) -> Path:
+        folder = tmp_path / "programs"
+        folder.mkdir(exist_ok=True)
+        for name, text in scripts.items():
+            (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+            (folder / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+        return tmp_path / "calls"
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -167,16 +226,113 @@ def test_tasks_of_slurm_get_what_torchrun_sets() -> None:
     ],
 )
 def test_the_first_task_puts_its_job_back_in_the_queue(
-    rank: int, code: int, restarts: int, state: str, waits: bool, called: bool,
+    rank: int, code: int, restarts: int, state: str, waits: bool, called: bool, programs: Programs,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    for name, text in (("scontrol", f'echo "$@" >> {tmp_path}/calls'), ("squeue", f"echo {state}")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    calls = programs(scontrol=f'echo "$@" >> {tmp_path}/calls', squeue=f"echo {state}")
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
-    assert requeue(code, most=3) == waits
-    calls = tmp_path / "calls"
+    assert requeue(code, max_requeues=3) == waits
     assert (calls.read_text() if calls.exists() else "") == ("requeue 17\n" if called else "")
+
+
+def test_a_requeue_that_fails_is_not_waited_for(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(scontrol="exit 1")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    assert not requeue(TIME_IS_UP, max_requeues=3)
+
+
+# What the launcher sees of a job
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POLL", "ENDING", "SETTLE"):
+        monkeypatch.setattr(slurm, name, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo RUNNING", "RUNNING"),
+        ("echo PENDING; exit 0", "PENDING"),
+        ("exit 0", ""),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", ""),
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", "UNKNOWN"),
+    ],
+)
+def test_a_state_is_final_only_if_the_cluster_says_so(
+    script: str, expected: str, programs: Programs
+) -> None:
+    programs(squeue=script)
+    assert slurm._state("17") == expected
+    assert (expected in slurm.OVER) == (expected == "")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_job_is_watched_until_it_is_over(
+    programs: Programs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second line of the states of a job, once each, and no cancelling."""
+    states = tmp_path / "states"
+    states.write_text("PENDING\nPENDING\nRUNNING\nRUNNING\nCOMPLETED\n")
+    programs(squeue=f"head -n 1 {states}; sed -i 1d {states}", scancel=f"echo scancel >> {tmp_path}/calls")
+    write_json(tmp_path / "result.json", {})
+    assert slurm._wait("17", tmp_path, tmp_path, Console()) is None
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["  job 17: pending", "  job 17: running", "  job 17: completed"]
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_job_without_a_result_has_failed(reported: bool, programs: Programs, tmp_path: Path) -> None:
+    programs(squeue="echo FAILED")
+    if reported:
+        write_json(tmp_path / "failure.json", {})
+    ended = slurm._wait("17", tmp_path, tmp_path / "slurm", Console(quiet=True))
+    assert ended is not None
+    assert ended.message == f"job 17 ended without a result; its output is in {tmp_path}/slurm/17_0_log.out"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_wait_that_is_interrupted_cancels_the_job(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = programs(squeue="echo RUNNING", scancel=f'echo "$@" >> {tmp_path}/calls')
+
+    def stop(job: str) -> str:
+        monkeypatch.setattr(slurm, "_state", lambda job: "CANCELLED")
+        raise Interrupted(143)
+
+    monkeypatch.setattr(slurm, "_state", stop)
+    with pytest.raises(Interrupted):
+        slurm._wait("17", tmp_path, tmp_path, Console())
+    assert calls.read_text() == "17\n"
+    assert "  job 17: cancelled; waiting for its last checkpoint\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("noted", "state", "expected", "cancelled"),
+    [
+        (None, "RUNNING", None, False),
+        ({"job": "17", "fingerprint": "same"}, "RUNNING", "17", False),
+        ({"job": "17", "fingerprint": "same"}, "PENDING", "17", False),
+        ({"job": "17", "fingerprint": "same"}, "COMPLETED", None, False),
+        ({"job": "17", "fingerprint": "other"}, "RUNNING", None, True),
+        ({"job": "17", "fingerprint": "other"}, "FAILED", None, False),
+    ],
+)
+def test_a_job_left_behind_is_taken_over_or_cancelled(
+    noted: dict[str, str] | None, state: str, expected: str | None, cancelled: bool, programs: Programs,
+    tmp_path: Path, make: Callable[..., Any],
+) -> None:  # fmt: skip
+    calls = programs(squeue=f"echo {state}", scancel=f'echo "$@" >> {tmp_path}/calls')
+    step = make().step("train")
+    if noted is not None:
+        fingerprint = step.fingerprint if noted["fingerprint"] == "same" else "other"
+        write_json(tmp_path / "job.json", noted | {"fingerprint": fingerprint})
+    assert slurm._left_behind(tmp_path, step) == expected
+    assert calls.exists() == cancelled

@@ -1,0 +1,187 @@
+"""After a change of the spec, finished steps that it does not affect are kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ups_core.cli.run import main as ups_run
+from ups_core.files import read_json, write_json
+from ups_core.plan import Plan
+from ups_core.reuse import MAX_CHANGES, copy_finished, describe_changes, reuse_previous
+
+MakePlan = Callable[..., Plan]
+RUNS = Path("runs")
+
+
+def states(plan: Plan) -> dict[str, str]:
+    return {step.id: step.state for step in plan.steps}
+
+
+@pytest.fixture
+def first(spec_file: Path) -> Path:
+    """The directory of a finished run of the toy spec."""
+    assert ups_run([str(spec_file)]) == 0
+    (directory,) = RUNS.iterdir()
+    return directory
+
+
+def test_steps_with_the_same_fingerprint_are_kept(first: Path, make: MakePlan) -> None:
+    plan = reuse_previous(make("pipeline.score.split=val"), RUNS)
+    assert states(plan) == {"train": "kept", "toy-other": "kept", "score": "to do", "page": "to do"}
+    assert plan.previous is not None
+    assert plan.previous.directory == first
+    assert plan.previous.changes == ("pipeline.score.split: 'test' -> 'val'",)
+    assert [step.id for step in plan.todo] == ["score", "page"]
+
+
+def test_the_run_itself_is_not_its_predecessor(first: Path, make: MakePlan) -> None:
+    plan = reuse_previous(make(), RUNS)
+    assert plan.previous is None
+    assert set(states(plan).values()) == {"done"}
+
+
+def test_what_is_done_or_stale_here_is_not_kept(first: Path, make: MakePlan) -> None:
+    change = "pipeline.score.split=val"
+    target = make(change)
+    for name, fingerprint in (("train", target.step("train").fingerprint), ("toy-other", "of another spec")):
+        record = {"status": "completed", "fingerprint": fingerprint}
+        write_json(target.directory / "steps" / name / "step.json", record)
+    plan = reuse_previous(make(change), RUNS)
+    assert states(plan) | {"score": "", "page": ""} == {"train": "done", "toy-other": "stale", "score": "", "page": ""}
+
+
+def test_the_newest_run_of_the_name_is_compared_with(
+    first: Path, spec_file: Path, make: MakePlan
+) -> None:
+    assert ups_run([str(spec_file), "--set", "seed=4"]) == 0
+    second = next(path for path in RUNS.iterdir() if path != first)
+    os.utime(first / "run.json", (1, 1))
+    plan = reuse_previous(make("seed=5"), RUNS)
+    assert plan.previous is not None
+    assert plan.previous.directory == second
+    assert plan.previous.changes == ("seed: 4 -> 5",)
+    os.utime(second / "run.json", (0, 0))
+    again = reuse_previous(make("seed=5"), RUNS)
+    assert again.previous is not None
+    assert again.previous.directory == first
+
+
+def test_runs_of_other_names_do_not_count(first: Path, spec_file: Path, make: MakePlan) -> None:
+    """`toy-2` begins like `toy`."""
+    assert ups_run([str(spec_file), "--set", "name=toy-2"]) == 0
+    os.utime(first / "run.json", (1, 1))
+    plan = reuse_previous(make("seed=5"), RUNS)
+    assert plan.previous is not None
+    assert plan.previous.directory == first
+
+
+@pytest.mark.parametrize("content", [None, "", "- a list", "a: [", b"\xff\xfe\xff", "name: [1]"])
+def test_a_run_whose_spec_cannot_be_read_does_not_count(
+    content: str | bytes | None, first: Path, make: MakePlan
+) -> None:
+    (first / "spec.yaml").unlink()
+    if content is not None:
+        (first / "spec.yaml").write_bytes(content.encode() if isinstance(content, str) else content)
+    assert reuse_previous(make("seed=5"), RUNS).previous is None
+
+
+def test_no_runs_at_all(make: MakePlan) -> None:
+    assert reuse_previous(make(), RUNS).previous is None
+
+
+def test_changes_are_named_by_key_with_steps_by_id(first: Path, make: MakePlan) -> None:
+    plan = make(
+        "tasks.b={kind: toy/line, cells: 6}", "model.depth=3", "pipeline.train.optimizer.kind=toy/adam",
+        "pipeline.score.baselines=[]", "sampling.temperature=0.5",
+    )  # fmt: skip
+    previous = reuse_previous(plan, RUNS).previous
+    assert previous is not None
+    assert previous.changes == (
+        "model.depth: 2 -> 3",
+        "pipeline.score.baselines: (absent) -> []",
+        "pipeline.score.baselines[0]: 'toy/constant' -> (absent)",
+        "pipeline.score.baselines[1]: 'toy/other' -> (absent)",
+        "pipeline.train.optimizer.kind: 'toy/sgd' -> 'toy/adam'",
+        "pipeline.train.optimizer.lr: 0.01 -> 0.001",
+        "sampling.temperature: 1.0 -> 0.5",
+        "tasks.b.cells: (absent) -> 6",
+        "tasks.b.kind: (absent) -> 'toy/line'",
+    )
+
+
+def test_the_description_lists_changes_and_what_they_mean(first: Path, make: MakePlan) -> None:
+    plan = reuse_previous(make("pipeline.score.split=val"), RUNS)
+    assert list(describe_changes(plan)) == [
+        f"compared with {first}:",
+        "  pipeline.score.split: 'test' -> 'val'",
+        "  kept: train, toy-other",
+        "  to be done: score, page",
+    ]
+    assert list(describe_changes(make())) == []
+
+
+def test_an_unchanged_spec_whose_code_changed_says_so(first: Path, make: MakePlan) -> None:
+    shutil.move(first, RUNS / "toy-00000000")
+    plan = reuse_previous(make(), RUNS)
+    assert list(describe_changes(plan))[1] == "  nothing in the spec"
+    assert set(states(plan).values()) == {"kept"}
+
+
+def test_many_changes_are_counted(first: Path, make: MakePlan) -> None:
+    tasks = [f"tasks.t{number}={{kind: toy/line, cells: 6}}" for number in range(15)]
+    lines = list(describe_changes(reuse_previous(make(*tasks), RUNS)))
+    assert lines[1 + MAX_CHANGES] == f"  and {2 * 15 - MAX_CHANGES} more"
+
+
+def test_a_run_keeps_and_the_old_run_stays(first: Path, spec_file: Path) -> None:
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    Path("data/executions.txt").unlink()
+    assert ups_run([str(spec_file), "--set", "pipeline.score.split=val"]) == 0
+    assert Path("data/executions.txt").read_text().split() == ["score", "page"]
+    second = next(path for path in RUNS.iterdir() if path != first)
+    old, new = (run / "steps" / "train" / "model.json" for run in (first, second))
+    assert os.path.samefile(old, new), "finished files are shared"
+    assert {path: path.read_bytes() for path in before} == before
+    events = [line for line in (second / "events.jsonl").read_text().splitlines() if "step_kept" in line]
+    assert len(events) == 2
+    assert read_json(second / "run.json")["metrics"]["train/val/loss"] == 0.5
+
+
+def finished(folder: Path) -> Path:
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a.txt").write_text("content")
+    return folder
+
+
+def test_a_copy_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs may be on different file systems."""
+
+    def refuse(*arguments: Any) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    copy_finished(finished(tmp_path / "old"), tmp_path / "new")
+    assert (tmp_path / "new" / "deep" / "a.txt").read_text() == "content"
+    assert not os.path.samefile(tmp_path / "old" / "deep" / "a.txt", tmp_path / "new" / "deep" / "a.txt")
+
+
+def test_a_copy_that_was_interrupted_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = finished(tmp_path / "old")
+
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", stop)
+    with pytest.raises(KeyboardInterrupt):
+        copy_finished(source, tmp_path / "new")
+    assert not (tmp_path / "new").exists(), "never a part"
+    monkeypatch.undo()
+    copy_finished(source, tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "site") == ["new", "old"]
