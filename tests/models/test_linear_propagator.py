@@ -38,8 +38,8 @@ def waves(task: TaskInfo, count: int, modes: int = 5) -> Tensor:
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_finds_transport_and_diffusion_that_depend_on_a_parameter(dim: int) -> None:
-    task = evolution(dim=dim, cells=16)
-    before = waves(task, 64)
+    task = evolution(dim=dim, cells=8 if dim == 3 else 16)
+    before = waves(task, 64, modes=3)
     params = torch.linspace(-1, 1, 64)[:, None]
     dt = torch.full((64,), 0.1)
     truth = torch.zeros(2, 2 * dim + 2, 2)
