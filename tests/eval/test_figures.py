@@ -50,8 +50,11 @@ def stored(run_directory: Path) -> dict[str, TaskPredictions]:
 def test_every_model_keeps_its_colour() -> None:
     colours = model_colours(["ours", "persistence", "fno", "ours", "unet"])
     assert colours == {
-        "ours": PALETTE[0], "fno": PALETTE[1], "unet": PALETTE[2], "persistence": PERSISTENCE,
-    }  # fmt: skip
+        "ours": PALETTE[0],
+        "fno": PALETTE[1],
+        "unet": PALETTE[2],
+        "persistence": PERSISTENCE,
+    }
     many = model_colours([f"m{number}" for number in range(9)])
     assert many["m6"] == PALETTE[0], "the palette starts again"
     assert model_colours([])["persistence"] == PERSISTENCE
@@ -87,10 +90,15 @@ def axes_of() -> Any:
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
-        ([1, 2.9], "linear"), ([1, 3], "log"), ([0, 3], "linear"), ([-1, 3], "linear"), ([], "linear"),
-        ([1, math.inf, math.nan], "linear"), ([1, 100, math.inf], "log"),
+        ([1, 2.9], "linear"),
+        ([1, 3], "log"),
+        ([0, 3], "linear"),
+        ([-1, 3], "linear"),
+        ([], "linear"),
+        ([1, math.inf, math.nan], "linear"),
+        ([1, 100, math.inf], "log"),
     ],
-)  # fmt: skip
+)
 def test_values_that_span_a_factor_are_logarithmic(values: list[float], scale: str) -> None:
     axes = axes_of()
     scale_values(axes, values)
@@ -119,17 +127,25 @@ def test_dressed_axes() -> None:
 
 
 def logged(**series: list[float]) -> TrainingLog:
-    return TrainingLog("operator", {
-        name.replace("__", "/"): ([float(step) for step in range(len(values))], values)
-        for name, values in series.items()
-    })  # fmt: skip
+    return TrainingLog(
+        "operator",
+        {
+            name.replace("__", "/"): ([float(step) for step in range(len(values))], values)
+            for name, values in series.items()
+        },
+    )
 
 
 def test_training_curves_group_what_belongs_together() -> None:
     log = logged(
-        train__loss=[1.0, 0.1], train__wave__loss=[2.0, 0.2], val__wave__nrmse=[0.5, 0.4], val__nrmse=[0.5, 0.3],
-        lr=[1e-3, 1e-4], lr__muon=[1e-2, 1e-3], speed__samples=[5.0, 6.0],
-    )  # fmt: skip
+        train__loss=[1.0, 0.1],
+        train__wave__loss=[2.0, 0.2],
+        val__wave__nrmse=[0.5, 0.4],
+        val__nrmse=[0.5, 0.3],
+        lr=[1e-3, 1e-4],
+        lr__muon=[1e-2, 1e-3],
+        speed__samples=[5.0, 6.0],
+    )
     svg = training_figure(log)
     assert svg is not None
     label = re.search(r'aria-label="([^"]*)"', svg)
@@ -190,9 +206,13 @@ def test_an_image_is_a_plane_of_bearable_size(field: np.ndarray) -> None:
 
 
 def test_a_figure_names_what_it_shows(stored: dict[str, TaskPredictions]) -> None:
-    line = replace(stored["advection1d"], info=replace(
-        stored["advection1d"].info, channels=(replace(stored["advection1d"].info.channels[0], unit="m/s"),)
-    ))  # fmt: skip
+    line = replace(
+        stored["advection1d"],
+        info=replace(
+            stored["advection1d"].info,
+            channels=(replace(stored["advection1d"].info.channels[0], unit="m/s"),),
+        ),
+    )
     svg = sample_figure(line, 1, "fno", COLOURS)
     assert ">truth: u [m/s]<" in svg
     assert ">error<" in svg
@@ -208,9 +228,11 @@ def test_a_figure_names_what_it_shows(stored: dict[str, TaskPredictions]) -> Non
 def test_more_channels_than_fit_are_left_out(stored: dict[str, TaskPredictions]) -> None:
     line = stored["advection1d"]
     six = replace(
-        line, info=replace(line.info, channels=line.info.channels * 6), target=line.target.repeat(6, 2),
+        line,
+        info=replace(line.info, channels=line.info.channels * 6),
+        target=line.target.repeat(6, 2),
         predictions={name: values.repeat(6, 2) for name, values in line.predictions.items()},
-    )  # fmt: skip
+    )
     assert sample_figure(six, 0, "fno", COLOURS).count(">truth: u<") == 4
 
 

@@ -15,13 +15,21 @@ from ups_eval.tables import all_metrics, headline
 
 def results() -> Results:
     return Results(
-        model="ours", baselines=["persistence", "fno"], split="test",
+        model="ours",
+        baselines=["persistence", "fno"],
+        split="test",
         metrics={
-            "wave/nrmse": 0.1, "wave/diverged": 0, "wave/persistence/nrmse": 0.8, "wave/persistence/diverged": 0,
-            "wave/fno/nrmse": math.inf, "wave/fno/diverged": 2, "flow/nrmse": 0.3, "flow/diverged": 0,
+            "wave/nrmse": 0.1,
+            "wave/diverged": 0,
+            "wave/persistence/nrmse": 0.8,
+            "wave/persistence/diverged": 0,
+            "wave/fno/nrmse": math.inf,
+            "wave/fno/diverged": 2,
+            "flow/nrmse": 0.3,
+            "flow/diverged": 0,
         },
         per_step={"wave": {"ours": [0.1], "fno": [math.inf]}, "flow": {"ours": [0.3]}},
-    )  # fmt: skip
+    )
 
 
 def test_results_survive_the_file(tmp_path: Path) -> None:

@@ -77,9 +77,14 @@ def test_a_single_model_has_no_best() -> None:
 
 def test_a_diverged_model_is_never_the_best() -> None:
     found = results(
-        ours__nrmse=math.inf, ours__diverged=3, ours__rmse=math.inf, persistence__nrmse=0.8, persistence__rmse=0.2,
-        fno__nrmse=0.9, fno__rmse=0.1,
-    )  # fmt: skip
+        ours__nrmse=math.inf,
+        ours__diverged=3,
+        ours__rmse=math.inf,
+        persistence__nrmse=0.8,
+        persistence__rmse=0.2,
+        fno__nrmse=0.9,
+        fno__rmse=0.1,
+    )
     (row,) = headline(found)
     assert [cell.text for cell in row.cells] == ["∞ (3 diverged)", "0.800", "0.900"]
     assert [cell.best for cell in row.cells] == [False, True, False]
@@ -110,9 +115,17 @@ def test_negative_numbers_are_their_opposites(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(999.6, "1000"), (0.9996, "1.000"), (9.995, "9.99"), (9999.4, "9999"), (1e4, "1.00e+04"), (1e-3, "0.00100"),
-     (-math.inf, "-∞"), (5, "5.00")],
-)  # fmt: skip
+    [
+        (999.6, "1000"),
+        (0.9996, "1.000"),
+        (9.995, "9.99"),
+        (9999.4, "9999"),
+        (1e4, "1.00e+04"),
+        (1e-3, "0.00100"),
+        (-math.inf, "-∞"),
+        (5, "5.00"),
+    ],
+)
 def test_numbers_at_the_edges(value: float, text: str) -> None:
     assert format_number(value) == text
 
@@ -128,9 +141,17 @@ def test_durations_lose_less_than_a_unit(seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0.0 s"), (9.94, "9.9 s"), (9.96, "10.0 s"), (10, "10 s"), (119.4, "119 s"), (120, "2 min 0 s"),
-     (7199, "119 min 59 s"), (7200, "2 h 0 min")],
-)  # fmt: skip
+    [
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10.0 s"),
+        (10, "10 s"),
+        (119.4, "119 s"),
+        (120, "2 min 0 s"),
+        (7199, "119 min 59 s"),
+        (7200, "2 h 0 min"),
+    ],
+)
 def test_durations_at_the_edges(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
@@ -138,10 +159,19 @@ def test_durations_at_the_edges(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.012345, "0.0123"), (1.0, "1.00"), (123.4, "123"), (9999.0, "9999"), (4.56e-5, "4.56e-05"), (0.0, "0"),
-        (math.inf, "∞"), (math.nan, "–"), (None, "–"), (-0.5, "-0.500"), (0.00099999, "1.00e-03"),
+        (0.012345, "0.0123"),
+        (1.0, "1.00"),
+        (123.4, "123"),
+        (9999.0, "9999"),
+        (4.56e-5, "4.56e-05"),
+        (0.0, "0"),
+        (math.inf, "∞"),
+        (math.nan, "–"),
+        (None, "–"),
+        (-0.5, "-0.500"),
+        (0.00099999, "1.00e-03"),
     ],
-)  # fmt: skip
+)
 def test_numbers_have_three_digits(value: float | None, text: str) -> None:
     assert format_number(value) == text
 

@@ -44,9 +44,12 @@ class DamagedReader:
 
     def _start(self) -> int:
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         assert self.process.stdout is not None
         return int(self.process.stdout.readline())
 
