@@ -197,7 +197,7 @@ def test_loader_refuses_a_sampler_of_other_sizes(advection: TaskData) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec:FutureWarning")  # Lightning calls torch's old name
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning.*")  # advice about this machine
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*")
 def test_lightning_resumes_the_loader_mid_epoch(tmp_path: Path, advection: TaskData, darcy: TaskData) -> None:
     lightning = pytest.importorskip("lightning")

@@ -58,7 +58,7 @@ def draw_study(study: Study, metric: str) -> Figure:
     _history(cells[len(study.space)], study)
     dress(cells[len(study.space)], x="trial", y=metric, grid=True, ink=LIGHT.ink)
     legend(cells[len(study.space)], ink=LIGHT.ink)
-    for axes in cells[panels:]:
+    for axes in cells[panels:]:  # the last row may be incomplete
         axes.remove()
     return figure
 
