@@ -131,7 +131,9 @@ def make_loader(*data: TaskData, workers: int = 0, **options: Any) -> MultiTaskL
     return MultiTaskLoader(windows, MultiTaskBatchSampler(sizes, 16, **options), workers=workers)
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")  # more than there are cores
+@pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create 4 worker processes"
+)  # more than there are cores
 @pytest.mark.parametrize("workers", [0, 2, 4])
 def test_loader_gives_every_window_and_resumes(workers: int, advection: TaskData, darcy: TaskData) -> None:
     loader = make_loader(advection, darcy, workers=workers)
@@ -195,7 +197,7 @@ def test_loader_refuses_a_sampler_of_other_sizes(advection: TaskData) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec:FutureWarning")  # Lightning calls torch's old name
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning.*")  # advice about this machine
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning.*")
 def test_lightning_resumes_the_loader_mid_epoch(tmp_path: Path, advection: TaskData, darcy: TaskData) -> None:
     lightning = pytest.importorskip("lightning")
@@ -220,9 +222,15 @@ def test_lightning_resumes_the_loader_mid_epoch(tmp_path: Path, advection: TaskD
                     trainer.save_checkpoint(save)
 
         trainer = lightning.Trainer(
-            max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=[Save()],
-            enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
-        )  # fmt: skip
+            max_steps=steps,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            callbacks=[Save()],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
         module = Recorder()
         trainer.fit(module, make_loader(advection, darcy, seed=5), ckpt_path=checkpoint)
         return module.seen

@@ -30,10 +30,13 @@ def batch_of(task: TaskInfo, count: int = 4) -> FieldBatch:
         task=task.name,
         state=torch.rand(count, task.history, 1 if evolves else 0, *task.shape),
         static=torch.rand(count, 0 if evolves else 1, *task.shape),
-        params=torch.rand(count, 1), params_mask=torch.ones(count, 1, dtype=torch.bool),
-        dt=torch.full((count,), task.dt), coords=coords, target=torch.rand(count, 1, 1, *task.shape),
+        params=torch.rand(count, 1),
+        params_mask=torch.ones(count, 1, dtype=torch.bool),
+        dt=torch.full((count,), task.dt),
+        coords=coords,
+        target=torch.rand(count, 1, 1, *task.shape),
         index=torch.arange(count),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", ["advection1d", "burgers1d", "darcy2d"])
@@ -117,9 +120,11 @@ def test_reflection_of_a_strided_grid_is_exact_with_its_coordinates() -> None:
     x, y = grid.unbind(-1)
     height = (x * (1 - x)) * (y * (1 - y)) ** 2  # reflection symmetric, not transposition symmetric
     batch = replace(
-        batch_of(task, 1), static=height[None, None], target=height[None, None, None],
+        batch_of(task, 1),
+        static=height[None, None],
+        target=height[None, None, None],
         coords=grid.reshape(-1, 2),
-    )  # fmt: skip
+    )
     offsets = set()
     for seed in range(16):
         found = SYMMETRIES["reflection"](batch, task, seed)
@@ -166,3 +171,58 @@ def test_translation_shifts_every_sample_by_its_own_distance() -> None:
         ]
         assert shifts
         assert torch.equal(found.state[row, 0, 0], batch.state[row, 0, 0].roll(shifts[0]))
+
+
+@pytest.mark.parametrize("name", ["advection1d", "burgers1d", "darcy2d"])
+def test_a_sample_is_transformed_alike_however_its_batch_is_split(name: str) -> None:
+    """Ranks and micro-batches get parts of a batch; together they must see what one process would see."""
+    task = create_task(name, {"resolution": 16}).info
+    batch = batch_of(task, 6)
+    for seed in range(12):
+        together = augment(batch, task, seed)
+        for rows in ([0, 2, 4], [1, 3, 5], [5]):
+            names = ("state", "static", "params", "params_mask", "dt", "target", "index")
+            part = augment(replace(batch, **{key: getattr(batch, key)[rows] for key in names}), task, seed)
+            for key in names:
+                assert torch.equal(getattr(part, key), getattr(together, key)[rows]), key
+            assert torch.equal(part.coords, together.coords)
+
+
+@pytest.mark.parametrize("name", SYMMETRIES)
+def test_transformations_move_values_and_change_none(name: str) -> None:
+    task = create_task("darcy2d" if name == "transpose" else "advection1d", {"resolution": 16}).info
+    batch = batch_of(task)
+    seen = set()
+    for seed in range(12):
+        found = SYMMETRIES[name](batch, task, seed)
+        before, after = (
+            torch.sort(tensor.abs().flatten(1)).values for tensor in (batch.target, found.target)
+        )
+        assert torch.equal(before, after)
+        assert found.target.shape == batch.target.shape
+        assert found.index is batch.index
+        assert torch.equal(found.params, batch.params)
+        seen.add(torch.equal(found.target, batch.target))
+    assert False in seen, "it does something"
+
+
+def test_transposing_exchanges_the_coordinates_with_the_axes() -> None:
+    task = create_task("darcy2d", {"resolution": 16}).info
+    x, y = torch.arange(16.0), 100 + torch.arange(16.0)
+    coords = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1)
+    field = coords[..., 0] + coords[..., 1] / 1000
+    batch = replace(
+        batch_of(task, 1),
+        static=field[None, None],
+        target=field[None, None, None],
+        coords=coords.reshape(-1, 2),
+    )
+    found = next(
+        moved
+        for moved in (SYMMETRIES["transpose"](batch, task, seed) for seed in range(9))
+        if not torch.equal(moved.target, batch.target)
+    )
+    places = found.coords.reshape(16, 16, 2)
+    assert torch.equal(places[..., 0], y[:, None].expand(16, 16))
+    assert torch.equal(places[..., 1], x.expand(16, 16))
+    assert torch.equal(found.target[0, 0, 0], field.T)

@@ -23,16 +23,35 @@ from ups_eval.results import Results
 torch.set_num_threads(1)  # tiny arrays: threads only wait for each other on a busy machine
 
 ADVECTION = TaskInfo(
-    name="advection1d", family="advection1d", kind="evolution", channels=(Channel("u", "1", "state"),),
-    parameters=(Parameter("beta", "1", 0.1, 4.0),), boundary="periodic", domain=((0.0, 1.0),), shape=(64,),
-    dt=0.05, frames=41, history=1, invariants=("mean",), equation="u_t + beta u_x = 0",
-)  # fmt: skip
+    name="advection1d",
+    family="advection1d",
+    kind="evolution",
+    channels=(Channel("u", "1", "state"),),
+    parameters=(Parameter("beta", "1", 0.1, 4.0),),
+    boundary="periodic",
+    domain=((0.0, 1.0),),
+    shape=(64,),
+    dt=0.05,
+    frames=41,
+    history=1,
+    invariants=("mean",),
+    equation="u_t + beta u_x = 0",
+)
 DARCY = TaskInfo(
-    name="darcy2d", family="darcy2d", kind="steady",
+    name="darcy2d",
+    family="darcy2d",
+    kind="steady",
     channels=(Channel("a", "1", "coefficient"), Channel("u", "1", "target")),
-    parameters=(Parameter("beta", "1", 0.01, 100.0),), boundary="dirichlet", domain=((0.0, 1.0), (0.0, 1.0)),
-    shape=(32, 32), dt=0.0, frames=1, history=0, invariants=(), equation="-div(a grad u) = beta",
-)  # fmt: skip
+    parameters=(Parameter("beta", "1", 0.01, 100.0),),
+    boundary="dirichlet",
+    domain=((0.0, 1.0), (0.0, 1.0)),
+    shape=(32, 32),
+    dt=0.0,
+    frames=1,
+    history=0,
+    invariants=(),
+    equation="-div(a grad u) = beta",
+)
 
 
 def advection_batch(count: int) -> FieldBatch:
@@ -47,11 +66,16 @@ def advection_batch(count: int) -> FieldBatch:
             fields[row, :, 0] += size * np.sin(2 * np.pi * wave * (x[None] - 0.4 * t[:, None]) + phase)
     values = torch.tensor(fields, dtype=torch.float32)
     return FieldBatch(
-        task="advection1d", state=values[:, :1], static=torch.zeros(count, 0, 64), params=torch.full((count, 1), 0.4),
-        params_mask=torch.ones(count, 1, dtype=torch.bool), dt=torch.full((count,), ADVECTION.dt),
-        coords=torch.tensor(x[:, None], dtype=torch.float32), target=values[:, 1:],
+        task="advection1d",
+        state=values[:, :1],
+        static=torch.zeros(count, 0, 64),
+        params=torch.full((count, 1), 0.4),
+        params_mask=torch.ones(count, 1, dtype=torch.bool),
+        dt=torch.full((count,), ADVECTION.dt),
+        coords=torch.tensor(x[:, None], dtype=torch.float32),
+        target=values[:, 1:],
         index=torch.arange(100, 100 + count),
-    )  # fmt: skip
+    )
 
 
 def darcy_batch(count: int) -> FieldBatch:
@@ -61,11 +85,16 @@ def darcy_batch(count: int) -> FieldBatch:
     rows = torch.arange(1, count + 1).reshape(-1, 1, 1)
     coefficient = torch.where(torch.sin(rows * 7 * x[:, None]) * torch.cos(rows * 3 * x[None]) > 0, 1.0, 0.1)
     return FieldBatch(
-        task="darcy2d", state=torch.zeros(count, 0, 1, 32, 32), static=coefficient[:, None],
-        params=torch.ones(count, 1), params_mask=torch.ones(count, 1, dtype=torch.bool), dt=torch.zeros(count),
-        coords=torch.cartesian_prod(x, x), target=(bump * (1 + 0.1 * rows) * coefficient**0.2)[:, None, None],
+        task="darcy2d",
+        state=torch.zeros(count, 0, 1, 32, 32),
+        static=coefficient[:, None],
+        params=torch.ones(count, 1),
+        params_mask=torch.ones(count, 1, dtype=torch.bool),
+        dt=torch.zeros(count),
+        coords=torch.cartesian_prod(x, x),
+        target=(bump * (1 + 0.1 * rows) * coefficient**0.2)[:, None, None],
         index=torch.arange(count),
-    )  # fmt: skip
+    )
 
 
 def predict(name: str, batch: FieldBatch) -> torch.Tensor | None:
@@ -117,12 +146,17 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
     results.write(step)
     lines = [
         {
-            "step": 40 * (epoch + 1), "epoch": epoch, "train/loss": 0.9 * 0.8**epoch,
-            "val/advection1d/nrmse": 0.5 * 0.8**epoch, "val/darcy2d/nrmse": 0.4 * 0.85**epoch,
-            "val/nrmse": 0.45 * 0.82**epoch, "lr": 1e-3 * (1 + np.cos(np.pi * epoch / 20)) / 2, "seconds": 2.0 * epoch,
+            "step": 40 * (epoch + 1),
+            "epoch": epoch,
+            "train/loss": 0.9 * 0.8**epoch,
+            "val/advection1d/nrmse": 0.5 * 0.8**epoch,
+            "val/darcy2d/nrmse": 0.4 * 0.85**epoch,
+            "val/nrmse": 0.45 * 0.82**epoch,
+            "lr": 1e-3 * (1 + np.cos(np.pi * epoch / 20)) / 2,
+            "seconds": 2.0 * epoch,
         }
         for epoch in range(20)
-    ]  # fmt: skip
+    ]
     write_text(directory / "steps/operator/metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     write_text(
         directory / "spec.yaml",
@@ -136,27 +170,44 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
     write_json(
         directory / "run.json",
         {
-            "schema": 1, "name": "demo", "fingerprint": "3f9c1a2b77aa00112233", "status": "completed",
-            "started": "2026-01-05T10:11:12.000+00:00", "finished": None, "seconds": 139.0,
+            "schema": 1,
+            "name": "demo",
+            "fingerprint": "3f9c1a2b77aa00112233",
+            "status": "completed",
+            "started": "2026-01-05T10:11:12.000+00:00",
+            "finished": None,
+            "seconds": 139.0,
             "command": ["/opt/somewhere/bin/ups-run", "specs/demo.yaml"],
             "environment": {
-                "python": "3.11.7", "packages": {"torch": "2.13.0", "ups-eval": "0.1.0"}, "platform": "Linux-x86_64",
-                "devices": {"cpu": "x86_64", "cores": 2}, "git": {"commit": "0123abcd", "dirty": False},
+                "python": "3.11.7",
+                "packages": {"torch": "2.13.0", "ups-eval": "0.1.0"},
+                "platform": "Linux-x86_64",
+                "devices": {"cpu": "x86_64", "cores": 2},
+                "git": {"commit": "0123abcd", "dirty": False},
             },
             "data": {
                 info.name: {
-                    "fingerprint": "ab12cd34ef56ab12cd34", "source": "generated", "note": "generated in 12 s, 83 MB",
+                    "fingerprint": "ab12cd34ef56ab12cd34",
+                    "source": "generated",
+                    "note": "generated in 12 s, 83 MB",
                     "splits": {"train": 800, "val": 100, "test": 100},
                 }
                 for info in infos
             },
             "steps": [
-                {"id": name, "uses": uses, "status": "completed", "fingerprint": "aa", "seconds": seconds, "metrics": {}}
+                {
+                    "id": name,
+                    "uses": uses,
+                    "status": "completed",
+                    "fingerprint": "aa",
+                    "seconds": seconds,
+                    "metrics": {},
+                }
                 for name, uses, seconds in steps
             ],
             "metrics": {},
         },
-    )  # fmt: skip
+    )
     return directory
 
 

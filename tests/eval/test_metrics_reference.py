@@ -85,9 +85,7 @@ def _spectrum(error: Array) -> Array:
     if error.ndim == 1:
         n = len(error)
         x = np.arange(n)
-        return np.array(
-            [abs(sum(error * np.exp(-2j * np.pi * k * x / n))) ** 2 for k in range(n // 2 + 1)]
-        )  # fmt: skip
+        return np.array([abs(sum(error * np.exp(-2j * np.pi * k * x / n))) ** 2 for k in range(n // 2 + 1)])
     transform = np.fft.fftn(error)
     bins = np.zeros(min(error.shape) // 2)
     for index in np.ndindex(*(n // 2 for n in error.shape)):

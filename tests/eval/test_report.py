@@ -62,9 +62,18 @@ def test_the_page_is_well_formed_and_loads_nothing(run_directory: Path) -> None:
     assert len(page) < 3_000_000
     assert page.count("data:image/gif") == 2, "one for light and one for dark"
     for text in (
-        "65.6 times better than persistence", "800", "ab12cd34ef56", "ups-run specs/demo.yaml", "version: 1",
-        "×0.0153", "301,224", "Best: trajectory", "Worst: trajectory", "prefers-color-scheme", "torch 2.13.0",
-    ):  # fmt: skip
+        "65.6 times better than persistence",
+        "800",
+        "ab12cd34ef56",
+        "ups-run specs/demo.yaml",
+        "version: 1",
+        "×0.0153",
+        "301,224",
+        "Best: trajectory",
+        "Worst: trajectory",
+        "prefers-color-scheme",
+        "torch 2.13.0",
+    ):
         assert text in page, text
     assert "/opt/somewhere" not in page, "where a command is installed is nobody's business"
     assert page.count('role="img"') == 1 + 1 + 3 + 3, "training, error over time, three samples per task"
@@ -161,21 +170,28 @@ def test_pictures_of_other_kinds_of_tasks(run_directory: Path, case: str) -> Non
     elif case == "1d steady":
         info = replace(plane.info, shape=(64,), domain=((0.0, 1.0),))
         task = replace(
-            line, info=info, target=line.target[:, :1],
+            line,
+            info=info,
+            target=line.target[:, :1],
             predictions={name: values[:, :1] for name, values in line.predictions.items()},
-        )  # fmt: skip
+        )
     elif case == "3d steady":
         info = replace(plane.info, shape=(32, 32, 2), domain=((0.0, 1.0),) * 3)
         task = replace(
-            plane, info=info, target=plane.target[..., None].repeat(2, -1), static=plane.static[..., None].repeat(2, -1),
+            plane,
+            info=info,
+            target=plane.target[..., None].repeat(2, -1),
+            static=plane.static[..., None].repeat(2, -1),
             predictions={name: values[..., None].repeat(2, -1) for name, values in plane.predictions.items()},
-        )  # fmt: skip
+        )
     elif case == "two channels":
         info = replace(line.info, channels=line.info.channels * 2)
         task = replace(
-            line, info=info, target=line.target.repeat(2, 2),
+            line,
+            info=info,
+            target=line.target.repeat(2, 2),
             predictions={name: values.repeat(2, 2) for name, values in line.predictions.items()},
-        )  # fmt: skip
+        )
     else:
         task = replace(
             line, predictions={"fno": line.target * float("inf")}, nrmse={"fno": line.nrmse["fno"]}

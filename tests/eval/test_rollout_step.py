@@ -42,9 +42,10 @@ def save(directory: Path, kind: str, tasks: dict[str, Any]) -> Path:
     component = Component(entry, validate_options(entry.load_config(), SMALL.get(kind, {}), registry))
     torch.manual_seed(0)
     simulator = build_simulator(
-        component, {name: task.info for name, task in tasks.items()},
+        component,
+        {name: task.info for name, task in tasks.items()},
         {name: task.statistics for name, task in tasks.items()},
-    )  # fmt: skip
+    )
     save_bundle(directory / "model", simulator, component, "fingerprint")
     return directory
 
@@ -57,10 +58,15 @@ def context(tmp_path: Path, advection: Any, darcy: Any) -> StepContext:
     (tmp_path / "out").mkdir()
     return StepContext(
         spec=SimpleNamespace(trainer=SimpleNamespace(accelerator="cpu", threads=1)),  # type: ignore[arg-type]
-        step_id="test", directory=tmp_path / "out", inputs={"simulator": trained},
+        step_id="test",
+        directory=tmp_path / "out",
+        inputs={"simulator": trained},
         artifacts={"simulator": {"operator": trained}},
-        run_directory=tmp_path, data_root=tmp_path, tasks=tasks, console=Console(quiet=True),
-    )  # fmt: skip
+        run_directory=tmp_path,
+        data_root=tmp_path,
+        tasks=tasks,
+        console=Console(quiet=True),
+    )
 
 
 def test_scores_the_model_and_baselines_on_the_same_trajectories(context: StepContext) -> None:

@@ -90,9 +90,14 @@ def test_metrics_are_reset_and_limit_and_callback_work(advection: Any) -> None:
     metric.update(torch.ones(1, 1, 1, 4), torch.zeros(1, 1, 1, 4))
     seen: list[int] = []
     result = score(
-        Oracle(), advection, "test", {"rmse": metric}, limit=3, batch_size=2,
+        Oracle(),
+        advection,
+        "test",
+        {"rmse": metric},
+        limit=3,
+        batch_size=2,
         on_batch=lambda batch, prediction: seen.append(len(prediction)),
-    )  # fmt: skip
+    )
     assert result.metrics["rmse"] == 0
     assert seen == [2, 1]
     assert len(result.per_sample) == 3

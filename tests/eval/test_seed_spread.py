@@ -15,10 +15,12 @@ from ups_eval.seed_spread import spreads
 
 def run(folder: Path, seed: int, value: float | None, task: str = "advection1d") -> Path:
     results = Results(
-        model="net", baselines=["persistence"], split="test",
+        model="net",
+        baselines=["persistence"],
+        split="test",
         metrics={f"{task}/nrmse": value, f"{task}/persistence/nrmse": 1.0},  # type: ignore[dict-item]
         per_step={task: {"net": [0.1]}},
-    )  # fmt: skip
+    )
     directory = folder / f"run{seed}"
     (directory / "steps/test").mkdir(parents=True)
     results.write(directory / "steps/test")
@@ -47,7 +49,9 @@ def test_mean_and_sample_deviation(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_what_is_no_spread(tmp_path: Path) -> None:
     one, other = run(tmp_path / "a", 1, 0.1), run(tmp_path / "b", 2, 0.1, task="darcy2d")
     for runs, message in (
-        ([one], "two runs or more, got 1"), ([one, one], "runs of the same spec and seed; name one"), ([one, other], "scored other models"),
-    ):  # fmt: skip
+        ([one], "two runs or more, got 1"),
+        ([one, one], "runs of the same spec and seed; name one"),
+        ([one, other], "scored other models"),
+    ):
         with pytest.raises(UPSError, match=message):
             spreads(runs, [read(item) for item in runs])

@@ -18,6 +18,8 @@ def _one_thread() -> None:
 @pytest.fixture(params=["1d", "2d", "3d", "steady"])
 def task(request: pytest.FixtureRequest) -> TaskInfo:
     return {
-        "1d": evolution(), "2d": evolution(dim=2, cells=16, history=1), "3d": evolution(dim=3, cells=8, history=1),
+        "1d": evolution(),
+        "2d": evolution(dim=2, cells=16, history=1),
+        "3d": evolution(dim=3, cells=8, history=1),
         "steady": steady(),
-    }[request.param]  # fmt: skip
+    }[request.param]

@@ -26,9 +26,19 @@ from ups_models.network import (
 from ups_models.testing import CHECKS, ModelCase, check_model
 
 Fault = Literal[
-    "none", "one channel", "no padding", "needs a parameter", "newest frame only", "random head", "unused weight",
-    "ignores parameters", "reads coordinates", "unsaved buffer", "draws", "explodes",
-]  # fmt: skip
+    "none",
+    "one channel",
+    "no padding",
+    "needs a parameter",
+    "newest frame only",
+    "random head",
+    "unused weight",
+    "ignores parameters",
+    "reads coordinates",
+    "unsaved buffer",
+    "draws",
+    "explodes",
+]
 
 
 class NetConfig(ModelConfig):

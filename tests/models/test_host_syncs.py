@@ -24,9 +24,16 @@ from ups_data.info import TaskInfo
 from ups_models.simulator import LatentSimulator, Simulator
 
 READS = {
-    Tensor.item, Tensor.tolist, Tensor.cpu, Tensor.numpy, Tensor.__bool__, Tensor.__float__, Tensor.__int__,
-    Tensor.__index__, Tensor.nonzero,
-}  # fmt: skip
+    Tensor.item,
+    Tensor.tolist,
+    Tensor.cpu,
+    Tensor.numpy,
+    Tensor.__bool__,
+    Tensor.__float__,
+    Tensor.__int__,
+    Tensor.__index__,
+    Tensor.nonzero,
+}
 MAKES = {torch.tensor, torch.as_tensor, torch.from_numpy}
 
 
@@ -64,9 +71,15 @@ def meta(batch: FieldBatch) -> FieldBatch:
 
 
 TASKS = [
-    evolution(), evolution("log", parameters=3), evolution("none", parameters=0), evolution("plane", dim=2),
-    evolution("walls", boundary="dirichlet"), evolution("cube", dim=3), steady(), steady("line", dim=1),
-]  # fmt: skip
+    evolution(),
+    evolution("log", parameters=3),
+    evolution("none", parameters=0),
+    evolution("plane", dim=2),
+    evolution("walls", boundary="dirichlet"),
+    evolution("cube", dim=3),
+    steady(),
+    steady("line", dim=1),
+]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -117,9 +130,14 @@ def test_an_augmentation_reads_nothing(name: str) -> None:
 def test_the_guard_notices_what_it_looks_for() -> None:
     there = torch.zeros(2, device="meta")
     for read in (
-        lambda: there.sum().item(), lambda: there.tolist(), lambda: bool(there.any()), lambda: float(there[0]),
-        lambda: there.cpu(), lambda: torch.tensor([1.0], device="meta"), lambda: torch.zeros(2).to("meta"),
-    ):  # fmt: skip
+        lambda: there.sum().item(),
+        lambda: there.tolist(),
+        lambda: bool(there.any()),
+        lambda: float(there[0]),
+        lambda: there.cpu(),
+        lambda: torch.tensor([1.0], device="meta"),
+        lambda: torch.zeros(2).to("meta"),
+    ):
         with NoHostReads(), pytest.raises(AssertionError):
             read()
     with NoHostReads():

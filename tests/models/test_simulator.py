@@ -84,10 +84,18 @@ def test_units_do_not_matter(kind: str) -> None:
     stats = statistics(task)
     scaled_stats = replace(
         stats,
-        state=replace(stats.state, mean=tuple(1000 * m for m in stats.state.mean), std=tuple(1000 * s for s in stats.state.std)),
-        target=replace(stats.target, mean=tuple(1000 * m for m in stats.target.mean), std=tuple(1000 * s for s in stats.target.std)),
+        state=replace(
+            stats.state,
+            mean=tuple(1000 * m for m in stats.state.mean),
+            std=tuple(1000 * s for s in stats.state.std),
+        ),
+        target=replace(
+            stats.target,
+            mean=tuple(1000 * m for m in stats.target.mean),
+            std=tuple(1000 * s for s in stats.target.std),
+        ),
         delta=tuple(1000 * d for d in stats.delta),
-    )  # fmt: skip
+    )
     scaled = Simulator(plain.network, {task.name: task}, {task.name: scaled_stats}).eval()
     batch = batch_of(task)
     with torch.no_grad():

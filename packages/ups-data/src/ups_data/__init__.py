@@ -56,6 +56,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    # Called for names that are not there yet (PEP 562): a planner that imports this package loads no torch.
     if name not in _HOMES:
         raise AttributeError(f"module 'ups_data' has no attribute '{name}'")
     return getattr(import_module(f"ups_data.{_HOMES[name]}"), name)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
 from ups_eval.builtin_metrics import METRICS
 
+# Plain data, not components: importing options must not look anything up in the registry.
 ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
 """The default metrics, validated like those of a spec."""
 

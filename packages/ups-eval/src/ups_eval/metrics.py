@@ -87,6 +87,7 @@ class Summed(Metric):
 
     def __init__(self, config: MetricConfig | None = None) -> None:
         super().__init__()
+        # Scalars that the first update broadcasts: the number of frames and channels is not known yet.
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -96,6 +97,7 @@ class Summed(Metric):
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add samples `(B, T, C, *S)`."""
+        # Not in place: torchmetrics resets a state to its default, which must stay zero.
         self.total = self.total + self.values(prediction, target).sum(dim=0)
         self.count = self.count + target.shape[0]
 
@@ -209,6 +211,7 @@ class MaxError(Metric):
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add samples `(B, T, C, *S)`."""
         prediction, target = as_pair(prediction, target)
+        # Starts at -infinity and grows to `(T, C)`; compute() turns what was never updated into NaN.
         self.largest = torch.maximum(self.largest, (prediction - target).abs().flatten(3).amax(dim=(0, 3)))
 
     def compute(self) -> Tensor:

@@ -105,6 +105,7 @@ class PredictionsWriter:
     @staticmethod
     def _append(group: h5py.Group, name: str, tensor: Tensor) -> None:
         rows = tensor.detach().cpu().numpy()
+        # The first batch fixes shape and chunks; later ones extend the first axis.
         if name not in group:
             shape = (None, *(size or None for size in rows.shape[1:]))  # HDF5 cannot chunk a fixed 0
             compression = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
@@ -162,5 +163,6 @@ def _by_model(group: h5py.Group, name: str) -> dict[str, FloatArray]:
             found[model] = item[()]
 
     if name in group:
+        # visititems, because `author/model` is a dataset inside a group.
         group[name].visititems(visit)
     return found

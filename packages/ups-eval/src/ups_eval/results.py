@@ -65,6 +65,7 @@ class Results:
     def value(self, task: str, model: str, metric: str = "nrmse") -> float | None:
         """A score; infinite if the model diverged, None if it was not scored on the task."""
         value = self.metrics.get(self.key(task, model, metric))
+        # From a file it is NaN, because JSON has no infinity.
         return math.inf if value is not None and self.diverged(task, model) else value
 
     def diverged(self, task: str, model: str) -> int:

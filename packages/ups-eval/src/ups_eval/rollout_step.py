@@ -51,6 +51,7 @@ class RolloutStep:
         Raises:
             UPSError: a baseline must be trained and was not, or a bundle cannot be loaded.
         """
+        # The step runs in the runner's process, which no training stage has configured.
         if context.spec.trainer.threads is not None:
             torch.set_num_threads(context.spec.trainer.threads)
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
@@ -75,6 +76,7 @@ class RolloutStep:
         device = choose_device(context.spec.trainer.accelerator)
         bundle = context.inputs["simulator"] / "model"
         name = str(read_bundle_config(bundle)["kind"])
+        # The spec's model may be among its baselines, trained otherwise: names must not collide.
         name = f"{name} (model)" if name in self.config.baselines else name
         simulators = {name: load_bundle(bundle).to(device)}
         if self.config.latent_rollout:
@@ -94,6 +96,7 @@ class RolloutStep:
         results: Results,
         writer: PredictionsWriter | None,
     ) -> None:
+        # Every model that can be scored on a task is: a comparison on other trajectories would mislead.
         able = {name: simulator for name, simulator in simulators.items() if simulator.supports(data.info)}
         if not able:
             return

@@ -101,6 +101,7 @@ def score(
             for begin in range(0, len(windows), batch_size):
                 indices = range(begin, min(begin + batch_size, len(windows)))
                 batch = windows.batch(indices).to(device)
+                # The clock covers the rollout alone: reading data and scoring are not the model's cost.
                 started = time.perf_counter()
                 prediction = predict_target(simulator, batch)
                 finite = torch.isfinite(prediction).flatten(2).all(dim=2).cpu()  # waits for the device
@@ -161,6 +162,7 @@ def _score_batch(prediction: Tensor, target: Tensor, finite: Tensor, metrics: Ma
     device = _float64_device(prediction.device)
     prediction, target = prediction.to(device), target.to(device)
     errors = nrmse_per_frame(prediction, target).cpu()
+    # One NaN would turn a metric's sum into NaN; a diverged trajectory is counted instead.
     complete = finite.all(dim=1)
     if complete.any():
         for metric in metrics.values():

@@ -49,6 +49,7 @@ def spreads(runs: Sequence[Path], results: Sequence[Results]) -> list[Spread]:
     """
     if len(runs) < 2:
         raise UPSError(f"a spread needs two runs or more, got {len(runs)}")
+    # Two copies of a run would halve the spread.
     prints = [(read_json(run / "run.json") or {}).get("fingerprint") for run in runs]
     for index, fingerprint in enumerate(prints):
         if fingerprint in prints[:index]:

@@ -34,6 +34,7 @@ def error_spectrum(prediction: Tensor, target: Tensor) -> Tensor:
     halves = tuple(size // 2 for size in shape)
     power = torch.fft.fftn(error, dim=tuple(range(3, error.ndim))).abs().square()
     quadrant = power[(..., *(slice(half) for half in halves))].flatten(3)
+    # Shells of an axis-aligned quadrant: the corner beyond the last complete shell is dropped.
     shells = torch.tensor(_shells(halves), device=error.device)
     inside = shells < min(halves)
     binned: Tensor = quadrant.new_zeros(*quadrant.shape[:3], min(halves))

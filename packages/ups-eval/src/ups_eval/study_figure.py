@@ -22,15 +22,31 @@ from ups_eval.report.style import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = 4
 
 
 def write_study_figure(info: StudyInfo) -> None:
-    """Draw the study into `study.png`; a study without a completed trial gets none."""
-    study, metric = Study.read(info.directory), info.metric
-    if study.best is None:
-        return
+    """Draw the study into `study.png`; a study without a completed trial gets none.
+
+    Raises:
+        UPSError: there is no readable `study.json`.
+    """
+    study = Study.read(info.directory)
+    if study.best is not None:
+        figure = draw_study(study, info.metric)
+        with replacing(info.directory / "study.png") as temporary:
+            figure.savefig(temporary, format="png", dpi=150)
+
+
+def draw_study(study: Study, metric: str) -> Figure:
+    """One panel per parameter, and one with the value of every trial.
+
+    Args:
+        study: has a completed trial.
+        metric: name of the objective.
+    """
     panels = len(study.space) + 1
     columns = min(panels, COLUMNS)
     rows = math.ceil(panels / columns)
@@ -42,10 +58,9 @@ def write_study_figure(info: StudyInfo) -> None:
     _history(cells[len(study.space)], study)
     dress(cells[len(study.space)], x="trial", y=metric, grid=True, ink=LIGHT.ink)
     legend(cells[len(study.space)], ink=LIGHT.ink)
-    for axes in cells[panels:]:
+    for axes in cells[panels:]:  # the last row may be incomplete
         axes.remove()
-    with replacing(info.directory / "study.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    return figure
 
 
 def _against(axes: Axes, parameter: Parameter, study: Study) -> None:

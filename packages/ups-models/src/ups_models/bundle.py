@@ -41,9 +41,12 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
     """
     directory.mkdir(parents=True, exist_ok=True)
     provider = component.entry.provider
+    # safetensors refuses tensors that are not contiguous, such as channels-last weights.
     weights = {
         name: tensor.detach().cpu().contiguous() for name, tensor in simulator.network.state_dict().items()
     }
+    # Weights before the description: a directory without config.json is not a bundle, so an interrupted save
+    # is never loaded.
     with replacing(directory / "weights.safetensors") as temporary:
         save_file(weights, temporary, metadata={"format": "pt"})
     write_json(

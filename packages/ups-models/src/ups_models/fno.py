@@ -53,7 +53,7 @@ class TaskFNO(nn.Module):
         hidden = self.lift(x)
         for number, (spectral, bypass) in enumerate(zip(self.spectral, self.bypass, strict=True)):
             hidden = spectral(hidden) + bypass(hidden)
-            if number + 1 < len(self.spectral):
+            if number + 1 < len(self.spectral):  # the head has an activation of its own
                 hidden = nn.functional.gelu(hidden)
         out: Tensor = self.head(hidden)
         return out

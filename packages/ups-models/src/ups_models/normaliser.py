@@ -65,6 +65,7 @@ class TaskNormaliser(nn.Module):
         self.has_log = any(log)
         low = self._on_scale(torch.tensor([parameter.low for parameter in task.parameters]))
         high = self._on_scale(torch.tensor([parameter.high for parameter in task.parameters]))
+        # A task with a single value has no range; dividing by 1 puts the value at 0.
         half = (high - low) / 2
         self._constant("params_mid", (high + low) / 2)
         self._constant("params_half", torch.where(half > 0, half, 1.0))
@@ -85,6 +86,7 @@ class TaskNormaliser(nn.Module):
         """Parameters, or their logarithms if the task says so."""
         if not self.has_log:
             return params
+        # Clamped, because unknown or linear parameters may be 0, and where() computes both branches.
         return torch.where(self.params_log > 0, params.clamp(min=1e-30).log(), params)
 
     def network_input(self, batch: FieldBatch) -> NetworkInput:

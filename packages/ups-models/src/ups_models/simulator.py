@@ -64,6 +64,7 @@ class Simulator(nn.Module):
     def step(self, batch: FieldBatch) -> Tensor:
         """The next frame, or the solution of a steady task, `(B, C, *S)` in physical units."""
         normaliser = self.normaliser(batch.task)
+        # float() undoes autocast: bfloat16 has 8 bits for a change that is added to a float32 state.
         output: Tensor = self.network(normaliser.network_input(batch)).float()
         if normaliser.task.kind == "steady" or not self.network.predicts_increment:
             return normaliser.target_mean + normaliser.target_std * output
@@ -75,7 +76,7 @@ class Simulator(nn.Module):
         for frame in range(steps):
             prediction = self.step(batch)
             frames.append(prediction)
-            if frame + 1 < steps:
+            if frame + 1 < steps:  # nothing reads the state after the last frame
                 batch = feed_back(batch, prediction[:, None])
         return torch.stack(frames, dim=1)
 

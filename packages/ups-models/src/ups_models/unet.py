@@ -56,6 +56,7 @@ class TaskUNet(nn.Module):
         self.up_blocks = nn.ModuleList(blocks(width) for width in widths[:-1])
         self.head = zero_conv(dim, widths[0], out_channels(task))
         if dim == 2:
+            # Weights in the layout of the fields, or every convolution would convert them.
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,6 +69,7 @@ class TaskUNet(nn.Module):
                 skips.append(hidden)
                 hidden = self.down[level](hidden)
         for level in reversed(range(len(self.up))):
+            # Copying cells and mixing channels: a transposed convolution would leave a checkerboard.
             hidden = nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest")
             hidden = self.up_blocks[level](self.up[level](torch.cat([hidden, skips[level]], dim=1)))
         out: Tensor = self.head(hidden)

@@ -105,6 +105,8 @@ class MultiTaskLoader:
         )
 
     def _requests(self) -> Iterator[_Request]:
+        # Gradients are averaged over ranks and micro-batches as if all had one size; the weight turns the
+        # result into the mean over samples.
         count = self.sampler.world * self.micro_batches
         for task, indices, size in self.sampler:
             for start in range(self.micro_batches):

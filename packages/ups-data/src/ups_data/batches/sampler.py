@@ -144,6 +144,7 @@ class MultiTaskBatchSampler:
         weights = {task: batches**self.temperature for task, batches in self._passes.items()}
         total = sum(weights.values())
         shares = {task: len(self) * weight / total for task, weight in weights.items()}
+        # A share that is 3 up to rounding must not lose a batch to the floor.
         counts = {task: floor(share + 1e-9) for task, share in shares.items()}
         left = len(self) - sum(counts.values())
         for task in sorted(shares, key=lambda task: counts[task] - shares[task])[:left]:
@@ -180,6 +181,7 @@ class MultiTaskBatchSampler:
         passes = {}
         for task, size in self.sizes.items():
             full, rest = divmod(size, global_size)
+            # A remainder with fewer samples than ranks would leave a rank without work, and a hang in DDP.
             passes[task] = max(1, full + (rest >= self.world))
         return passes
 
@@ -189,6 +191,7 @@ class MultiTaskBatchSampler:
         start = batch * self.batch_size * self.world
         last = batch == self._passes[task] - 1
         stop = self.sizes[task] if last else start + self.batch_size * self.world
+        # Every world-th sample, so parts differ by at most one and their union does not depend on the ranks.
         chosen = self._permutation(task, lap)[start:stop][self.rank :: self.world]
         return TaskBatch(task, chosen.tolist(), stop - start)
 
@@ -196,6 +199,7 @@ class MultiTaskBatchSampler:
         """The order of a task's samples in one pass; does not depend on the other tasks."""
         cached = self._orders.get(task)
         if cached is None or cached[0] != lap:
+            # Seeded by the name, not by the position: another task in the spec must not change this order.
             name = int.from_bytes(sha256(task.encode()).digest()[:8], "big")
             order = np.random.default_rng((self.seed, name, lap)).permutation(self.sizes[task])
             cached = self._orders[task] = (lap, order)

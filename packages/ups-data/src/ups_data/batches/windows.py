@@ -52,6 +52,7 @@ class Windows:
         files, rows, starts = self._locate(np.asarray(indices, dtype=np.int64))
         given, count = self.info.history, len(rows)
         frames = self._fields.solutions(files, rows, starts, given + self.targets)
+        # One array for given and target frames: the batch's tensors are views of it, nothing is copied again.
         fields = torch.from_numpy(frames[:, :, None])
         params = self._values[torch.from_numpy(files), None]
         return FieldBatch(

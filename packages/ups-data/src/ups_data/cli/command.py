@@ -161,7 +161,7 @@ def _set_epilog(parser: argparse.ArgumentParser, epilog: str) -> None:
 
 
 def _generate(args: argparse.Namespace, console: Console) -> None:
-    from ups_data.stores.pdebench_writer import write_file
+    from ups_data.stores.pdebench_writer import write_file  # `ups --help` must not import h5py
 
     request = _task(args).request
     path: Path = args.out / request.family.file_name(args.value)

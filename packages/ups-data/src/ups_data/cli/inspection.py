@@ -104,9 +104,14 @@ def _sparkline(values: NDArray[Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """An attribute as data that JSON can hold."""
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def render(findings: dict[str, Any], stream: TextIO) -> None:

@@ -79,6 +79,7 @@ def media(seed: int, start: int, stop: int, points: int = 128) -> NDArray[np.flo
     drawn again (PDEBench keeps it): such fields are (nearly) constant, so several samples would be the same.
     """
     fields = np.empty((stop - start, points, points), dtype=np.float32)
+    # Drawn at the native resolution whatever the task asks for, so that a coarse task has the same media.
     for row, number in enumerate(range(start, stop)):
         threshold = _batch_mean(seed, number // BATCH, points)
         fields[row] = next(

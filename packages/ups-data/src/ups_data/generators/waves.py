@@ -46,6 +46,8 @@ def initial_waves(seed: int, start: int, stop: int) -> Waves:
     count = stop - start
     draws = np.empty((count, DRAWS))
     for row, number in enumerate(range(start, stop)):
+        # Always all 15 numbers, used or not, from a generator per trajectory: the n-th trajectory is the same
+        # in every file.
         np.random.default_rng((seed, number)).random(out=draws[row])
     chosen = 1 + (WAVES * draws[:, 0:2]).astype(int)
     amplitude, phase = draws[:, 2:6], 2 * np.pi * draws[:, 6:10]

@@ -99,6 +99,7 @@ def _read_everything(fields: Fields, splits: Splits, info: TaskInfo, console: Co
     with console.progress(f"auditing {info.name}", count * len(fields.files)) as advance:
         for file, part, solution, coefficient in fields.chunks():
             given = solution[:, 0] if coefficient is None else coefficient
+            # Hashes instead of the fields: a data set larger than memory can be audited.
             hashes[file][part] = [sha256(first.tobytes()).digest() for first in given]
             advance(len(given))
     try:
@@ -116,6 +117,7 @@ def _read_everything(fields: Fields, splits: Splits, info: TaskInfo, console: Co
 
 
 def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Statistics:
+    # A second pass over the files, because the first one may exclude training trajectories.
     training = np.zeros(fields.request.trajectories, dtype=bool)
     training[list(splits.train)] = True
     evolves = info.kind == "evolution"

@@ -59,6 +59,8 @@ def make_splits(count: int, fractions: Mapping[str, float]) -> Splits:
     Trajectories are ordered by a hash of their number. Test and validation get their rounded shares, at
     least one trajectory each, training gets the rest.
     """
+    # A hash instead of a random generator: no version of a library can change it, and a larger data set keeps
+    # most of its test split.
     order = sorted(range(count), key=lambda number: sha256(f"{SEED}/{number}".encode()).digest())
     test = max(1, round(count * fractions["test"]))
     val = max(1, round(count * fractions["val"]))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST_RELATIVE_STD = 1e-6
+"""Standard deviation over mean below which float32 fields are constant up to rounding."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Moments:
         """Add all elements of an array."""
         if not values.size:
             return
+        # About this piece's own mean: sums of squares would cancel for a small spread on a large mean.
         mean = float(values.mean(dtype="float64"))
         squares = float(((values - mean) ** 2).sum(dtype="float64"))
         total = self.count + values.size

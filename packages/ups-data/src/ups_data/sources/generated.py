@@ -20,6 +20,7 @@ class Generate:
     def plan(self, request: Request, data_root: Path) -> DataPlan:
         """See :class:`~ups_data.sources.base.Source`; never raises."""
         seed = self.config.seed
+        # Without the parameter values: a later spec with more of them finds the files that are there.
         folder = digest(request.generated_identity(seed))[:12]
         directory = data_root / "generated" / f"{request.family.name}-{folder}"
         files = tuple(directory / request.family.file_name(value) for value in request.values)
@@ -35,7 +36,7 @@ class Generate:
 
     def provide(self, request: Request, plan: DataPlan, console: Console) -> None:
         """Generate the missing files."""
-        from ups_data.stores.pdebench_writer import write_file
+        from ups_data.stores.pdebench_writer import write_file  # needs h5py, which planning must not import
 
         for value, path in zip(request.values, plan.files, strict=True):
             if not path.is_file():

@@ -110,6 +110,7 @@ class Layout:
 
     def _space_stride(self, file: h5py.File) -> int:
         family, request = self.request.family, self.request
+        # Coordinates are float32 in the files; a hundredth of a cell tells rounding from another grid.
         stride = max(1, len(self._points(file, family.axes[0])) // request.resolution)
         for axis in family.axes:
             points = self._points(file, axis)
@@ -142,6 +143,7 @@ class Layout:
         """A coordinate: finite, increasing numbers."""
         dataset = self._dataset(file, key)
         with self.reading(f"'{key}'"):
+            # Size first: reading what a damaged header claims could fill the memory.
             if dataset.ndim == 1 and 0 < dataset.size <= MAX_POINTS:
                 points: NDArray[np.float64] = dataset[:].astype(np.float64)
                 if np.isfinite(points).all() and (np.diff(points) > 0).all():
@@ -152,6 +154,7 @@ class Layout:
 
     def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         with self.reading(f"'{key}'"):
+            # Not `key in file`, which follows links and raises over a broken one.
             found = sorted(map(str, file))
             dataset = file[key] if key in found else None
         if not isinstance(dataset, h5py.Dataset):

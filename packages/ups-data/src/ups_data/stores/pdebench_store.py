@@ -71,6 +71,7 @@ class Fields:
             `(B, count, *S)`.
         """
         if self._kept is not None:
+            # One indexing operation for the complete batch: a loop over samples would dominate a small step.
             frames = starts[:, None] + np.arange(count)
             kept: Array = self._kept[0][files[:, None], rows[:, None], frames]
             return kept
@@ -97,6 +98,7 @@ class Fields:
         if self.nbytes > MEMORY_LIMIT:
             return None
         request = self.request
+        # Filled piece by piece, because a native file is many times larger than the selection.
         leading = (len(self.files), request.trajectories)
         solutions = np.empty((*leading, request.frames, *request.shape), dtype=np.float32)
         has_coefficient = request.family.coefficient is not None

@@ -58,6 +58,7 @@ def write_file(request: Request, value: float, seed: int, path: Path, console: C
     """
     try:
         with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            # Attributes first: `sources.official` recognises generated files by the head of the file.
             write_attributes(file, request, value, seed)
             write_coordinates(file, request)
             _write_fields(file, request, value, seed, path.name, console)
@@ -90,6 +91,7 @@ def _write_fields(
         for start in range(0, request.trajectories, BLOCK):
             stop = min(start + BLOCK, request.trajectories)
             for key, block in generate(request, value, seed, start, stop).items():
+                # The generator decides which datasets there are, so they are created with the first block.
                 dataset = file.require_dataset(key, (request.trajectories, *block.shape[1:]), np.float32)
                 dataset[start:stop] = block
             advance(stop - start)

@@ -108,7 +108,7 @@ class Task(ABC):
         Raises:
             UPSError: the data are broken, or a file cannot be written.
         """
-        from ups_data.prepare.audit import audit_data
+        from ups_data.prepare.audit import audit_data  # needs h5py and numpy, which planning must not import
 
         root = Path(data_root)
         plan = self.plan_data(root)
@@ -132,7 +132,7 @@ class Task(ABC):
         Raises:
             UPSError: :meth:`prepare_data` has not been called, or a file is broken.
         """
-        from ups_data.prepare.opening import open_data
+        from ups_data.prepare.opening import open_data  # needs torch
 
         plan = self.plan_data(data_root)
         return open_data(self.info, self.request, self._fractions, plan, Path(data_root))

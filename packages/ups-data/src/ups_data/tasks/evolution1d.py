@@ -35,6 +35,7 @@ class Evolution1dConfig(PDETaskConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Evolution1dConfig:
+        # Checked here, because the planner must refuse a spec before any file is read or generated.
         last = (self.frames - 1) * self.time_stride
         if last >= FRAMES:
             raise ValueError(

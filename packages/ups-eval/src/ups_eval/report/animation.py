@@ -64,6 +64,7 @@ def rollout_gif(
         _lines(task, row, model, colours, theme) if task.info.dim == 1 else _images(task, row, model, theme)
     )
     frames = task.target.shape[1]
+    # Frames are what a GIF's size is made of; fewer of them still show the motion.
     for count in (40, 20, 10):
         chosen = np.unique(np.linspace(0, frames - 1, min(frames, count)).round().astype(int)).tolist()
         gif = _encode(film, chosen)
@@ -133,6 +134,7 @@ def _encode(film: Film, frames: list[int]) -> bytes:
 
     film.figure.set_dpi(100)
     canvas = FigureCanvasAgg(film.figure)
+    # Animated artists are left out of draw(): axes and labels are drawn once and copied for every frame.
     for artist in film.moving:
         artist.set_animated(True)
     canvas.draw()  # type: ignore[no-untyped-call]
@@ -145,6 +147,7 @@ def _encode(film: Film, frames: list[int]) -> bytes:
             film.figure.draw_artist(artist)
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
         images.append(Image.fromarray(pixels).quantize(colors=COLOURS, dither=Image.Dither.NONE))
+    # Browsers slow animations down whose frames are shorter than about 40 ms.
     pause = max(40, int(1000 * SECONDS / len(images)))
     buffer = io.BytesIO()
     images[0].save(

@@ -112,7 +112,7 @@ def read_log(step: str, path: Path) -> TrainingLog:
         try:
             values = json.loads(line)
         except ValueError:
-            continue
+            continue  # the last line of a killed run may be cut off
         if not isinstance(values, dict):
             continue
         at = values.get("step", number)

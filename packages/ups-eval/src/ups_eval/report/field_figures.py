@@ -178,6 +178,7 @@ def _image(
     """One image with its colour bar; the scale of an error is centred on zero."""
     from matplotlib.ticker import ScalarFormatter
 
+    # Truth and prediction share the truth's scale, so that equal colours mean equal values.
     if kind == "error":
         finite = np.abs(values[np.isfinite(values)])
         top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0

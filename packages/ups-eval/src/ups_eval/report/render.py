@@ -77,6 +77,7 @@ def render(run: Run, *, title: str | None = None, animate: bool = True) -> str:
     """The page as HTML without external files."""
     colours = model_colours([model for evaluation in run.evaluations for model in evaluation.results.models])
     training = [(log.step, Markup(svg)) for log in run.training if (svg := training_figure(log))]
+    # StrictUndefined: a name that the template misspells is an error, not an empty place on the page.
     environment = Environment(
         loader=PackageLoader("ups_eval", "report"),
         autoescape=True,

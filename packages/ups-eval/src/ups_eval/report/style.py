@@ -103,13 +103,15 @@ def to_svg(figure: Figure, description: str) -> str:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    FigureCanvasSVG(figure)
+    FigureCanvasSVG(figure)  # attaches a backend without pyplot, so that no display is looked for
     buffer = io.StringIO()
     # A fixed salt and no date: the same figure always gives the same bytes.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
+    # The XML prolog and the metadata name matplotlib's version and DTD; a page needs neither.
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    # Without width and height the element scales with its container, up to its natural size.
     width = float(re.search(r'viewBox="0 0 ([0-9.]+)', svg)[1])  # type: ignore[index]
     svg = re.sub(r'(<svg [^>]*?)width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)

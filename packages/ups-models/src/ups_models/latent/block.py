@@ -70,6 +70,7 @@ class GridMixer(nn.Module):
         dim = str(grid.dim() - 2)
         edges = (KERNEL // 2,) * (2 * (grid.dim() - 2))
         padded = nn.functional.pad(grid, edges, mode="circular" if periodic else "constant")
+        # The spectral layer computes in float32 whatever the precision around it.
         both = torch.cat([self.local[dim](padded), self.waves[dim](grid).to(grid.dtype)], dim=1)
         out: Tensor = self.out(nn.functional.gelu(both.movedim(1, -1)))
         return out

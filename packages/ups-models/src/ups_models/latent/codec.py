@@ -38,6 +38,7 @@ class Codec(nn.Module):
         self.lift = per_task(tasks, lambda task: _lift(task, at(width, task.dim)))
         self.head = per_task(tasks, lambda task: _zero_linear(at(width, task.dim), _outputs(task)))
         evolving = {name: task for name, task in tasks.items() if task.kind == "evolution"}
+        # At zero, features persist: an untrained latent rollout is persistence too.
         self.onward = per_task(evolving, lambda task: _zero_linear(at(width, task.dim), at(width, task.dim)))
 
     def encode(self, task: str, fields: Tensor, coords: Tensor) -> Tensor:

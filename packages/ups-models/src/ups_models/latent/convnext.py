@@ -75,6 +75,7 @@ class ModulatedConvNeXt(nn.Module):
         """`(B, *S, C)` and `(B, condition)` to `(B, *S, C)`."""
         per_cell = (len(x), *([1] * (x.dim() - 2)), 3, -1)
         shift, scale, gate = self.modulation(condition).reshape(per_cell).unbind(dim=-2)
+        # addcmul reads and writes memory once; on large grids the block is limited by memory.
         hidden = torch.addcmul(shift, self.norm(self.spatial(x, periodic)), 1 + scale)
         update = self.contract(nn.functional.gelu(self.expand(hidden)))
         return torch.addcmul(x, update, 1 + gate)

@@ -85,6 +85,8 @@ class LinearPropagator(nn.Module):
             dt: `(B,)`.
         """
         half = len(before) // 2
+        # In float64 on the CPU: the search stops at gradients of 1e-14, and its many small steps would keep a
+        # GPU waiting.
         before, after, params, dt = (tensor.double().cpu() for tensor in (before, after, params, dt))
         start = self.coefficients.double().cpu()
         fitted = _least_squares(before[:half], after[:half], params[:half], dt[:half], start, self.lengths)
@@ -97,6 +99,8 @@ class LinearPropagator(nn.Module):
         self.active = bool(self.coefficients.any())
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # torch calls this for every submodule that it loads: the only place where `active` can follow the
+        # buffers.
         super()._load_from_state_dict(*args, **kwargs)
         self.active = bool(self.coefficients.any())
 
@@ -125,6 +129,7 @@ def propagate(
     for axis, k in enumerate(_wave_numbers(shape, lengths, x)):
         square = square + k.square()
         phase = phase - terms[axis] * k - terms[dim + axis] * HYPER_SCALE * k**3
+    # Absolute values: no fit, however bad, may amplify a mode.
     decay = (
         -terms[2 * dim].abs() * DIFFUSION_SCALE * square - terms[2 * dim + 1].abs() * HYPER_SCALE * square**2
     )
@@ -190,7 +195,7 @@ def _peak_velocities(before: Tensor, after: Tensor, dt: Tensor, lengths: Sequenc
     axes = tuple(range(2, 2 + dim))
     product = torch.fft.rfftn(after, dim=axes) * torch.fft.rfftn(before, dim=axes).conj()
     match = torch.fft.irfftn(product, s=before.shape[2:], dim=axes)
-    peak = match.flatten(2).argmax(dim=-1)
+    peak = match.flatten(2).argmax(dim=-1)  # of all shifts along all axes at once
     velocities: list[Tensor] = []
     for cells, length in zip(reversed(before.shape[2:]), reversed(lengths), strict=True):
         shift = peak % cells

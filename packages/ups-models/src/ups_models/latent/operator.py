@@ -70,6 +70,7 @@ class LatentOperator(LatentNetwork):
         propagator = self._propagator(x.task)
         if state is not None and propagator is not None and propagator.active:
             state = propagator(state, x.params, x.dt)
+            # Features move along with the state, or they would describe places that it has left.
             features = propagator.shared(features.movedim(-1, 1), x.params, x.dt).movedim(1, -1)
         hidden = self.trunk(features, self.condition(x), periodic)
         out = self.codec.decode(x.task, hidden)
@@ -86,6 +87,7 @@ class LatentOperator(LatentNetwork):
         """The change in units of the typical change, or a steady task's solution, `(B, Cout, *S)`."""
         before = self.encode(x)
         after = self.decode(self.advance(before, x), x)
+        # The simulator multiplies by the typical change again; networks without a latent space return it so.
         return after if before.state is None else (after - before.state) / x.increment
 
     def initialise(self, x: NetworkInput, target: Tensor) -> None:

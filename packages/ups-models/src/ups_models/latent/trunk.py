@@ -128,4 +128,5 @@ def _blocks(config: LatentOperatorConfig, dims: Sequence[int], count: int) -> nn
 
 def _token_depth(config: LatentOperatorConfig, dims: Sequence[int]) -> int:
     """Number of transformer blocks: all tasks pass through all of them."""
+    # Attention does not know the grid, so a block that one dimension needs serves all.
     return max(at(config.depth, dim) for dim in dims)

@@ -47,8 +47,10 @@ class _SpectralLayer(nn.Module):
             kept = [min(self.modes, cells // 2) for cells in shape]
             spectrum = torch.fft.rfftn(x.float(), dim=axes, norm="ortho")
             weight = torch.view_as_complex(self.weight)
+            # A small grid has fewer modes than the weight has numbers for.
             for axis, modes in enumerate(kept, start=weight.dim() - len(kept)):
                 weight = weight.narrow(axis, 0, modes)
+            # Blocks do not overlap, because at most half of the cells of an axis are kept.
             out = torch.zeros_like(spectrum)
             for block, block_weight in zip(_low_blocks(shape, kept), weight, strict=True):
                 out[block] = self.mix(spectrum[block], block_weight)
