@@ -26,9 +26,9 @@ from ups_train.parallel.config import TorchrunConfig
 class Torchrun:
     """A process for every device of this machine, under torch elastic.
 
-    When a process fails, all are started again, at most `restarts` times; a training continues from its last
-    checkpoint. Restarts after running out of memory do not count: they end by
-    themselves (:mod:`ups_train.engine.out_of_memory`).
+    When a process fails, all are started again, at most `restarts` times; training resumes from its last
+    checkpoint. Restarts after running out of memory do not count; their number is limited by the batch size
+    (:mod:`ups_train.engine.out_of_memory`).
     """
 
     def __init__(self, config: TorchrunConfig) -> None:
@@ -47,7 +47,7 @@ class Torchrun:
 
         Raises:
             UPSError: a process failed more often than it may.
-        Interrupted: the processes stopped because they were asked to.
+            Interrupted: the processes stopped because they were asked to.
         """
         if _in_process(plan, step):
             return execute(plan, step, console)
