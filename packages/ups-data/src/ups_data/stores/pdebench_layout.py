@@ -110,7 +110,7 @@ class Layout:
 
     def _space_stride(self, file: h5py.File) -> int:
         family, request = self.request.family, self.request
-        # Coordinates are float32 in the files; a hundredth of a cell tells rounding from another grid.
+        # Coordinates are float32 in the files; a hundredth of a cell separates rounding from another grid.
         stride = max(1, len(self._points(file, family.axes[0])) // request.resolution)
         for axis in family.axes:
             points = self._points(file, axis)

@@ -147,7 +147,7 @@ def _encode(film: Film, frames: list[int]) -> bytes:
             film.figure.draw_artist(artist)
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
         images.append(Image.fromarray(pixels).quantize(colors=COLOURS, dither=Image.Dither.NONE))
-    # Browsers slow animations down whose frames are shorter than about 40 ms.
+    # Browsers slow down animations with frames shorter than about 40 ms.
     pause = max(40, int(1000 * SECONDS / len(images)))
     buffer = io.BytesIO()
     images[0].save(
