@@ -76,11 +76,16 @@ def test_set_addresses_pipeline_entries_by_id_and_number(tmp_path: Path) -> None
         {"evaluate": "score", "id": "test", "split": "val", "x": 1e-3},
     ]
     for override, expected in (
-        ("pipeline.nobody.epochs=2", "no entry 'nobody'"), ("epochs", "key.path=value"),
-        ("pipeline.7.x=1", "no entry '7'"), ("a=[1", "not valid YAML"),
-        ("z.0.a.b=1", "'z.0' is not a mapping"), ("pipeline.--1.x=1", "no entry '--1'"),
-        ("pipeline.².x=1", "no entry '²'"), (f"pipeline.{'9' * 5000}.x=1", "no entry '9999"),
-        (f"a{'.b' * 50}=1", "a spec may have at most 40 levels"), ("a=&a [*a]", "aliases expand to more than"),
-    ):  # fmt: skip
+        ("pipeline.nobody.epochs=2", "no entry 'nobody'"),
+        ("epochs", "key.path=value"),
+        ("pipeline.7.x=1", "no entry '7'"),
+        ("a=[1", "not valid YAML"),
+        ("z.0.a.b=1", "'z.0' is not a mapping"),
+        ("pipeline.--1.x=1", "no entry '--1'"),
+        ("pipeline.².x=1", "no entry '²'"),
+        (f"pipeline.{'9' * 5000}.x=1", "no entry '9999"),
+        (f"a{'.b' * 50}=1", "a spec may have at most 40 levels"),
+        ("a=&a [*a]", "aliases expand to more than"),
+    ):
         with pytest.raises(SpecError, match=expected):
             read_spec(path, [override])

@@ -27,12 +27,28 @@ def message(text: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1e-3", 1e-3), ("1.5E+2", 150.0), (".5", 0.5), ("-.inf", float("-inf")), ("12", 12), ("0o17", 15),
-        ("0x1F", 31), ("017", 17), ("no", "no"), ("off", "off"), ("yes", "yes"), ("true", True), ("~", None),
-        ("", None), ("1:30", "1:30"), ("2024-01-01", "2024-01-01"), ("1_000", "1_000"), ("'1'", "1"),
-        ('"true"', "true"), ("=", "="),
+        ("1e-3", 1e-3),
+        ("1.5E+2", 150.0),
+        (".5", 0.5),
+        ("-.inf", float("-inf")),
+        ("12", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("017", 17),
+        ("no", "no"),
+        ("off", "off"),
+        ("yes", "yes"),
+        ("true", True),
+        ("~", None),
+        ("", None),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("1_000", "1_000"),
+        ("'1'", "1"),
+        ('"true"', "true"),
+        ("=", "="),
     ],
-)  # fmt: skip
+)
 def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     found = parse(f"a: {text}")
     assert isinstance(found, dict)
@@ -142,8 +158,13 @@ def test_files_that_cannot_be_specs(tmp_path: Path) -> None:
     with huge.open("wb") as file:
         file.truncate(10 << 20)
     for path, expected in (
-        (big, "at most"), (huge, "at most"), (Path("/dev/zero"), "at most"), (latin, "not UTF-8"), (tmp_path / "none.yaml", "cannot read the file"), (tmp_path, "cannot read"),
-    ):  # fmt: skip
+        (big, "at most"),
+        (huge, "at most"),
+        (Path("/dev/zero"), "at most"),
+        (latin, "not UTF-8"),
+        (tmp_path / "none.yaml", "cannot read the file"),
+        (tmp_path, "cannot read"),
+    ):
         with pytest.raises(SpecError, match=expected):
             read_yaml(path)
 

@@ -102,9 +102,13 @@ def _start_munge(folder: Path) -> subprocess.Popen[bytes] | None:
     Path("/run/munge").chmod(0o755)
     with (folder / "munged.log").open("wb") as log:
         process = subprocess.Popen(
-            [_program("munged"), "--foreground", "--force"], user="munge", group="munge", extra_groups=[],
-            stdout=log, stderr=log,
-        )  # fmt: skip
+            [_program("munged"), "--foreground", "--force"],
+            user="munge",
+            group="munge",
+            extra_groups=[],
+            stdout=log,
+            stderr=log,
+        )
     _until(lambda: subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0, folder)
     return process
 
