@@ -71,9 +71,13 @@ def test_progress_without_work_says_nothing(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_failure_inside_progress_is_not_reported_as_done(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), Console().progress("samples", 2) as advance:
-        advance()
-        raise ZeroDivisionError
+    def work() -> None:
+        with Console().progress("samples", 2) as advance:
+            advance()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     assert "done" not in capsys.readouterr().err
 
 

@@ -46,7 +46,9 @@ def test_inputs_are_the_directories_of_the_steps_that_provide_them(make: MakePla
 
 def test_artifacts_are_those_of_all_earlier_steps_by_kind(make: MakePlan) -> None:
     plan = make()
-    assert given(plan, "toy-other").artifacts == {"simulator": {"train": step_directory(plan.directory, "train")}}
+    assert given(plan, "toy-other").artifacts == {
+        "simulator": {"train": step_directory(plan.directory, "train")}
+    }
     assert given(plan, "score").artifacts == {
         "simulator": {name: step_directory(plan.directory, name) for name in ("train", "toy-other")}
     }
@@ -97,9 +99,7 @@ def test_anything_but_a_step_result_is_refused(
 
 
 @pytest.mark.parametrize("error", [UPSError("lower the rate"), ZeroDivisionError("bug"), KeyboardInterrupt()])
-def test_errors_pass_through(
-    error: BaseException, make: MakePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_pass_through(error: BaseException, make: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     class Raises:
         def run(self, context: StepContext) -> StepResult:
             raise error
@@ -121,7 +121,7 @@ def test_a_factory_that_cannot_be_loaded_names_the_step(
         raise UPSError("cannot load it")
 
     monkeypatch.setattr(Entry, "load", fail)
-    with pytest.raises(UPSError, match="^step 'train': cannot load it$"):
+    with pytest.raises(UPSError, match=r"^step 'train': cannot load it$"):
         load_factory(plan.step("train"))
 
 

@@ -46,7 +46,12 @@ def test_a_stage_is_added_before_the_step_that_needs_it(expand: Expand) -> None:
     steps = expand()
     assert ids(steps) == ["train", "toy-other", "score", "page"]
     assert [step.baseline for step in steps] == [False, True, False, False]
-    assert [step.path for step in steps] == [("pipeline", 0), ("pipeline", 1), ("pipeline", 1), ("pipeline", 2)]
+    assert [step.path for step in steps] == [
+        ("pipeline", 0),
+        ("pipeline", 1),
+        ("pipeline", 1),
+        ("pipeline", 2),
+    ]
 
 
 def test_the_added_stage_has_the_same_options_and_another_model(expand: Expand) -> None:
@@ -85,7 +90,9 @@ def test_a_step_that_the_user_wrote_is_taken_as_it_is(spec_file: Path, expand: E
 
 def test_the_name_of_an_earlier_step_is_a_baseline(spec_file: Path, expand: Expand) -> None:
     assert ids(expand("pipeline.score.baselines=[train]")) == ["train", "score", "page"]
-    with pytest.raises(SpecError, match=r"unknown model 'page'; .*known: toy/constant.*\(or name a step: train\)"):
+    with pytest.raises(
+        SpecError, match=r"unknown model 'page'; .*known: toy/constant.*\(or name a step: train\)"
+    ):
         expand("pipeline.score.baselines=[page]")
 
 
@@ -106,9 +113,7 @@ def test_an_unknown_baseline_without_any_stage(spec_file: Path, expand: Expand) 
     assert str(refused.value).endswith("unknown model 'toy/othr'; did you mean 'toy/other'?")
 
 
-def test_a_stage_changes_what_it_must_for_a_baseline(
-    expand: Expand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stage_changes_what_it_must_for_a_baseline(expand: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
     def for_baseline(self: StageConfig, model: Component) -> Mapping[str, Any]:
         return {"model": model, "label": 5}
 

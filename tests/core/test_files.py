@@ -55,9 +55,14 @@ def test_a_failure_at_any_point_leaves_what_was_there(
 def test_an_interruption_leaves_what_was_there(error: type[BaseException], tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert leftovers(tmp_path) == ["a.txt"]
     assert path.read_text() == "old"
 

@@ -56,11 +56,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def distribution(
-    site: Path, name: str, version: str = "1.0", requires: tuple[str, ...] = (), plugin: bool = True, source: Path | None = None
+    site: Path,
+    name: str,
+    version: str = "1.0",
+    requires: tuple[str, ...] = (),
+    plugin: bool = True,
+    source: Path | None = None,
 ) -> None:
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
-    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {r}" for r in requires)]
+    lines = [
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",
+        *(f"Requires-Dist: {r}" for r in requires),
+    ]
     (info / "METADATA").write_text("\n".join(lines) + "\n")
     if plugin:
         (info / "entry_points.txt").write_text(f"[ups]\n{name} = {name.replace('-', '_')}\n")
@@ -70,7 +78,9 @@ def distribution(
 
 
 def test_plugins_that_a_distribution_requires_count_too(site: Path) -> None:
-    distribution(site, "first-plugin", requires=("second.plugin>=1", "numbers-library", "third; extra == 'more'"))
+    distribution(
+        site, "first-plugin", requires=("second.plugin>=1", "numbers-library", "third; extra == 'more'")
+    )
     distribution(site, "second-plugin", "2.0", requires=("first_plugin",))
     distribution(site, "numbers-library", plugin=False)
     distribution(site, "third")

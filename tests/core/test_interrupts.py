@@ -43,14 +43,19 @@ def test_within_patience_the_first_signal_is_recorded_and_the_second_stops(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     reached = []
-    with pytest.raises(Interrupted) as stop, interrupts.listening(), interrupts.patience():
-        assert interrupts.requested() == 0
-        send(signal.SIGTERM)
-        reached.append(interrupts.requested())
-        with pytest.raises(Interrupted):
-            interrupts.check()
-        send(signal.SIGINT)
-        reached.append(-1)
+
+    def work() -> None:
+        with interrupts.listening(), interrupts.patience():
+            assert interrupts.requested() == 0
+            send(signal.SIGTERM)
+            reached.append(interrupts.requested())
+            with pytest.raises(Interrupted):
+                interrupts.check()
+            send(signal.SIGINT)
+            reached.append(-1)
+
+    with pytest.raises(Interrupted) as stop:
+        work()
     assert reached == [128 + signal.SIGTERM]
     assert stop.value.code == 128 + signal.SIGINT
     expected = "SIGTERM: stopping with a checkpoint after this batch; repeat the signal to stop at once\n"
@@ -58,17 +63,19 @@ def test_within_patience_the_first_signal_is_recorded_and_the_second_stops(
 
 
 def test_patience_may_be_nested_and_ends() -> None:
-    with pytest.raises(Interrupted), interrupts.listening():
+    with interrupts.listening():
         with interrupts.patience(), interrupts.patience():
             pass
-        send(signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            send(signal.SIGTERM)
 
 
 def test_a_request_outlives_the_patience_that_recorded_it() -> None:
-    with pytest.raises(Interrupted) as stop, interrupts.listening():
+    with interrupts.listening():
         with interrupts.patience():
             send(signal.SIGUSR1)
-        interrupts.check()
+        with pytest.raises(Interrupted) as stop:
+            interrupts.check()
     assert stop.value.code == 128 + signal.SIGUSR1
 
 

@@ -84,7 +84,8 @@ def test_a_watcher_sees_steps_where_they_are(spec_file: Path, seen: Seen) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "code"), [("bug", "failed", 1), ("interrupt", "interrupted", 130), ("stop", "interrupted", 143)]
+    ("fault", "status", "code"),
+    [("bug", "failed", 1), ("interrupt", "interrupted", 130), ("stop", "interrupted", 143)],
 )
 def test_a_watcher_sees_how_a_step_ended(
     fault: str, status: str, code: int, spec_file: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch
@@ -106,7 +107,11 @@ def test_a_run_without_work_is_not_announced(spec_file: Path, seen: Seen) -> Non
 
 
 def test_a_watcher_that_raises_is_reported_and_stops_nobody(
-    spec_file: Path, install: Any, seen: Seen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spec_file: Path,
+    install: Any,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     install("faulty", FAULTY)
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,watcher,faulty")

@@ -110,12 +110,20 @@ def test_own_options_come_first_and_the_most_general_last() -> None:
     names = [[option.name for option in group.options] for group in groups]
     assert names == [
         [
-            "group", "group.keep", "group.deep", "maybe", "maybe.keep", "maybe.deep",
-            "several", "several[].keep", "several[].deep", "needed",
+            "group",
+            "group.keep",
+            "group.deep",
+            "maybe",
+            "maybe.keep",
+            "maybe.deep",
+            "several",
+            "several[].keep",
+            "several[].deep",
+            "needed",
         ],
         ["size", "loss"],
         ["id"],
-    ]  # fmt: skip
+    ]
 
 
 def test_an_option_has_type_default_and_meaning() -> None:
@@ -141,8 +149,13 @@ def test_defaults_are_written_as_in_a_spec() -> None:
 
     (group,) = document_options(Defaults)
     assert [option.default for option in group.options] == [
-        "{1: 7, 2: 5}", "[x, y z]", '""', "false", "[mse, {kind: h1, weight: 2.0}]", "[]",
-    ]  # fmt: skip
+        "{1: 7, 2: 5}",
+        "[x, y z]",
+        '""',
+        "false",
+        "[mse, {kind: h1, weight: 2.0}]",
+        "[]",
+    ]
 
 
 def test_a_class_without_options_has_no_groups() -> None:

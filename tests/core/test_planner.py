@@ -72,7 +72,7 @@ def changed(before: Plan, after: Plan) -> set[str]:
         ("pipeline.train.optimizer.lr=1.0e-2", set()),
         ("pipeline.train.saving={}", set()),
     ],
-)  # fmt: skip
+)
 def test_a_fingerprint_changes_with_what_the_result_depends_on(
     override: str, expected: set[str], make: MakePlan
 ) -> None:
@@ -272,7 +272,12 @@ def test_data_are_part_of_the_plan(make: MakePlan) -> None:
 
 
 def test_every_contradiction_is_reported_at_once_and_at_its_place(spec_file: Path, make: MakePlan) -> None:
-    changes = "model.width=50", "pipeline.train.span=9", "trainer.devices=2", "pipeline.score.baselines=[nobody]"
+    changes = (
+        "model.width=50",
+        "pipeline.train.span=9",
+        "trainer.devices=2",
+        "pipeline.score.baselines=[nobody]",
+    )
     with pytest.raises(SpecError) as refused:
         make(*changes)
     lines = str(refused.value).splitlines()

@@ -39,7 +39,7 @@ FAULTY = {
         "register('faulty/a', dict, config='faulty:NUMBER', summary='')",
         "model 'faulty/a' of faulty 0.1: its options class 3 must subclass ups_core.ModelConfig",
     ),
-}  # fmt: skip
+}
 
 
 def plugin(registration: str, kind: str = "models") -> str:

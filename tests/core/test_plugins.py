@@ -25,7 +25,10 @@ BROKEN = {
     "import-error": ("import not_there\n", "ModuleNotFoundError: No module named 'not_there'"),
     "syntax-error": ("def broken(:\n", "SyntaxError"),
     "exits": ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
-    "misspelt": (HEAD + "@hookimpl\ndef ups_register_modells(register): ...\n", "hook 'ups_register_modells'"),
+    "misspelt": (
+        HEAD + "@hookimpl\ndef ups_register_modells(register): ...\n",
+        "hook 'ups_register_modells'",
+    ),
     "wrong-argument": (HEAD + "@hookimpl\ndef ups_register_models(reg): ...\n", "Argument(s) {'reg'}"),
     "no-hook": ("x = 1\n", "it implements no hook"),
     "raises": (
@@ -38,7 +41,7 @@ BROKEN = {
         "    for _ in range(2): register('twice/a', 'x:y', config=ModelConfig, summary='')\n",
         "model 'twice/a' is registered twice by twice 0.1",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -153,7 +153,9 @@ def test_options_of_baselines_show_the_references_that_they_were_copied_from(
     make: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "7")
-    plan = make("pipeline.train.label=${env:SECRET}", "pipeline.train.id=${env:SECRET}x", "pipeline.score.needs=[]")
+    plan = make(
+        "pipeline.train.label=${env:SECRET}", "pipeline.train.id=${env:SECRET}x", "pipeline.score.needs=[]"
+    )
     train, other, score, _ = plan.steps
     assert recorded_options(plan, train)["label"] == "${env:SECRET}"
     assert recorded_options(plan, other)["label"] == "${env:SECRET}"
@@ -164,7 +166,10 @@ def test_a_baseline_without_the_option_has_no_reference(
     spec_file: Path, make: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "3")
-    plan = make("pipeline.train.model={kind: toy/net, width: '${env:SECRET}'}", "pipeline.score.baselines=[toy/constant, toy/other]")
+    plan = make(
+        "pipeline.train.model={kind: toy/net, width: '${env:SECRET}'}",
+        "pipeline.score.baselines=[toy/constant, toy/other]",
+    )
     other = plan.step("toy-other")
     assert recorded_options(plan, other)["model"]["kind"] == "toy/other"
 

@@ -121,7 +121,7 @@ def test_the_options_class_must_be_one_of_the_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("config", [{}, None, 3, "", ModelConfig()])
 def test_an_options_class_must_be_a_class(config: object) -> None:
-    with pytest.raises(UPSError, match="must subclass ups_core|of the form"):
+    with pytest.raises(UPSError, match=r"must subclass ups_core|of the form"):
         entry(config=config).load_config()
 
 
@@ -142,7 +142,7 @@ def test_lazy_references_are_checked_when_they_are_loaded(module: ModuleType) ->
     assert good.load_config() is ModelConfig
     with pytest.raises(UPSError, match="its factory 3 is not callable"):
         entry(factory="plugin_module:number").load()
-    with pytest.raises(UPSError, match="its options class 3 must subclass ups_core.ModelConfig"):
+    with pytest.raises(UPSError, match=r"its options class 3 must subclass ups_core\.ModelConfig"):
         entry(config="plugin_module:number").load_config()
 
 

@@ -54,12 +54,15 @@ def test_what_is_done_or_stale_here_is_not_kept(first: Path, make: MakePlan) -> 
         record = {"status": "completed", "fingerprint": fingerprint}
         write_json(target.directory / "steps" / name / "step.json", record)
     plan = reuse_previous(make(change), RUNS)
-    assert states(plan) | {"score": "", "page": ""} == {"train": "done", "toy-other": "stale", "score": "", "page": ""}
+    assert states(plan) | {"score": "", "page": ""} == {
+        "train": "done",
+        "toy-other": "stale",
+        "score": "",
+        "page": "",
+    }
 
 
-def test_the_newest_run_of_the_name_is_compared_with(
-    first: Path, spec_file: Path, make: MakePlan
-) -> None:
+def test_the_newest_run_of_the_name_is_compared_with(first: Path, spec_file: Path, make: MakePlan) -> None:
     assert ups_run([str(spec_file), "--set", "seed=4"]) == 0
     second = next(path for path in RUNS.iterdir() if path != first)
     os.utime(first / "run.json", (1, 1))
@@ -98,9 +101,12 @@ def test_no_runs_at_all(make: MakePlan) -> None:
 
 def test_changes_are_named_by_key_with_steps_by_id(first: Path, make: MakePlan) -> None:
     plan = make(
-        "tasks.b={kind: toy/line, cells: 6}", "model.depth=3", "pipeline.train.optimizer.kind=toy/adam",
-        "pipeline.score.baselines=[]", "sampling.temperature=0.5",
-    )  # fmt: skip
+        "tasks.b={kind: toy/line, cells: 6}",
+        "model.depth=3",
+        "pipeline.train.optimizer.kind=toy/adam",
+        "pipeline.score.baselines=[]",
+        "sampling.temperature=0.5",
+    )
     previous = reuse_previous(plan, RUNS).previous
     assert previous is not None
     assert previous.changes == (

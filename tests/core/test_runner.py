@@ -45,14 +45,29 @@ def test_a_run_and_its_record(spec_file: Path) -> None:
     assert executed() == ["train", "toy-other", "score", "page"], "a baseline that needs training is trained"
     content = record()
     assert list(content) == [
-        "schema", "name", "fingerprint", "status", "started", "finished", "seconds", "command", "environment",
-        "data", "steps", "metrics",
-    ]  # fmt: skip
+        "schema",
+        "name",
+        "fingerprint",
+        "status",
+        "started",
+        "finished",
+        "seconds",
+        "command",
+        "environment",
+        "data",
+        "steps",
+        "metrics",
+    ]
     assert content["status"] == "completed"
     assert content["metrics"] == {
-        "train/val/loss": 0.5, "train/resumed": 0.0, "toy-other/val/loss": 0.5, "toy-other/resumed": 0.0,
-        "score/a/width": 5.0, "score/a/toy/constant/known": 0.0, "score/a/toy/other/known": 1.0,
-    }  # fmt: skip
+        "train/val/loss": 0.5,
+        "train/resumed": 0.0,
+        "toy-other/val/loss": 0.5,
+        "toy-other/resumed": 0.0,
+        "score/a/width": 5.0,
+        "score/a/toy/constant/known": 0.0,
+        "score/a/toy/other/known": 1.0,
+    }
     assert content["data"]["a"]["source"] == "generated"
     assert content["command"] == ["ups-run", str(spec_file)]
     directory = next(Path("runs").glob("toy-*"))
@@ -171,8 +186,11 @@ def test_changed_data_makes_steps_stale(spec_file: Path, monkeypatch: pytest.Mon
 
 def test_failed_step_keeps_what_was_done(spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = spec_file.read_text()
-    spec_file.write_text(text.replace("pipeline:\n", "pipeline:\n  - {stage: toy/train, id: first}\n").replace(
-        "    epochs: 2\n", "    epochs: 2\n    fail: true\n"))  # fmt: skip
+    spec_file.write_text(
+        text.replace("pipeline:\n", "pipeline:\n  - {stage: toy/train, id: first}\n").replace(
+            "    epochs: 2\n", "    epochs: 2\n    fail: true\n"
+        )
+    )
     assert run(spec_file) == 1
     error = capsys.readouterr().err
     assert "error: step 'train' failed: the loss is nan at epoch 3; lower the learning rate\n" in error
@@ -227,11 +245,14 @@ def test_the_plan_is_wrong_before_anything_runs(spec_file: Path, capsys: pytest.
     ("old", "new", "expected"),
     [
         ("toy/other]", "nobody]", "pipeline[1].baselines: unknown model 'nobody'"),
-        ("  - stage: toy/train\n    id: train\n    epochs: 2\n    optimizer: {kind: toy/sgd, lr: 1e-2}\n", "",
-         "baseline 'toy/other' must be trained, but no earlier stage produces a simulator"),
+        (
+            "  - stage: toy/train\n    id: train\n    epochs: 2\n    optimizer: {kind: toy/sgd, lr: 1e-2}\n",
+            "",
+            "baseline 'toy/other' must be trained, but no earlier stage produces a simulator",
+        ),
         ("trainer: {", "trainer: {devices: 2, ", "trainer.devices: the launcher 'local' supports 1 device"),
     ],
-)  # fmt: skip
+)
 def test_impossible_plans(
     spec_file: Path, old: str, new: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,10 +299,16 @@ def test_every_scalar_of_a_spec_changes_some_step(spec_file: Path) -> None:
 
     before = fingerprints()
     for override in (
-        "seed=4", "tasks.a.cells=9", "model.width=6", "sampling.temperature=0.5", "trainer.precision=bf16-mixed",
-        "pipeline.train.epochs=3", "pipeline.train.optimizer.lr=0.1", "pipeline.score.baselines=[]",
+        "seed=4",
+        "tasks.a.cells=9",
+        "model.width=6",
+        "sampling.temperature=0.5",
+        "trainer.precision=bf16-mixed",
+        "pipeline.train.epochs=3",
+        "pipeline.train.optimizer.lr=0.1",
+        "pipeline.score.baselines=[]",
         "pipeline.page.id=sheet",
-    ):  # fmt: skip
+    ):
         assert fingerprints(override) != before, override
     assert fingerprints("name=other") == before, "a name is no result"
 
@@ -314,7 +341,9 @@ def test_plan_in_json_and_words(spec_file: Path, capsys: pytest.CaptureFixture[s
 def test_watching_plugins_hear_of_steps_and_cannot_stop_the_run(
     spec_file: Path, install: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install("watcher", """
+    install(
+        "watcher",
+        """
 from pathlib import Path
 from ups_core import hookimpl
 
@@ -323,7 +352,8 @@ def ups_step_finished(run, step):
     with Path("heard.txt").open("a") as file:
         file.write(f"{step.id} {step.status}\\n")
     raise RuntimeError("watchers may break")
-""")  # fmt: skip
+""",
+    )
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,watcher")
     assert run(spec_file) == 0
     assert Path("heard.txt").read_text().splitlines()[0] == "train completed"

@@ -33,8 +33,11 @@ def check_complete(schema: dict[str, Any]) -> None:
 
 def kinds(schema: dict[str, Any], keyword: str = "kind") -> list[str]:
     """What a definition's alternatives are called."""
-    return [choice["properties"][keyword]["const"] for choice in schema["oneOf"]
-            if keyword in choice.get("properties", {})]  # fmt: skip
+    return [
+        choice["properties"][keyword]["const"]
+        for choice in schema["oneOf"]
+        if keyword in choice.get("properties", {})
+    ]
 
 
 @pytest.mark.usefixtures("toy")

@@ -51,17 +51,32 @@ def test_all_mistakes_at_once(spec_file: Path) -> None:
         (("cells: 8", "cells: '8'"), "tasks.a.cells: expected a valid integer, got '8'"),
         (("cells: 8", "cells: 8.5"), "tasks.a.cells: expected a valid integer, got 8.5"),
         (("model: {kind: toy/net, width: 5}", ""), "missing key 'model'"),
-        (("model: {kind: toy/net, width: 5}", "model: [1]"), "model: expected the name of a model or a mapping with 'kind', got a list"),
+        (
+            ("model: {kind: toy/net, width: 5}", "model: [1]"),
+            "model: expected the name of a model or a mapping with 'kind', got a list",
+        ),
         (("toy/net", "toy/nett"), "model.kind: unknown model 'toy/nett'; did you mean 'toy/net'?"),
         (("    id: train\n", "    id: Train!\n"), "pipeline[0].id: expected at most 64 lower-case letters"),
-        (("    id: score", "    id: train"), "pipeline[1]: duplicate step id 'train'; give this step another 'id'"),
-        (("    id: score", "    id: score\n    needs: [trian]"), "no earlier step has the id 'trian'; did you mean 'train'?"),
-        (("  - stage: toy/train\n    id", "  - id"), "write a pipeline entry as 'stage: NAME' or 'evaluate: NAME'"),
+        (
+            ("    id: score", "    id: train"),
+            "pipeline[1]: duplicate step id 'train'; give this step another 'id'",
+        ),
+        (
+            ("    id: score", "    id: score\n    needs: [trian]"),
+            "no earlier step has the id 'trian'; did you mean 'train'?",
+        ),
+        (
+            ("  - stage: toy/train\n    id", "  - id"),
+            "write a pipeline entry as 'stage: NAME' or 'evaluate: NAME'",
+        ),
         (("lr: 1e-2", "lr: .inf"), "pipeline[0].optimizer.lr: expected a finite number, got inf"),
         (("lr: 1e-2", "lr: .nan"), "pipeline[0].optimizer.lr: expected a finite number, got nan"),
-        (("trainer: {", "trainer: {devices: 0, "), "trainer.devices: expected greater than or equal to 1, got 0"),
+        (
+            ("trainer: {", "trainer: {devices: 0, "),
+            "trainer.devices: expected greater than or equal to 1, got 0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_mistake(spec_file: Path, change: tuple[str, str], expected: str) -> None:
     spec_file.write_text(spec_file.read_text().replace(*change))
     assert expected in "\n".join(issues(spec_file))

@@ -36,7 +36,15 @@ class Workers:
             task.prepare_data(plan.data_root, None)  # type: ignore[arg-type]
 
     def start(self, step: str = "train", **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "ups_core.worker", str(self.plan.directory), step, "--data-root", "data"]
+        command = [
+            sys.executable,
+            "-m",
+            "ups_core.worker",
+            str(self.plan.directory),
+            step,
+            "--data-root",
+            "data",
+        ]
         process = subprocess.Popen(
             command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -236,7 +244,15 @@ def alive(number: int) -> bool:
 def test_a_worker_ends_with_its_launcher(workers: Callable[..., Workers]) -> None:
     """A killed launcher cannot stop its workers, and its lock is gone: another run may begin any moment."""
     work = workers(*SLOW, "pipeline.train.epochs=100000")
-    command = [sys.executable, "-m", "ups_core.worker", str(work.plan.directory), "train", "--data-root", "data"]
+    command = [
+        sys.executable,
+        "-m",
+        "ups_core.worker",
+        str(work.plan.directory),
+        "train",
+        "--data-root",
+        "data",
+    ]
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

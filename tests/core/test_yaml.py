@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ups_core import SpecError
+from ups_core.errors import Issue
 from ups_core.record import _Dumper
-from ups_core.yamlreader import MAX_BYTES, parse_yaml, read_yaml
+from ups_core.scalars import resolve_scalar
+from ups_core.yaml_nodes import MAX_BYTES
+from ups_core.yamlreader import parse_yaml, read_yaml
 
 
 def parse(text: str, **environment: str) -> object:
@@ -27,12 +32,28 @@ def message(text: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1e-3", 1e-3), ("1.5E+2", 150.0), (".5", 0.5), ("-.inf", float("-inf")), ("12", 12), ("0o17", 15),
-        ("0x1F", 31), ("017", 17), ("no", "no"), ("off", "off"), ("yes", "yes"), ("true", True), ("~", None),
-        ("", None), ("1:30", "1:30"), ("2024-01-01", "2024-01-01"), ("1_000", "1_000"), ("'1'", "1"),
-        ('"true"', "true"), ("=", "="),
+        ("1e-3", 1e-3),
+        ("1.5E+2", 150.0),
+        (".5", 0.5),
+        ("-.inf", float("-inf")),
+        ("12", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("017", 17),
+        ("no", "no"),
+        ("off", "off"),
+        ("yes", "yes"),
+        ("true", True),
+        ("~", None),
+        ("", None),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("1_000", "1_000"),
+        ("'1'", "1"),
+        ('"true"', "true"),
+        ("=", "="),
     ],
-)  # fmt: skip
+)
 def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     found = parse(f"a: {text}")
     assert isinstance(found, dict)
@@ -142,8 +163,13 @@ def test_files_that_cannot_be_specs(tmp_path: Path) -> None:
     with huge.open("wb") as file:
         file.truncate(10 << 20)
     for path, expected in (
-        (big, "at most"), (huge, "at most"), (Path("/dev/zero"), "at most"), (latin, "not UTF-8"), (tmp_path / "none.yaml", "cannot read the file"), (tmp_path, "cannot read"),
-    ):  # fmt: skip
+        (big, "at most"),
+        (huge, "at most"),
+        (Path("/dev/zero"), "at most"),
+        (latin, "not UTF-8"),
+        (tmp_path / "none.yaml", "cannot read the file"),
+        (tmp_path, "cannot read"),
+    ):
         with pytest.raises(SpecError, match=expected):
             read_yaml(path)
 
@@ -166,3 +192,121 @@ def test_odd_spaces_and_line_ends_are_read_or_placed(text: str, tmp_path: Path) 
     except SpecError as error:
         place = str(error)
     assert place.startswith(f"{path}:1:")
+
+
+# Whatever a file holds
+
+ANYTHING = st.text(max_size=60) | st.text("abc:- \t\n#{}[]&*!|>'\"%@`,?=~0123.$\\", max_size=60)
+
+
+@given(ANYTHING)
+def test_any_text_is_data_or_mistakes_at_places_inside_it(text: str) -> None:
+    try:
+        document = parse_yaml(text, "s.yaml", {})
+    except SpecError as error:
+        lines = max(1, len(text.splitlines()) + 1)
+        for issue in error.issues:
+            assert issue.file == "s.yaml"
+            assert 1 <= issue.line <= lines
+            assert issue.column >= 1
+            assert "\n" not in str(issue)
+    else:
+        json.dumps(document.data)
+
+
+@given(st.binary(max_size=60))
+def test_any_file_is_data_or_mistakes(content: bytes) -> None:
+    path = Path("s.yaml")
+    path.write_bytes(content)
+    found: list[Issue] = []
+    try:
+        read_yaml(path, {})
+    except SpecError as error:
+        found += error.issues
+    assert all(issue.file == "s.yaml" for issue in found)
+
+
+def leaves(data: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    if isinstance(data, (dict, list)):
+        for key, item in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from leaves(item, (*path, key))
+    else:
+        yield path, data
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), plain, max_size=4), st.booleans())
+def test_every_value_stands_where_its_position_says(data: dict[str, object], flow: bool) -> None:
+    text = yaml.dump(data, Dumper=_Dumper, allow_unicode=True, default_flow_style=flow, width=10_000)
+    document = parse_yaml(text, "s.yaml", {})
+    lines = text.splitlines()
+    for path, _ in leaves(data):
+        at = document.position(path)
+        rest = lines[at.line - 1][at.column - 1 :]
+        key = path[-1]
+        if isinstance(key, str):
+            assert rest.startswith((key, f"'{key}'", f"? {key}")), (path, rest)
+        else:
+            assert rest[:1] != " "
+
+
+@given(st.text(max_size=20))
+def test_a_plain_scalar_is_never_more_than_json_can_hold(text: str) -> None:
+    value = resolve_scalar(text)
+    assert value is None or isinstance(value, (bool, int, float, str))
+    if isinstance(value, str):
+        assert value == text
+
+
+@given(st.integers(), st.sampled_from(["{}", "{:+d}", "0x{:x}", "0o{:o}"]))
+def test_integers_in_any_notation(number: int, notation: str) -> None:
+    if notation.startswith("0"):
+        number = abs(number)
+    assert resolve_scalar(notation.format(number)) == number
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_floats_are_read_bit_for_bit(number: float) -> None:
+    for text in (repr(number), f"{number:.17e}", f"{number:.17E}"):
+        assert resolve_scalar(text) == number
+
+
+def test_a_number_of_thousands_of_digits_is_text() -> None:
+    assert resolve_scalar("9" * 5000) == "9" * 5000
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True),
+        st.text("ab1 .-", max_size=6),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_references_are_filled_in_once_and_remembered(environment: dict[str, str]) -> None:
+    text = "\n".join(f"k{index}: '<${{env:{name}}}>'" for index, name in enumerate(environment))
+    document = parse_yaml(text, "s.yaml", environment)
+    assert document.data == {f"k{index}": f"<{value}>" for index, value in enumerate(environment.values())}
+    assert list(document.interpolated.values()) == [f"<${{env:{name}}}>" for name in environment]
+
+
+def test_a_value_of_the_environment_is_no_yaml() -> None:
+    """It cannot add keys, and a reference in it is not followed."""
+    environment = {"A": "1\nb: 2", "B": "${env:A}", "C": "[1, 2]"}
+    assert parse("a: ${env:A}", **environment) == {"a": "1\nb: 2"}
+    assert parse("a: ${env:B}", **environment) == {"a": "${env:A}"}
+    assert parse("a: ${env:C}", **environment) == {"a": "[1, 2]"}
+
+
+def test_all_mistakes_of_a_file_are_reported_together() -> None:
+    text = "a: 1\na: 2\nb: !tag 3\nc: ${env:NOT_THERE}\n<<: {d: 4}\n? [e]\n: 5\n"
+    lines = message(text).splitlines()
+    assert [line.split(" ", 1)[0] for line in lines] == [
+        f"s.yaml:{place}" for place in ("2:1", "3:4", "4:4", "5:1", "6:3")
+    ]
+
+
+def test_aliases_are_values_of_their_own() -> None:
+    data = parse("a: &x {b: [1]}\nc: *x\n")
+    assert isinstance(data, dict)
+    assert data["a"] == data["c"]
+    assert data["a"] is not data["c"], "an override of one would change the other"

@@ -156,7 +156,9 @@ def test_the_tighter_budget_counts(options: dict[str, float], seconds: int) -> N
 
 
 @pytest.mark.parametrize("half", [{"max_cost_usd": 2.0}, {"usd_per_hour": 2.0}])
-def test_a_cost_needs_a_price(half: dict[str, float], spec_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cost_needs_a_price(
+    half: dict[str, float], spec_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = json.dumps({"kind": "skypilot", "max_hours": 1.0} | half)
     assert ups_run([str(spec_file), "--set", f"launcher={options}", "--dry-run"]) == 2
     assert "max_cost_usd and usd_per_hour belong together; set both or neither" in capsys.readouterr().err
@@ -164,7 +166,10 @@ def test_a_cost_needs_a_price(half: dict[str, float], spec_file: Path, capsys: p
 
 def test_a_rented_gpu_needs_a_name(dry: Dry) -> None:
     error = dry({"kind": "skypilot", "max_hours": 1.0}, 1, "trainer.accelerator=gpu", code=1)
-    assert error == "trainer.accelerator is gpu but launcher.accelerators is not set; set it, e.g. to RTX4090 or H100"
+    assert (
+        error
+        == "trainer.accelerator is gpu but launcher.accelerators is not set; set it, e.g. to RTX4090 or H100"
+    )
 
 
 def test_a_dry_run_of_skypilot_is_its_task_file(dry: Dry) -> None:

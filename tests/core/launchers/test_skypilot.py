@@ -37,7 +37,9 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
 def rent(spec: Path, devices: int, *changes: str, **options: Any) -> int:
     """Run the training of a spec on rented machines; returns the exit code."""
     launcher = f"launcher={json.dumps(CLOUD | options)}"
-    words = [word for change in (launcher, f"trainer.devices={devices}", *changes) for word in ("--set", change)]
+    words = [
+        word for change in (launcher, f"trainer.devices={devices}", *changes) for word in ("--set", change)
+    ]
     return ups_run([str(spec), *words, "--only", "train"])
 
 
@@ -59,9 +61,13 @@ def task(plan: Plan, **options: Any) -> dict[str, Any]:
 
 def test_resources_are_what_the_options_say(make: MakePlan) -> None:
     found = task(
-        make("trainer.devices=2", "launcher=toy/ranks"), infra="vast", accelerators="RTX4090", use_spot=True,
-        disk_gb=100, resources={"image_id": "docker:image", "disk_size": 200},
-    )  # fmt: skip
+        make("trainer.devices=2", "launcher=toy/ranks"),
+        infra="vast",
+        accelerators="RTX4090",
+        use_spot=True,
+        disk_gb=100,
+        resources={"image_id": "docker:image", "disk_size": 200},
+    )
     assert found["resources"] == {
         "infra": "vast",
         "accelerators": "RTX4090:2",

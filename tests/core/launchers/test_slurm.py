@@ -88,7 +88,8 @@ def test_a_job_trains_what_this_process_trains(cluster: None, spec_file: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "signal_name"), [(("scontrol", "requeue"), "SIGTERM"), (("scancel", "--signal=USR2"), "SIGUSR2")]
+    ("command", "signal_name"),
+    [(("scontrol", "requeue"), "SIGTERM"), (("scancel", "--signal=USR2"), "SIGUSR2")],
 )
 def test_a_job_that_goes_back_to_the_queue_resumes(
     command: tuple[str, ...], signal_name: str, cluster: None, spec_file: Path
@@ -226,9 +227,16 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     ],
 )
 def test_the_first_task_puts_its_job_back_in_the_queue(
-    rank: int, code: int, restarts: int, state: str, waits: bool, called: bool, programs: Programs,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    rank: int,
+    code: int,
+    restarts: int,
+    state: str,
+    waits: bool,
+    called: bool,
+    programs: Programs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls = programs(scontrol=f'echo "$@" >> {tmp_path}/calls', squeue=f"echo {state}")
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("SLURM_JOB_ID", "17")
@@ -263,9 +271,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ("echo 'Unable to contact slurm controller' >&2; exit 1", "UNKNOWN"),
     ],
 )
-def test_a_state_is_final_only_if_the_cluster_says_so(
-    script: str, expected: str, programs: Programs
-) -> None:
+def test_a_state_is_final_only_if_the_cluster_says_so(script: str, expected: str, programs: Programs) -> None:
     programs(squeue=script)
     assert slurm._state("17") == expected
     assert (expected in slurm.OVER) == (expected == "")
@@ -326,9 +332,14 @@ def test_a_wait_that_is_interrupted_cancels_the_job(
     ],
 )
 def test_a_job_left_behind_is_taken_over_or_cancelled(
-    noted: dict[str, str] | None, state: str, expected: str | None, cancelled: bool, programs: Programs,
-    tmp_path: Path, make: Callable[..., Any],
-) -> None:  # fmt: skip
+    noted: dict[str, str] | None,
+    state: str,
+    expected: str | None,
+    cancelled: bool,
+    programs: Programs,
+    tmp_path: Path,
+    make: Callable[..., Any],
+) -> None:
     calls = programs(squeue=f"echo {state}", scancel=f'echo "$@" >> {tmp_path}/calls')
     step = make().step("train")
     if noted is not None:

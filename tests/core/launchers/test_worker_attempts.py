@@ -129,7 +129,7 @@ def test_what_failed_attempts_left_goes_when_one_succeeds(attempts: Attempts) ->
 
 def test_an_old_report_does_not_fail_a_new_attempt(attempts: Attempts) -> None:
     attempts.failure()
-    with pytest.raises(UPSError, match="^ended with code 1$"):
+    with pytest.raises(UPSError, match=r"^ended with code 1$"):
         attempts.run(lambda: Ended("ended with code 1"))
 
 

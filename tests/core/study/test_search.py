@@ -80,23 +80,51 @@ def test_nonsense_is_one_line_and_code_2(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--param", "optimizer.lrr=1:2"], f"--set {LR}r=1.0 pipeline[0].optimizer.lrr: unknown key 'lrr'; did you mean 'lr'?\n"),
-        (["--param", "modle.width=1,2"], "--set pipeline.operator.modle.width=1 pipeline[0].modle: unknown key 'modle'; did you mean 'model'?\n"),
-        (["--param", "model.width=8,wide"], "--set model.width=wide model.width: expected a valid integer, got 'wide'\n"),
+        (
+            ["--param", "optimizer.lrr=1:2"],
+            f"--set {LR}r=1.0 pipeline[0].optimizer.lrr: unknown key 'lrr'; did you mean 'lr'?\n",
+        ),
+        (
+            ["--param", "modle.width=1,2"],
+            "--set pipeline.operator.modle.width=1 pipeline[0].modle: unknown key 'modle'; did you mean 'model'?\n",
+        ),
+        (
+            ["--param", "model.width=8,wide"],
+            "--set model.width=wide model.width: expected a valid integer, got 'wide'\n",
+        ),
         (["--param", "model.width=8:16"], "expected a valid integer, got 16.0; write LOW:HIGH:int\n"),
         (["--param", "optimizer.lr=-1:1"], "got -1.0\n"),
-        (["--param", "optimizer.lr=1:2", "--param", f"{LR}=3,4"], f"error: --param {LR} is given twice; remove one\n"),
-        (["--param", "pipeline.test.split=val,test"], "changes nothing: trials only train and validate; remove it\n"),
-        (["--param", "optimizer.lr=1:2", "--method", "grid"], f"a grid needs the number of values of '{LR}'; add --points K\n"),
-        (["--param", "optimizer.lr=1:2", "--method", "random", "--points", "3"], "--points belongs to --method grid, not to random"),
-        (["--param", "optimizer.lr=1:2", "--points", "10001"], "the grid has 10001 points, more than 10000; use --method random\n"),
-        (["--param", "optimizer.lr=1:2", "--metric", "test/a/width"],
-         "--metric test/a/width is measured on the test split; a study selects on the validation split only"),
+        (
+            ["--param", "optimizer.lr=1:2", "--param", f"{LR}=3,4"],
+            f"error: --param {LR} is given twice; remove one\n",
+        ),
+        (
+            ["--param", "pipeline.test.split=val,test"],
+            "changes nothing: trials only train and validate; remove it\n",
+        ),
+        (
+            ["--param", "optimizer.lr=1:2", "--method", "grid"],
+            f"a grid needs the number of values of '{LR}'; add --points K\n",
+        ),
+        (
+            ["--param", "optimizer.lr=1:2", "--method", "random", "--points", "3"],
+            "--points belongs to --method grid, not to random",
+        ),
+        (
+            ["--param", "optimizer.lr=1:2", "--points", "10001"],
+            "the grid has 10001 points, more than 10000; use --method random\n",
+        ),
+        (
+            ["--param", "optimizer.lr=1:2", "--metric", "test/a/width"],
+            "--metric test/a/width is measured on the test split; a study selects on the validation split only",
+        ),
         (["--param", "optimizer.lr=1:2", "--metric", "operator/test/loss"], "is measured on the test split"),
-        (["--param", "optimizer.lr=1:2", "--metric", "val/loss"],
-         "write it as STEP/METRIC, e.g. operator/val/loss; steps: operator, check, test\n"),
+        (
+            ["--param", "optimizer.lr=1:2", "--metric", "val/loss"],
+            "write it as STEP/METRIC, e.g. operator/val/loss; steps: operator, check, test\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_work_is_refused_before_anything_runs(
     arguments: list[str], expected: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,11 +194,17 @@ def test_integers_are_drawn_equally_often() -> None:
     assert max(counts) - min(counts) < 5
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp"))),
-    lambda inner: st.lists(inner, max_size=3), max_leaves=4,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp"))),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=4,
+    )
+)
 def test_a_value_as_text_reads_as_itself(value: Any) -> None:
     read = parse_yaml(value_text(value), "text", {}).data
     assert read == value

@@ -304,9 +304,13 @@ def test_a_study_that_is_stopped_stops_its_trial_and_goes_on(folder: Path) -> No
     arguments = ["tune", "tiny.yaml", *RANDOM, "--trials", "1", "--set", "pipeline.operator.epochs=40"]
     arguments += ["--set", "pipeline.operator.pause=0.05"]
     process = subprocess.Popen(
-        [str(BIN / "ups"), *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [str(BIN / "ups"), *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 120
     while not list(folder.glob("runs/*/trials/*/steps/.operator.partial/checkpoint.json")):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""

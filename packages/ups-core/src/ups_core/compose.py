@@ -72,7 +72,8 @@ def _merge(base: Document, path: KeyPath, child: Document, source: KeyPath, valu
             _merge(base, (*path, index), child, (*source, key), item)
         return
     if isinstance(value, dict) and isinstance(target, dict):
-        replaces = "kind" in value and "kind" in target and value["kind"] != target["kind"]
+        # Another component's options mean nothing to this one; a spec itself has no kind.
+        replaces = path and "kind" in value and "kind" in target and value["kind"] != target["kind"]
         if not replaces:
             base.positions[path] = child.position(
                 source
@@ -146,7 +147,7 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
             if not isinstance(data, (dict, list)):
                 raise mistake(f"'{'.'.join(parts[: index + 1])}' is not a mapping")
     where = tuple(path)
-    if path[-1] == "kind" and data.get("kind", value.data) != value.data:
+    if len(path) > 1 and path[-1] == "kind" and data.get("kind", value.data) != value.data:
         _forget(document, where[:-1])
         data.clear()  # as with `extends`: the options of another component mean nothing to this one
     _forget(document, where)
