@@ -74,7 +74,7 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
         ),
         (
             "trainer={devices: 2, strategy: deepspeed}",
-            "pipeline[0].optimizer: Muon needs whole matrices, 'deepspeed' splits them; use fsdp2 or adamw",
+            "pipeline[0].optimizer: Muon needs complete matrices, 'deepspeed' splits them; use fsdp2 or adamw",
         ),
         ("pipeline.operator.compile=true", "pipeline[0].compile"),
         (

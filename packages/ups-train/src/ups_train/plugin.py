@@ -134,7 +134,7 @@ def ups_register_strategies(register: Register) -> None:
         "ddp",
         "ups_train.parallel.strategies:ddp",
         config="ups_train.parallel.config:DDPConfig",
-        summary="the whole model on every device, gradients averaged",
+        summary="the complete model on every device, gradients averaged",
     )
     register(
         "fsdp2",

@@ -39,7 +39,7 @@ class Checkpointing(Checkpoint):
     interrupted starts again on resume.
 
     Args:
-        monitor: the metric whose minimum is the best.
+        monitor: the metric to minimise.
 
     Attributes:
         improvements: steps of the validations that were the best so far; the last one is the best of all.

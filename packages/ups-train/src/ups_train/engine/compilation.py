@@ -23,19 +23,19 @@ REPEATS = 5
 def compile_network(
     config: CompileConfig, network: nn.Module, batches: Sequence[FieldBatch], loss: Loss
 ) -> dict[str, Any]:
-    """Compile the network in place and measure a forward and backward pass of every task before and after.
+    """Compile the network in place; measure a forward and backward pass of every task before and after.
 
-    Weights and gradients are left as they were.
+    Weights and gradients are unchanged.
 
     Args:
         batches: one of each task, on the network's device.
         loss: of a batch, in the precision of the training.
 
     Returns:
-        `compiled`; `speedup`, `seconds` (of compiling), `graph_breaks` where it is; `reason` where not.
+        `compiled`; `speedup`, `seconds` (of compiling) and `graph_breaks` if compiled, else `reason`.
 
     Raises:
-        UPSError: the policy requires what cannot be done.
+        UPSError: the policy is `require` and compiling failed.
     """
     eager = _seconds(network, batches, loss)
     torch._dynamo.utils.counters.clear()
@@ -72,7 +72,7 @@ def _seconds(network: nn.Module, batches: Sequence[FieldBatch], loss: Loss) -> f
 
 
 def _passes(network: nn.Module, batches: Sequence[FieldBatch], loss: Loss) -> None:
-    """A forward and backward pass of every batch; gradients go nowhere."""
+    """A forward and backward pass of every batch; gradients are discarded."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     for batch in batches:
         value = loss(batch)

@@ -179,7 +179,7 @@ class TrainingConfig(StageConfig):
         assert isinstance(self.optimizer.config, OptimizerConfig)
         if self.optimizer.config.whole_matrices and strategy.splits_matrices:
             way = f"'{trainer.strategy.kind}' splits them; use fsdp2 or adamw"
-            problems.append(("optimizer", f"Muon needs whole matrices, {way}"))
+            problems.append(("optimizer", f"Muon needs complete matrices, {way}"))
         if self.offload and trainer.devices > 1:
             way = "for several set trainer.strategy to {kind: fsdp2, offload: true}"
             problems.append(("offload", f"offload works on one device, got {trainer.devices}; {way}"))

@@ -1,5 +1,4 @@
-"""How far the gradients of several tasks agree: what a shared trunk gains or loses by learning them
-together."""
+"""Agreement between the gradients of several tasks on shared weights."""
 
 from __future__ import annotations
 
@@ -19,8 +18,8 @@ class GradientConflict(Callback):
     """Logs the mean cosine between gradients of successive batches of different tasks since the last
     validation.
 
-    Only weights that both batches used count. 1: the tasks pull the same way, 0: they do not touch each
-    other, below 0: what helps one harms the other.
+    Only weights that both batches used count. 1: the tasks agree, 0: they are independent,
+    below 0: progress on one harms the other.
     """
 
     def __init__(self) -> None:
@@ -49,11 +48,11 @@ class GradientConflict(Callback):
         self.latest[self.task] = ours
 
     def state_dict(self) -> dict[str, Any]:
-        """What is compared next."""
+        """The gradients that are compared next."""
         return {"latest": self.latest, "cosines": list(self.cosines)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume with it."""
+        """Resume with them."""
         self.latest, self.cosines = state["latest"], list(state["cosines"])
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

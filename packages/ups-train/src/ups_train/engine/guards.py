@@ -1,4 +1,4 @@
-"""What training refuses to learn from: numbers that are not finite, and losses that jump."""
+"""Guards of training: non-finite numbers and loss spikes never reach the weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ups_train.engine.config import SpikesConfig
 from ups_train.engine.step_report import MicroBatch, Place, StepReport
 
 BATCHES_FILE = "non_finite.json"
-"""In the step's directory: the micro-batches of an optimizer step whose loss or gradient was not finite."""
+"""In the step's directory: the micro-batches of an optimizer step with a non-finite loss or gradient."""
 SPIKES_FILE = "spikes.json"
-"""In the step's directory: batches that training leaves out."""
+"""In the step's directory: skipped batches."""
 
 
 class NonFinite(UPSError):
@@ -24,7 +24,7 @@ class NonFinite(UPSError):
 
 
 def check_losses(report: StepReport, step: int, directory: Path) -> None:
-    """Stop a training whose loss is not finite, before the update.
+    """Fail the step if a loss is not finite, before the update.
 
     Args:
         step: number of optimizer steps so far.
@@ -39,7 +39,7 @@ def check_losses(report: StepReport, step: int, directory: Path) -> None:
 
 
 def check_norm(report: StepReport, step: int, directory: Path) -> None:
-    """Stop a training whose gradient is not finite, before the update; arguments as above.
+    """Fail the step if the gradient is not finite, before the update; arguments as above.
 
     Raises:
         NonFinite: the norm of the gradient is not finite.
@@ -62,13 +62,13 @@ def _fail(problem: str, bad: MicroBatch, report: StepReport, step: int, director
 
 
 def _described(part: MicroBatch) -> dict[str, Any]:
-    """A micro-batch for the record; the loss as text, because JSON has no NaN."""
+    """A micro-batch as plain data; the loss as text, because JSON has no NaN."""
     trajectories = sorted(set(part.index.tolist()))
     return {**part.place._asdict(), "task": part.task, "trajectories": trajectories, "loss": str(part.loss)}
 
 
 class SpikeGuard:
-    """Finds losses that jump, and remembers which batches to leave out.
+    """Detects loss spikes, and remembers the batches to skip.
 
     Args:
         directory: where they are recorded, for restarts and for the user.
@@ -81,14 +81,14 @@ class SpikeGuard:
         self.losses: dict[str, deque[float]] = {}
 
     def skips(self, task: str, loss: float, place: Place) -> bool:
-        """Whether training leaves this batch out.
+        """Whether training skips this batch.
 
         Args:
             loss: the batch's mean over all ranks.
 
         Raises:
-            RestartRequested: training has to go back to its last checkpoint.
-            UPSError: the policy is to stop, or there were too many spikes.
+            RestartRequested: training has to return to its last checkpoint.
+            UPSError: the policy is `stop`, or there were too many spikes.
         """
         if any((spike["epoch"], spike["batch"]) == place for spike in self.spikes):
             return True
@@ -107,7 +107,7 @@ class SpikeGuard:
             f"{loss / usual:.0f} times its median"
         )
         if policy == "stop":
-            raise UPSError(f"{what}; the weights are those before it; lower optimizer.lr")
+            raise UPSError(f"{what}; the weights are those before that batch; lower optimizer.lr")
         if len(self.spikes) >= max_spikes:
             raise UPSError(
                 f"{what}, after {max_spikes} spikes already; lower optimizer.lr, or raise spikes.max_spikes"

@@ -25,10 +25,10 @@ def training_has_ended(trainer: pl.Trainer) -> bool:
 
 
 def store_position(checkpoint: dict[str, Any], trainer: pl.Trainer, micro_batches: int) -> None:
-    """Let the counters in a checkpoint say what was trained on, not what was fetched.
+    """Set the counters in a checkpoint to the batches that were trained on, not those that were fetched.
 
     Why: Lightning fetches a batch ahead and increments `ready` and `started` before a batch is trained on;
-    resumed from these counts, it would skip that batch. The loader has whole batches, Lightning counts
+    resumed from these counts, it would skip that batch. The loader counts batches, Lightning counts
     micro-batches.
     """
     fit = checkpoint["loops"]["fit_loop"]
@@ -53,7 +53,7 @@ def restore_position(checkpoint: dict[str, Any], micro_batches: int) -> None:
 
 
 def store_validation(checkpoint: dict[str, Any], interrupted: bool) -> None:
-    """Let an interrupted validation count as one whose first batch has just started.
+    """Count an interrupted validation as one that has just started its first batch.
 
     Why: by these counts Lightning decides on resume whether to repeat the validation, and it continues
     counting from them, so that those of complete validations have to be corrected too.

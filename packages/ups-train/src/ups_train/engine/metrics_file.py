@@ -141,7 +141,7 @@ def _number(value: float | None) -> str:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`, or none where there is no such file; a torn last line is ignored."""
+    """The lines of a `metrics.jsonl`, or none without a file; an incomplete last line is ignored."""
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:

@@ -39,13 +39,13 @@ class TrainingModule(pl.LightningModule):
         objective: see :class:`~ups_train.engine.objective.Objective`.
         progress: how far the training is, for schedule and curriculum.
         seed: the spec's; randomness inside a step is a function of it and of the global batch.
-        micro_batches: that a batch is split into.
-        directory: where batches are recorded that training had to leave out.
+        micro_batches: number of micro-batches per batch.
+        directory: where skipped and non-finite batches are recorded.
 
     Attributes:
-        compilation: what compiling brought, once training has started.
-        report: what the last optimizer step fetched from the device; None before the first.
-        stop_code: what this rank asks all ranks for in the next optimizer step.
+        compilation: the measured result of compiling, once training has started.
+        report: the numbers that the last optimizer step fetched from the device; None before the first.
+        stop_code: this rank's request to all ranks in the next optimizer step; 0 for none.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TrainingModule(pl.LightningModule):
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; Lightning's name of the current hook without torch's search for submodules.
 
-        Lightning sets it some forty times per batch, and `nn.Module` looks each value over.
+        Lightning sets it some forty times per batch, and `nn.Module` inspects each value.
         """
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
@@ -84,13 +84,13 @@ class TrainingModule(pl.LightningModule):
 
     @property
     def network(self) -> nn.Module:
-        """What is trained."""
+        """The trained network."""
         network: nn.Module = self.objective.network
         return network
 
     @property
     def scored(self) -> nn.Module:
-        """What is validated, selected and saved: the moving average where there is one."""
+        """The network that is validated, selected and saved: the moving average if there is one."""
         return self.network if self.average is None else self.average
 
     # Before the first step
@@ -136,7 +136,7 @@ class TrainingModule(pl.LightningModule):
     # One micro-batch
 
     def on_train_batch_start(self, batch: FieldBatch, batch_idx: int) -> None:
-        """Seed what a network may draw, say for dropout, from the position of the step in the training."""
+        """Seed a network's own random draws, such as dropout, from the position in the training."""
         seed_draws(
             derive_seed(self.seed, "step", self.global_rank, self.current_epoch, batch_idx), self.device
         )
@@ -165,7 +165,7 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         """Clip by the norm of the complete gradient and look at the step's numbers; the update follows.
 
-        A batch is left out by dropping the gradients: optimizers skip parameters without one.
+        A batch is skipped by dropping the gradients: optimizers ignore parameters without one.
         """
         norm = clip_gradients(self._weights, gradient_clip_val)
         trainer = self.trainer
@@ -174,11 +174,11 @@ class TrainingModule(pl.LightningModule):
         check_losses(report, self.global_step, self.directory)
         if any([self._is_spike(part) for part in report.micro_batches]):  # look at all: each is recorded
             optimizer.zero_grad()
-        elif trainer.precision != "16-mixed":  # whose scaler skips updates with overflowing gradients itself
+        elif trainer.precision != "16-mixed":  # its scaler skips updates with overflowing gradients
             check_norm(report, self.global_step, self.directory)
 
     def _is_spike(self, part: MicroBatch) -> bool:
-        """Whether training goes on without this batch."""
+        """Whether training skips this batch."""
         if self.config.spikes.policy == "off":
             return False
         return self.spikes.skips(part.task, part.mean_loss, part.place)
@@ -263,8 +263,8 @@ class TrainingModule(pl.LightningModule):
 def seed_draws(seed: int, device: torch.device) -> None:
     """Seed what networks draw from by default on the CPU and on the device.
 
-    `torch.manual_seed` does it for all kinds of devices and formats a traceback for each one that is not in
-    use, which takes a millisecond per step.
+    `torch.manual_seed` does it for all kinds of devices and formats a traceback for each unused one, which
+    takes a millisecond per step.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":

@@ -1,4 +1,4 @@
-"""The contract of an objective: what a training stage trains, and nothing of how."""
+"""The contract of an objective: what a training stage trains, without the how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when memory runs out: training resumes from its last checkpoint with smaller micro-batches.
+"""Out-of-memory recovery: training resumes from its last checkpoint with smaller micro-batches.
 
 The number of micro-batches per batch is doubled, so the effective batch, the loss and the random draws stay
 the same. `memory.json` beside the checkpoints keeps the number, for all ranks, for later resumes and for the
@@ -26,12 +26,12 @@ class OutOfMemory(UPSError):
 
 
 def read_micro_batches(directory: Path) -> int:
-    """How many micro-batches a batch of the training in this directory is split into."""
+    """Number of micro-batches per batch of the training in this directory."""
     return int((read_json(directory / FILE) or {}).get("micro_batches", 1))
 
 
 def write_micro_batches(directory: Path, micro_batches: int, reason: str) -> None:
-    """Make the training in this directory start with batches split into so many micro-batches."""
+    """Make the training in this directory start with this number of micro-batches per batch."""
     write_json(directory / FILE, {"micro_batches": micro_batches, "reason": reason, "failures": []})
 
 

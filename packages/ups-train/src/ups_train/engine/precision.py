@@ -1,4 +1,4 @@
-"""From the spec's precision to Lightning's and torch's."""
+"""The precision of the spec as Lightning's and torch's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ups_core.trainer import TrainerSpec
 
 
 def lightning_precision(trainer: TrainerSpec) -> Any:
-    """Lightning's precision for the spec's: `auto` takes bf16 where the GPU has it."""
+    """Lightning's precision for the spec's: `auto` takes bf16 if the GPU supports it."""
     if trainer.precision == "auto":
         gpu = trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
         return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"

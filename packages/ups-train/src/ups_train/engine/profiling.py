@@ -15,7 +15,7 @@ from ups_core.context import PROFILE
 from ups_core.files import write_text
 
 WAIT, WARM_UP, ACTIVE = 3, 2, 5
-"""Micro-batches that are left alone, that warm the profiler up, that are recorded."""
+"""Numbers of micro-batches that are skipped, that warm up the profiler, that are recorded."""
 ROWS = 10
 
 
@@ -27,7 +27,7 @@ def profile_requested() -> bool:
 class ProfileSteps(Callback):
     """Writes `trace.json` (for chrome://tracing or perfetto.dev) and `operators.txt` below a directory.
 
-    A training of fewer than ten micro-batches is too short and leaves nothing.
+    A training of fewer than ten micro-batches is too short and writes nothing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -35,7 +35,7 @@ class ProfileSteps(Callback):
         self.profiler: profile | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start to count."""
+        """Start the profiler."""
         activities = [ProfilerActivity.CPU]
         if trainer.strategy.root_device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
@@ -48,12 +48,12 @@ class ProfileSteps(Callback):
         self.profiler.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: Any) -> None:
-        """Another one is done."""
+        """Count a micro-batch."""
         if self.profiler is not None:
             self.profiler.step()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let go of the profiler."""
+        """Stop the profiler."""
         if self.profiler is not None:
             self.profiler.stop()
             self.profiler = None

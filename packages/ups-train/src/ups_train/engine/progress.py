@@ -1,4 +1,4 @@
-"""How far a training is: what schedules, curricula and the end of training depend on."""
+"""Progress of a training: the input of schedules, curricula and the decision to end."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class Progress:
-    """A number from 0 to 1: the share of the steps, or of a budget of seconds, that is used up.
+    """A number from 0 to 1: the used share of the steps, or of a budget of seconds.
 
-    Time spent in training steps, and in what the network fits before them, counts against the budget;
-    validations, checkpoints and the first `WARM_UP` steps, which compile and fill caches, do not.
+    Time in training steps, and in the network's fit before them, counts against the budget; validations,
+    checkpoints and the first `WARM_UP` steps, which compile and fill caches, do not.
 
     Args:
-        steps: optimizer steps of the whole training; infinite where only the budget counts.
-        budget: seconds of training; None where steps alone decide.
+        steps: optimizer steps of the training; infinite if only the budget counts.
+        budget: seconds of training; None if only the steps count.
     """
 
     WARM_UP = 3
@@ -28,18 +28,18 @@ class Progress:
         self._since: float | None = None
 
     def start(self, step: int) -> None:
-        """A training step begins."""
+        """Start the clock of a training step."""
         self._since = time.monotonic() if step >= self.WARM_UP else None
 
     def stop(self) -> None:
-        """A training step has ended."""
+        """Stop the clock of a training step."""
         if self._since is not None:
             self.seconds += time.monotonic() - self._since
             self._since = None
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count the time of what is done inside."""
+        """Count the time of the block."""
         since = time.monotonic()
         yield
         self.seconds += time.monotonic() - since

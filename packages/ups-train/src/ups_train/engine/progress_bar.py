@@ -1,4 +1,4 @@
-"""The progress bar of a training, which never makes the host wait for the device."""
+"""The progress bar of a training; it never makes the host wait for the device."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProgressBar(RichProgressBar):
         super().on_validation_end(trainer, pl_module)
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
+        """The values beside the bar."""
         assert isinstance(pl_module, TrainingModule)
         found: dict[str, Any] = {}
         if pl_module.report is not None:

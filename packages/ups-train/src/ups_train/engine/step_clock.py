@@ -1,4 +1,4 @@
-"""Where the time of training steps goes, how fast they are, and how much memory they take."""
+"""Time of training steps by part, speed and memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ups_train.parallel.sharding import is_sharded
 
 PARTS = ("data", "forward", "backward", "optimizer")
 GPU_SAMPLE = 10
-"""On a GPU one of so many micro-batches is timed."""
+"""On a GPU, one of this number of micro-batches is timed."""
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "A10G": 125e12, "L40S": 362e12, "L4": 121e12}
 """Dense 16-bit floating-point operations per second of tensor cores, from NVIDIA's data sheets."""
 
@@ -46,7 +46,7 @@ class StepClock(Callback):
         self._events.clear()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start to wait for data; count the operations of a sample of every task where a peak is known."""
+        """Start the clock."""
         self.device = trainer.strategy.root_device
         self.gpu = self.device.type == "cuda"
         self.world = trainer.world_size
@@ -94,11 +94,11 @@ class StepClock(Callback):
             self._since = self._now()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start to wait for data again."""
+        """Restart the clock."""
         self._since = self._now()
 
     def take(self) -> dict[str, float]:
-        """Figures since the last call, for one line of `metrics.jsonl`; times are of one micro-batch."""
+        """Figures since the last call, for one line of `metrics.jsonl`; times are per micro-batch."""
         if self._events:
             torch.cuda.synchronize(self.device)
         for part, start, end in self._events:
@@ -153,6 +153,6 @@ def peak_memory(device: torch.device) -> float:
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """Peak operations per second of a GPU, where they are known."""
+    """Peak operations per second of a GPU, if known."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return next((peak for part, peak in PEAK_FLOPS.items() if part in name), None)

@@ -1,1 +1,1 @@
-"""Optimizers: which parameter is whose, state in checkpoints and on the host, learning-rate schedules."""
+"""Optimizers: parameter groups, states in checkpoints and in CPU memory, learning-rate schedules."""

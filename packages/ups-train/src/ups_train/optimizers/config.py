@@ -51,7 +51,7 @@ class SGDConfig(OptimizerConfig):
 
 
 class MuonConfig(OptimizerConfig):
-    """Muon (Jordan et al. 2024): momentum whose direction is made orthogonal; for real matrices only.
+    """Muon (Jordan et al. 2024): orthogonalised momentum; for real matrices only.
 
     Use it in a group of `grouped`, beside an optimizer for everything else.
     """
@@ -74,7 +74,7 @@ class MuonConfig(OptimizerConfig):
 
 
 class ParameterGroup(Config):
-    """Parameters whose name matches `pattern` and that `optimizer` accepts."""
+    """Parameters with a name that matches `pattern` and that `optimizer` accepts."""
 
     pattern: str
     """Regular expression, searched in a parameter's full name; `ups show optimizer grouped --spec SPEC`
@@ -95,8 +95,8 @@ class ParameterGroup(Config):
 class GroupedConfig(OptimizerConfig):
     """Several optimizers as one, each for a group of parameters.
 
-    A parameter belongs to the first group whose pattern matches its name and whose optimizer accepts it. A
-    parameter without a group is an error.
+    A parameter belongs to the first group with a matching pattern and an optimizer that accepts it. A parameter
+    without a group is an error.
     """
 
     explain: ClassVar[str | None] = "ups_train.optimizers.explain:explain"
@@ -105,7 +105,7 @@ class GroupedConfig(OptimizerConfig):
     groups: Annotated[list[ParameterGroup], Field(min_length=1)]
     """The groups, in order of precedence."""
     allow_empty: bool = False
-    """Whether a group may get no parameters; true for baselines, whose parameters have other names."""
+    """Whether a group may get no parameters; true for baselines, which have other parameter names."""
 
     def for_other_model(self) -> OptimizerConfig:
         """The same groups, of which some may get nothing: the patterns name parameters of one model."""

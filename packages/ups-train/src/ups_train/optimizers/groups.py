@@ -30,7 +30,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 def assign(
     groups: Sequence[ParameterGroup], parameters: Parameters, *, allow_empty: bool = False
 ) -> list[Assignment]:
-    """Every parameter to the first group whose pattern matches its name and whose optimizer accepts it.
+    """Every parameter to the first group with a matching pattern and an optimizer that accepts it.
 
     Raises:
         UPSError: a group gets nothing (unless that is allowed), or a parameter is in no group.

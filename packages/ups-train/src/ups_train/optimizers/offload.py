@@ -1,4 +1,4 @@
-"""An optimizer in host memory: the device keeps weights and gradients, the host the optimizer's state.
+"""An optimizer in CPU memory: the device keeps weights and gradients, the CPU the optimizer's state.
 
 It works with every registered optimizer, Muon hybrid included. (torchao's `CPUOffloadOptimizer` makes one
 optimizer a parameter, with a state of its own form: schedules, checkpoints and Muon's batches of equal

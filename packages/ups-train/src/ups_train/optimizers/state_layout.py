@@ -19,11 +19,11 @@ from ups_train.parallel.sharding import is_sharded
 
 
 def by_name(state: Mapping[str, Any], optimizer: Optimizer, module: nn.Module) -> dict[str, Any]:
-    """A saved state whose parameters are named, and complete.
+    """A complete saved state with named parameters.
 
     Args:
         state: as the strategy gave it, with numbered parameters.
-        module: the Lightning module, whose names are those of the checkpoint.
+        module: the Lightning module; its parameter names are those of the checkpoint.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     names = {weight: name for name, weight in module.named_parameters()}

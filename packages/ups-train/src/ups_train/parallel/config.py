@@ -10,7 +10,7 @@ from ups_core import LauncherConfig, StrategyConfig
 
 
 class SeveralDevicesConfig(StrategyConfig):
-    """A strategy that makes no sense on one device."""
+    """A strategy for at least two devices."""
 
     min_devices: ClassVar[int] = 2
 
@@ -25,15 +25,15 @@ class DDPConfig(SeveralDevicesConfig):
     """Distributed data parallel."""
 
     bucket_mb: PositiveFloat = 25.0
-    """Megabytes of gradients that are averaged in one message."""
+    """Megabytes of gradients that are averaged together."""
 
 
 class Fsdp2Config(SeveralDevicesConfig):
     """Fully sharded data parallel."""
 
     offload: bool = False
-    """Whether the shards of weights, gradients and optimizer state live in the hosts' memory, where the
-    optimizer steps too; needs GPUs."""
+    """Whether the shards of weights, gradients and optimizer state are in CPU memory, where the optimizer
+    steps too; needs GPUs."""
 
     @property
     def needs_gpu(self) -> bool:
@@ -54,4 +54,4 @@ class TorchrunConfig(LauncherConfig):
     """Processes of this machine by torch elastic."""
 
     restarts: Annotated[int, Field(ge=0)] = 0
-    """How often all processes are started again, from the last checkpoint, when one fails."""
+    """How many times all processes are restarted from the last checkpoint when one fails."""

@@ -1,4 +1,4 @@
-"""Which of several processes this one is."""
+"""The rank of this process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Ranks(NamedTuple):
 
     @classmethod
     def of(cls, devices: int) -> Ranks:
-        """What the launcher told this process; one process where a step has one device."""
+        """From the launcher's environment variables; rank 0 of 1 if a step has one device."""
         if devices == 1:
             return cls(0, 1)
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", devices)))
 
 
 def nodes() -> int:
-    """How many machines the processes are on."""
+    """Number of machines of the processes."""
     world = int(os.environ.get("WORLD_SIZE", 1))
     return world // int(os.environ.get("LOCAL_WORLD_SIZE", world))
 

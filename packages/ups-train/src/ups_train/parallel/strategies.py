@@ -13,13 +13,13 @@ from ups_train.parallel.config import DDPConfig, DeepSpeedConfig, Fsdp2Config
 from ups_train.parallel.sharding import is_sharded
 
 STATE_BYTES = 16
-"""Of a parameter in float32: itself, its gradient, Adam's two moments."""
+"""Bytes per parameter in float32: itself, its gradient, Adam's two moments."""
 SHARE = 0.5
-"""Of a device's memory that parameters and their state may take before they are sharded."""
+"""Share of a device's memory that parameters and their state may take before they are sharded."""
 
 
 class Choice(NamedTuple):
-    """What `auto` takes, and why."""
+    """The strategy that `auto` takes, and why."""
 
     kind: str
     reason: str
@@ -36,11 +36,11 @@ def choose(devices: int, parameters: int) -> Choice:
             return Choice(
                 "fsdp2", f"parameters and their state take {size / 2**30:.1f} of {memory / 2**30:.1f} GiB"
             )
-    return Choice("ddp", f"parameters and their state take {size / 2**30:.2f} GiB, which every device holds")
+    return Choice("ddp", f"parameters and their state take {size / 2**30:.2f} GiB, kept on every device")
 
 
 def auto(config: StrategyConfig, devices: int, parameters: int) -> Any:
-    """What :func:`choose` says."""
+    """The strategy that :func:`choose` names."""
     kind = choose(devices, parameters).kind
     if kind == "ddp":
         return ddp(DDPConfig(), devices, parameters)
@@ -50,14 +50,14 @@ def auto(config: StrategyConfig, devices: int, parameters: int) -> Any:
 
 
 def single(config: StrategyConfig, devices: int, parameters: int) -> str:
-    """One device needs none."""
+    """One device needs no strategy."""
     return "auto"
 
 
 def ddp(config: DDPConfig, devices: int, parameters: int) -> Strategy:
-    """Every process has the whole model; gradients are averaged.
+    """Every process has the complete model; gradients are averaged.
 
-    A batch has one task, so the parameters of the other tasks get no gradient: DDP has to look for them.
+    A batch has one task, so the parameters of other tasks get no gradient: DDP has to search for them.
     """
     return DDPStrategy(
         process_group_backend=_backend(), find_unused_parameters=True, bucket_cap_mb=config.bucket_mb
@@ -65,11 +65,11 @@ def ddp(config: DDPConfig, devices: int, parameters: int) -> Strategy:
 
 
 class Fsdp2Strategy(ModelParallelStrategy):
-    """Parameters, gradients and optimizer state are sharded; checkpoints hold whole tensors in one file.
+    """Parameters, gradients and optimizer state are sharded; checkpoints hold complete tensors in one file.
 
     Attributes:
-        offload: whether the shards live in the hosts' memory. Norms and Muon's whole matrices are then
-            reckoned there, for which processes have to talk about tensors on CPUs too.
+        offload: whether the shards are in CPU memory. Norms and Muon's complete matrices are then computed
+            there, so processes need a backend for CPU tensors too.
     """
 
     def __init__(self, devices: int, offload: bool) -> None:
@@ -82,7 +82,7 @@ class Fsdp2Strategy(ModelParallelStrategy):
         self.offload = offload
 
     def model_to_device(self) -> None:
-        """Move all, or with `offload` what is not sharded: shards are in the hosts' memory already."""
+        """Move everything, or with `offload` only what is not sharded: shards stay in CPU memory."""
         if not self.offload:
             super().model_to_device()
             return

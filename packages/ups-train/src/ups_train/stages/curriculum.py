@@ -1,8 +1,8 @@
-"""How many steps of its own output a model is trained on, growing over the training.
+"""Number of steps on its own output that a model is trained on, growing over the training.
 
-Training on the model's own output is what makes rollouts stable: with gradients through a few steps
-(unrolling), or without gradients through the first ones (pushforward: Brandstetter, Worrall, Welling 2022,
-Message Passing Neural PDE Solvers).
+Training on the model's own output makes rollouts stable: with gradients through a few steps (unrolling), or
+without gradients through the first ones (pushforward: Brandstetter, Worrall, Welling, "Message Passing Neural
+PDE Solvers", arXiv 2202.03376).
 """
 
 from __future__ import annotations

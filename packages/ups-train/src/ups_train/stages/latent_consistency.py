@@ -1,4 +1,4 @@
-"""What keeps a latent rollout on the codec's own latents: advancing then equals encoding the next frame."""
+"""Latent consistency: advancing a latent should equal encoding the next frame."""
 
 from __future__ import annotations
 

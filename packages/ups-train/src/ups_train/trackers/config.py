@@ -8,7 +8,7 @@ from ups_core import TrackerConfig
 
 
 class CSVConfig(TrackerConfig):
-    """`metrics.csv` beside the step's other files; there are no options."""
+    """`metrics.csv` in the step's directory; no options."""
 
 
 class WandbConfig(TrackerConfig):
@@ -17,8 +17,8 @@ class WandbConfig(TrackerConfig):
     project: str = "ups"
     """Project that the run belongs to."""
     entity: str | None = None
-    """Team; default: the account's own."""
+    """Team; default: that of the account."""
     tags: list[str] = []
     """Tags of the run."""
     mode: Literal["online", "offline"] = "offline"
-    """`offline` writes below the step's directory; `wandb sync` uploads it later."""
+    """`offline` writes to the step's directory; `wandb sync` uploads it later."""
