@@ -106,6 +106,7 @@ class Checkpointing(Checkpoint):
         dataloader_idx: int = 0,
     ) -> None:
         """Interrupt a validation on request, unless it is the last one or gradients are pending."""
+        # Ranks have the same number of validation batches, so all of them meet here.
         stop_code = self._agree(trainer)
         if stop_code > DUE and not (training_has_ended(trainer) or is_accumulating(trainer)):
             self._interrupted = True
@@ -158,7 +159,7 @@ class Checkpointing(Checkpoint):
             self._save(trainer, self.folder / RESUMABLE.format(trainer.global_step))
 
     def _save(self, trainer: pl.Trainer, path: Path) -> None:
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path)  # on every rank: sharded strategies gather tensors for it
         self._saved_at = time.monotonic()
         if path.name == RESUMABLE.format(trainer.global_step):
             self._saved_step, self._due = trainer.global_step, False

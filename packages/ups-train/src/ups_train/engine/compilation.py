@@ -47,7 +47,7 @@ def compile_network(
             taken = time.perf_counter() - begin
             compiled = _seconds(network, batches, loss)
     except Exception as error:
-        network._compiled_call_impl = None
+        network._compiled_call_impl = None  # torch has no public way back to the uncompiled module
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         if config.policy == "require":
             raise UPSError(f"cannot compile the network ({reason}); set compile.policy to allow") from error

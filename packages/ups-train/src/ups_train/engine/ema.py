@@ -41,6 +41,7 @@ class MovingAverage:
     def update(self, updates: int) -> None:
         """Average once more, after optimizer step number `updates`, counted from 1."""
         means, values = ([local_shard(weight) for weight in weights] for weights in self._weights)
+        # One call for all: a call per parameter takes longer in Python than the arithmetic.
         torch._foreach_lerp_(means, values, 1 - min(self.decay, updates / (9 + updates)))
         for mean, value in self._buffers:
             mean.copy_(value)

@@ -35,6 +35,7 @@ class GradientConflict(Callback):
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare this batch's gradient with the latest one of every other task."""
+        # Cloned, because the next backward pass reuses the gradients' memory.
         ours = {
             name: gather(weight.grad).detach().flatten().clone()
             for name, weight in pl_module.named_parameters()

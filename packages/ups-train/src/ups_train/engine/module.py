@@ -110,6 +110,7 @@ class TrainingModule(pl.LightningModule):
         optimizer = create_optimizer(self.config.optimizer, self.network, offload=self.config.offload)
         schedule = self.config.scheduler.create(optimizer=optimizer, progress=self.progress)
         plateau = isinstance(schedule, ReduceLROnPlateau)
+        # Not strict: this is called after every optimizer step, and most have no new score.
         watched = {"monitor": self.config.monitor, "strict": False} if plateau else {}
         return {
             "optimizer": optimizer,
@@ -167,6 +168,7 @@ class TrainingModule(pl.LightningModule):
 
         A batch is skipped by dropping the gradients: optimizers ignore parameters without one.
         """
+        # Lightning calls this inside the optimizer's closure: after the backward pass, before the update.
         norm = clip_gradients(self._weights, gradient_clip_val)
         trainer = self.trainer
         report = self.collector.fetch(gather(norm), self.stop_code, trainer.strategy, trainer.world_size)
@@ -193,6 +195,7 @@ class TrainingModule(pl.LightningModule):
         """Forward, backward, clipping and update of the weights; then of their average."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self._moving_average is not None:
+            # Lightning increments `global_step` only after this method.
             self._moving_average.update(self.global_step + 1)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
@@ -253,6 +256,7 @@ class TrainingModule(pl.LightningModule):
     def load_scored(self, checkpoint: Path) -> None:
         """Give the network, on the CPU, the weights that the checkpoint's validation scored."""
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        # The prefix is where the objective keeps its network, which the protocol leaves open.
         trained = next(name for name, module in self.named_modules() if module is self.network)
         prefix = f"{trained if self.average is None else 'average'}."
         self.network.load_state_dict(

@@ -148,6 +148,7 @@ class TrainingStage:
             progress=progress,
             micro_batches=micro_batches,
         )
+        # `weights_only` keeps Lightning from unpickling whatever a checkpoint contains.
         with interrupts.patience(), frozen_heap(), lean_hooks(trainer, module):
             trainer.fit(module, training, validation, ckpt_path=resumed, weights_only=True)
         leave_group()
@@ -193,7 +194,7 @@ class TrainingStage:
         """Measure how many micro-batches a batch needs; all ranks use what the first one found."""
         known = context.directory / MEMORY_FILE
         if ranks.rank > 0:
-            while not known.exists():
+            while not known.exists():  # there is no process group yet, so ranks meet at a file
                 time.sleep(0.1)
             return
         inputs = ObjectiveInputs.open(self.config.model, context)

@@ -44,14 +44,15 @@ def build_trainer(
         num_nodes=nodes(),
         strategy=strategy,
         precision=lightning_precision(trainer),
+        # Lightning ends at the first of epochs and steps; with a budget the module ends the training.
         max_epochs=-1 if config.budget else config.epochs or DEFAULT_EPOCHS,
         max_steps=duration.steps,
         accumulate_grad_batches=config.accumulate * micro_batches,
         gradient_clip_val=config.clip,
         val_check_interval=duration.validate_every,
-        check_val_every_n_epoch=None,
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,  # so that the interval counts batches across epochs
+        log_every_n_steps=1,  # a larger value makes Lightning warn about epochs with fewer batches
+        num_sanity_val_steps=0,  # it would leave its scores in the first validation
         callbacks=_callbacks(config, context, checkpointing, progress),
         logger=[
             tracker.create(directory=context.directory, name=f"{context.spec.name}-{context.step_id}")
@@ -61,7 +62,7 @@ def build_trainer(
         default_root_dir=context.directory,
         enable_progress_bar=context.console.interactive,
         enable_model_summary=False,
-        use_distributed_sampler=False,
+        use_distributed_sampler=False,  # our sampler distributes samples over ranks itself
     )
 
 

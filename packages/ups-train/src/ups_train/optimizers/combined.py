@@ -24,6 +24,7 @@ class CombinedOptimizer(torch.optim.Optimizer):
 
     def _share(self) -> None:
         """Let the parts work on this object's groups and states."""
+        # torch replaces groups and state when it loads a state, so the parts have to get the new ones.
         groups = iter(self.param_groups)
         for part in self.parts:
             part.param_groups = [next(groups) for _ in part.param_groups]

@@ -95,8 +95,8 @@ class ParameterGroup(Config):
 class GroupedConfig(OptimizerConfig):
     """Several optimizers as one, each for a group of parameters.
 
-    A parameter belongs to the first group with a matching pattern and an optimizer that accepts it. A parameter
-    without a group is an error.
+    A parameter belongs to the first group with a matching pattern and an optimizer that accepts it. It is an
+    error if there is none.
     """
 
     explain: ClassVar[str | None] = "ups_train.optimizers.explain:explain"

@@ -64,6 +64,7 @@ class CPUAdamW(torch.optim.AdamW):
         means = [_real(state["exp_avg"]) for state in states]
         squares = [_real(state["exp_avg_sq"]) for state in states]
         torch._foreach_add_([state["step"] for state in states], 1)
+        # The order of operations is that of torch's loop over single tensors: it decides how results round.
         if group["weight_decay"]:
             torch._foreach_mul_(values, 1 - lr * group["weight_decay"])
         torch._foreach_lerp_(means, gradients, 1 - beta1)

@@ -45,7 +45,8 @@ class Float32Muon(torch.optim.Muon):
         buffers = [self._buffer(weight) for weight in weights]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         updates = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov: look one step ahead
-        # Orthogonalising shards would be another method.
+        # Orthogonalising shards would be another method. Gathering is collective: all ranks visit the shapes
+        # in the order of the groups, which is the same everywhere.
         matrices = torch.stack([gather(update) for update in updates])
         directions = orthogonalise(
             matrices, group["ns_coefficients"], group["ns_steps"], group["eps"]
