@@ -1,11 +1,11 @@
-"""Kill a pipeline of two tasks and several steps at random moments, again and again, and compare what comes out.
+"""Kill a pipeline of two tasks and several steps repeatedly at random moments, and compare the results.
 
-    python tests/chaos.py                # at least 30 times SIGKILL; some minutes
+    python tests/chaos.py                # at least 30 kills; takes some minutes
     python tests/chaos.py --kills 3 --seed 7
 
 An uninterrupted run comes first. Then the same command is started and killed, with all its processes, after a
-random time, until it ends; if it ends before there were enough kills it begins anew in another folder. Every
-finished run must have the first one's weights and metrics, bit for bit. Exit code 1 where one has not.
+random time, until it ends; if it ends before there were enough kills it starts again in another folder. Every
+finished run must have the weights and metrics of the first one, bit for bit; otherwise the exit code is 1.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SPEC = HERE.parent / "specs" / "smoke.yaml"
 CHANGES = [
-    "trainer.threads=1", "pipeline.operator.epochs=4", "pipeline.operator.validate_every=7",
-    "pipeline.operator.checkpoints.every=1.0", "pipeline.operator.accumulate=2", "trainer.workers=1",
-]  # fmt: skip
-"""Bits are promised for one thread; checkpoints come often, so that short lives get somewhere."""
+    "trainer.threads=1",
+    "pipeline.operator.epochs=4",
+    "pipeline.operator.validate_every=7",
+    "pipeline.operator.checkpoints.every=1.0",
+    "pipeline.operator.accumulate=2",
+    "trainer.workers=1",
+]
+"""Bits are guaranteed for one thread; frequent checkpoints let short lives make progress."""
 
 
 def main() -> int:
@@ -38,10 +42,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         begin = time.monotonic()
-        assert _run(root / "whole", root / "data") == 0
-        whole = _outcome(root / "whole")
+        assert _run(root / "uninterrupted", root / "data") == 0
+        expected = _outcome(root / "uninterrupted")
         seconds = time.monotonic() - begin
-        print(f"uninterrupted: {seconds:.0f} s, {whole}", flush=True)
+        print(f"uninterrupted: {seconds:.0f} s, {expected}", flush=True)
         kills = attempt = resumes = 0
         while kills < args.kills:
             attempt += 1
@@ -57,9 +61,11 @@ def main() -> int:
                 kills += 1
             outcome = _outcome(folder)
             print(f"run {attempt}: {kills} kills so far, {outcome}", flush=True)
-            if outcome != whole:
+            if outcome != expected:
                 return 1
-    print(f"{kills} kills, {resumes} resumes, {attempt} finished runs; all as the uninterrupted one: {whole}")
+    print(
+        f"{kills} kills, {resumes} resumes, {attempt} finished runs; all as the uninterrupted one: {expected}"
+    )
     return 0
 
 
