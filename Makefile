@@ -1,17 +1,18 @@
-# Two commands do everything: `make run` and `make test`. Both install first if need be.
+# Two commands do everything: `make run` and `make test`. Both install first if necessary.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := core data models eval train
 INSTALLED := $(VENV)/.installed
+PACKAGED := $(VENV)/.packages
 
 .PHONY: run test check test-slow chaos peers accuracy benchmark install clean help
 
 help:           ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
-run: install    ## the main job: train, evaluate, compare and report two PDEBench tasks
+run: $(PACKAGED)  ## the main job: train, evaluate, compare and report two PDEBench tasks
 	$(BIN)/ups-run specs/pdebench_2task.yaml
 
 test: check     ## everything that has to hold before a change lands
@@ -49,12 +50,16 @@ benchmark: install  ## speed of generators, Muon and training steps, error and s
 
 install: $(INSTALLED)  ## create .venv with everything, pinned by constraints.txt
 
-$(INSTALLED): constraints.txt pyproject.toml $(PACKAGES:%=packages/ups-%/pyproject.toml)
+$(PACKAGED): constraints.txt $(PACKAGES:%=packages/ups-%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "UPS needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt $(PACKAGES:%=-e packages/ups-%)
+	@touch $@
+
+$(INSTALLED): $(PACKAGED) pyproject.toml
 	$(BIN)/python -m pip install --quiet 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c constraints.txt $(PACKAGES:%=-e packages/ups-%) --group dev
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt --group dev
 	@touch $@
 
 clean:          ## remove the environment and caches; keeps runs/ and data/
