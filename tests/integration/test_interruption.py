@@ -92,7 +92,7 @@ def test_a_full_disk_ends_the_step_in_one_line_and_loses_nothing(whole: Path, tm
     error = limited.stderr.splitlines()[-1]
     assert re.fullmatch(
         r"error: step 'operator' failed: cannot write \S+\.ckpt \(\d+ bytes\): File too large; earlier checkpoints "
-        r"are intact: make room, then the same command goes on",
+        r"are intact; free some disk space and rerun the same command to resume",
         error,
     ), limited.stderr
     command("ups-run", *ARGUMENTS, "--data-root", whole / "data", cwd=tmp_path)

@@ -120,7 +120,7 @@ def test_plan_checks_name_the_grid() -> None:
         ("modes.2", "9 modes need 18 cells; task 'b' has 16 (at most 8 modes)"),
     ]
     assert UNetConfig(levels=6).check(tasks) == [
-        ("levels", "the grid 16x16 of task 'b' is not divisible by 32; use fewer levels")
+        ("levels.2", "the grid 16x16 of task 'b' is not divisible by 32; use fewer levels")
     ]
     config = LatentOperatorConfig(trunk="pdet_stack", kernel=4, width=30, heads=4)
     assert config.check({"b": tasks["b"]}) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,19 +11,23 @@ import torch
 
 from commands import command
 from documents import ROOT
+from plugin_for_tests import OBJECTIVES
 from small_runs import PARALLEL, STEPS, train
+
+QUICK = [("operator", "adamw", "ddp"), ("test/energy", "muon_hybrid", "fsdp2")]
+"""Objectives, optimizers and strategies of the default suite; the other combinations are slow."""
 
 
 @pytest.mark.parametrize(
-    ("objective", "optimizer"),
+    ("objective", "optimizer", "strategy"),
     [
-        ("operator", "adamw"),
-        ("test/energy", "muon_hybrid"),
-        pytest.param("operator", "muon_hybrid", marks=pytest.mark.slow),
-        pytest.param("test/energy", "adamw", marks=pytest.mark.slow),
+        case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow)
+        for case in itertools.product(OBJECTIVES, ("adamw", "muon_hybrid"), ("ddp", "fsdp2"))
     ],
 )
-def test_two_processes_train_what_one_trains(objective: str, optimizer: str, folder: Path) -> None:
+def test_two_processes_train_what_one_trains(
+    objective: str, optimizer: str, strategy: str, folder: Path
+) -> None:
     """AdamW with two batches a step, Muon with one; every other batch is followed by a validation."""
     stage = {"optimizer": {"kind": optimizer, "lr": 2e-3}, "validate_every": 2}
     stage |= {"accumulate": 2} if optimizer == "adamw" else {"measure_conflict": True}
@@ -32,35 +37,22 @@ def test_two_processes_train_what_one_trains(objective: str, optimizer: str, fol
     one = train(folder, f"one-{run}", 1, stage=stage, objective=objective)
     assert len(one.metrics) >= STEPS // 2
     assert one.metrics[-1]["step"] == STEPS
-    for strategy in ("ddp", "fsdp2"):
-        two = train(
-            folder,
-            f"{strategy}-{run}",
-            2,
-            stage=stage,
-            objective=objective,
-            trainer={"strategy": strategy},
-            **PARALLEL,
-        )
-        for name in ("train/loss", *monitored.get(objective, ["val/energy"])):
-            difference = (two.curve(name) - one.curve(name)).abs() / one.curve(name)
-            assert difference.max() < tolerance, (strategy, name, difference)
-        agreement = "train/gradient_cosine"
-        assert [agreement in line for line in two.metrics] == [agreement in line for line in one.metrics]
-        for ours, theirs in zip(two.metrics, one.metrics, strict=True):
-            assert ours.get(agreement, 0.0) == pytest.approx(theirs.get(agreement, 0.0), abs=0.02)
-        assert sorted(path.name for path in two.step.iterdir()) == [
-            "checkpoints",
-            "details.json",
-            "metrics.jsonl",
-            "model",
-            "step.json",
-        ]
-        assert set(two.weights) == set(one.weights)
-        for name, weight in one.weights.items():
-            if name == "codec.head.advection1d.bias":
-                continue  # of a flux: without effect on anything, so it moves by rounding errors alone
-            assert torch.allclose(two.weights[name], weight, rtol=0, atol=50 * tolerance), (strategy, name)
+    options = {"stage": stage, "objective": objective, "trainer": {"strategy": strategy}, **PARALLEL}
+    two = train(folder, f"{strategy}-{run}", 2, **options)
+    for name in ("train/loss", *monitored.get(objective, ["val/energy"])):
+        difference = (two.curve(name) - one.curve(name)).abs() / one.curve(name)
+        assert difference.max() < tolerance, (name, difference)
+    agreement = "train/gradient_cosine"
+    assert [agreement in line for line in two.metrics] == [agreement in line for line in one.metrics]
+    for ours, theirs in zip(two.metrics, one.metrics, strict=True):
+        assert ours.get(agreement, 0.0) == pytest.approx(theirs.get(agreement, 0.0), abs=0.02)
+    written = {"checkpoints", "details.json", "metrics.jsonl", "model", "step.json"}
+    assert {path.name for path in two.step.iterdir()} == written
+    assert set(two.weights) == set(one.weights)
+    for name, weight in one.weights.items():
+        if name == "codec.head.advection1d.bias":
+            continue  # of a flux: without effect on anything, so it moves by rounding errors alone
+        assert torch.allclose(two.weights[name], weight, rtol=0, atol=50 * tolerance), name
 
 
 def test_muon_orthogonalises_whole_matrices_whose_shards_it_has(folder: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_killed_rank_is_started_again_from_the_last_checkpoint(whole: Result, 
     ("stop", "objective"),
     [
         (signal.SIGTERM, "operator"),
-        (signal.SIGKILL, "test/energy"),
+        pytest.param(signal.SIGKILL, "test/energy", marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, "operator", marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR1, "operator", marks=pytest.mark.slow),
     ],
@@ -88,7 +88,7 @@ def test_two_processes_that_were_stopped_resume_to_the_same_bits(
     _, said = run.communicate(timeout=100)
     assert run.returncode == (-stop if stop == signal.SIGKILL else 128 + stop), said
     if stop != signal.SIGKILL:
-        assert f"interrupted ({stop.name}); the same command continues" in said
+        assert f"interrupted ({stop.name}); rerun the same command to resume" in said
         record = json.loads(next(folder.glob(f"runs/{name}-*/run.json")).read_text())
         assert record["status"] == "interrupted"
     for _ in range(200):
