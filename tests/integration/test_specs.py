@@ -16,9 +16,9 @@ from commands import SPECS
 from documents import ROOT
 from ups_core import UPSError
 from ups_core.compose import read_spec
+from ups_core.document import Document, KeyPath
 from ups_core.planner import make_plan
 from ups_core.validate import load_spec, validate
-from ups_core.document import Document, KeyPath
 
 ALL = [*SPECS, ROOT / "examples" / "ups-plugin-example" / "spec.yaml"]
 IDS = [path.stem for path in SPECS]
