@@ -289,6 +289,13 @@ def test_references_are_filled_in_once_and_remembered(environment: dict[str, str
     assert list(document.interpolated.values()) == [f"<${{env:{name}}}>" for name in environment]
 
 
+def test_a_reference_alone_takes_the_type_of_its_value_quoted_or_not() -> None:
+    environment = {"N": "3", "B": "true", "T": "x", "NULL": "null"}
+    text = "a: ${env:N}\nb: '${env:N}'\nc: {d: \"${env:B}\"}\ne: '${env:T}'\nf: ${env:NULL}\ng: '${env:N}0'\n"
+    expected = {"a": 3, "b": 3, "c": {"d": True}, "e": "x", "f": None, "g": "30"}
+    assert parse(text, **environment) == expected
+
+
 def test_a_value_of_the_environment_is_no_yaml() -> None:
     """It cannot add keys, and a reference in it is not followed."""
     environment = {"A": "1\nb: 2", "B": "${env:A}", "C": "[1, 2]"}

@@ -240,6 +240,21 @@ def test_equal_values_train_once(runs: FakeRuns) -> None:
     assert len(study()["trials"]) == 8
 
 
+def test_equal_values_fail_once(runs: FakeRuns) -> None:
+    def value(rate: float) -> float:
+        if rate == 0.002:
+            raise TrialFailed("the loss is nan")
+        return rate
+
+    runs.value = value
+    arguments = "--param", "optimizer.lr=0.001,0.002", "--method", "random", "--trials", "8"
+    assert tune(*arguments) == 0
+    assert sorted(runs.rates) == [0.001, 0.002]
+    failed = [trial for trial in study()["trials"] if trial["status"] == "failed"]
+    assert len(failed) > 1
+    assert {trial["message"] for trial in failed} == {"the loss is nan"}
+
+
 def test_a_metric_that_no_run_has_ends_the_study(runs: FakeRuns, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune(*RANDOM, "--trials", "3", "--metric", "operator/val/lsos") == 1
     assert "has no metric 'operator/val/lsos'; metrics: operator/val/loss\n" in capsys.readouterr().err
