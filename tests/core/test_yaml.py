@@ -235,7 +235,7 @@ def leaves(data: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tup
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), plain, max_size=4), st.booleans())
-def test_every_value_stands_where_its_position_says(data: dict[str, object], flow: bool) -> None:
+def test_every_value_is_where_its_position_says(data: dict[str, object], flow: bool) -> None:
     text = yaml.dump(data, Dumper=_Dumper, allow_unicode=True, default_flow_style=flow, width=10_000)
     document = parse_yaml(text, "s.yaml", {})
     lines = text.splitlines()
