@@ -53,7 +53,7 @@ def test_a_list_says_what_the_kind_is_and_where_a_spec_names_it(
         assert lines[-1] == f"'ups show {singular(kind)} NAME' explains a component and its options."
 
 
-def test_the_whole_list_has_every_kind_and_component(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_complete_list_has_every_kind_and_component(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "list")
     heads = [line.partition(":")[0] for line in text.splitlines() if line and line[0] not in " '"]
     assert heads == list(KINDS)

@@ -179,9 +179,9 @@ def test_an_interruption_while_a_module_loads_is_no_fault_of_the_plugin(
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].methods])
 def test_what_a_factory_makes_has_the_methods_of_its_kind(kind: str) -> None:
     methods: dict[str, Callable[..., None]] = {name: lambda self: None for name in KINDS[kind].methods}
-    whole = type("Whole", (), methods)
+    complete = type("Complete", (), methods)
     config = KINDS[kind].load_base().model_construct()
-    assert isinstance(entry(kind, factory=lambda config: whole()).create(config), whole)
+    assert isinstance(entry(kind, factory=lambda config: complete()).create(config), complete)
     for name in methods:
         if name == "__call__":  # a class has one in any case
             continue

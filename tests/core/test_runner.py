@@ -156,7 +156,7 @@ def test_values_of_the_environment_stay_out_of_records(
     assert sum("${env:LABEL}" in text for text in texts) >= 6, "of both runs: spec, stage, baseline"
 
 
-def test_options_without_effect_go_on_in_the_same_run(spec_file: Path) -> None:
+def test_options_without_effect_resume_the_same_run(spec_file: Path) -> None:
     run(spec_file)
     executed()
     assert run(spec_file, "--set", "trainer.max_time=100", "--set", "trainer.workers=2") == 0
@@ -338,7 +338,7 @@ def test_plan_in_json_and_words(spec_file: Path, capsys: pytest.CaptureFixture[s
     assert not Path("runs").exists()
 
 
-def test_watching_plugins_hear_of_steps_and_cannot_stop_the_run(
+def test_watching_plugins_see_steps_and_cannot_stop_the_run(
     spec_file: Path, install: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(
@@ -349,11 +349,11 @@ from ups_core import hookimpl
 
 @hookimpl
 def ups_step_finished(run, step):
-    with Path("heard.txt").open("a") as file:
+    with Path("seen.txt").open("a") as file:
         file.write(f"{step.id} {step.status}\\n")
     raise RuntimeError("watchers may break")
 """,
     )
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,watcher")
     assert run(spec_file) == 0
-    assert Path("heard.txt").read_text().splitlines()[0] == "train completed"
+    assert Path("seen.txt").read_text().splitlines()[0] == "train completed"

@@ -266,7 +266,7 @@ def test_a_worker_ends_with_its_launcher(workers: Callable[..., Workers]) -> Non
     until(lambda: not alive(worker))
 
 
-# The whole protocol, with a launcher of two ranks
+# The complete protocol, with a launcher of two ranks
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ def leaves(data: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tup
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), plain, max_size=4), st.booleans())
-def test_every_value_stands_where_its_position_says(data: dict[str, object], flow: bool) -> None:
+def test_every_value_is_where_its_position_says(data: dict[str, object], flow: bool) -> None:
     text = yaml.dump(data, Dumper=_Dumper, allow_unicode=True, default_flow_style=flow, width=10_000)
     document = parse_yaml(text, "s.yaml", {})
     lines = text.splitlines()
@@ -287,6 +287,13 @@ def test_references_are_filled_in_once_and_remembered(environment: dict[str, str
     document = parse_yaml(text, "s.yaml", environment)
     assert document.data == {f"k{index}": f"<{value}>" for index, value in enumerate(environment.values())}
     assert list(document.interpolated.values()) == [f"<${{env:{name}}}>" for name in environment]
+
+
+def test_a_reference_alone_takes_the_type_of_its_value_quoted_or_not() -> None:
+    environment = {"N": "3", "B": "true", "T": "x", "NULL": "null"}
+    text = "a: ${env:N}\nb: '${env:N}'\nc: {d: \"${env:B}\"}\ne: '${env:T}'\nf: ${env:NULL}\ng: '${env:N}0'\n"
+    expected = {"a": 3, "b": 3, "c": {"d": True}, "e": "x", "f": None, "g": "30"}
+    assert parse(text, **environment) == expected
 
 
 def test_a_value_of_the_environment_is_no_yaml() -> None:

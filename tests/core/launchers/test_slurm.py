@@ -320,6 +320,43 @@ def test_a_wait_that_is_interrupted_cancels_the_job(
     assert "  job 17: cancelled; waiting for its last checkpoint\n" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("left_behind", [True, False])
+def test_a_step_waits_for_the_job_that_is_there_or_submits_one(
+    left_behind: bool,
+    programs: Programs,
+    tmp_path: Path,
+    make: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a cluster: `squeue` knows the job twice, and the result is there when it is over."""
+    plan = make("launcher=slurm")
+    step = plan.step("train")
+    folder = (plan.directory / "slurm" / "train").resolve()
+    directory = plan.directory / "steps" / ".train.partial"
+    write_json(directory / "result.json.later", {"metrics": {"val/loss": 0.5}, "verdict": None})
+    states = tmp_path / "states"
+    states.write_text("RUNNING\nRUNNING\n")
+    calls = programs(
+        squeue=f"head -n 1 {states}; sed -i 1d {states}; [ -s {states} ] || mv {directory}/result.json.later"
+        f" {directory}/result.json 2>/dev/null; exit 0",
+        sbatch=f"echo sbatch >> {tmp_path}/calls",
+    )
+    if left_behind:
+        write_json(folder / "job.json", {"job": "17", "fingerprint": step.fingerprint})
+    submitted: list[Path] = []
+
+    def submit(self: slurm.Slurm, plan: Any, step: Any, folder: Path, console: Console) -> str:
+        submitted.append(folder)
+        return "18"
+
+    monkeypatch.setattr(slurm.Slurm, "_submit", submit)
+    launcher = plan.spec.launcher.create()
+    assert launcher.run(plan, step, Console(quiet=True)).metrics == {"val/loss": 0.5}
+    assert submitted == ([] if left_behind else [folder])
+    assert not calls.exists()
+
+
 @pytest.mark.parametrize(
     ("noted", "state", "expected", "cancelled"),
     [

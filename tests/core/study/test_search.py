@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from small_study import LR, SPEC, tune
 from ups_core import UPSError
 from ups_core.spec import PipelineSpec
-from ups_core.study.parameters import parse_parameter, parse_space
+from ups_core.study.parameters import parse_parameter, parse_space, read_space
 from ups_core.study.search import Optuna, choose_method, create_search
 from ups_core.study.space import Choice, Range, Space, value_text
 from ups_core.yamlreader import parse_yaml
@@ -271,3 +271,30 @@ def test_the_method_suits_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
         UPSError, match=r"needs Optuna: pip install 'ups-core\[tune\]', or use --method random"
     ):
         create_search("optuna", SPACE, 0, None)
+
+
+def test_random_draws_are_independent_and_fill_the_space() -> None:
+    search = create_search("random", SPACE, 0, None)
+    drawn = [dict(search.propose(number, [])) for number in range(1, 601)]
+    rates = sorted(values["lr"] for values in drawn)
+    assert len(set(rates)) == 600
+    for decade in (1e-4, 1e-3, 1e-2):
+        share = sum(decade <= rate < 10 * decade for rate in rates) / 600
+        assert share == pytest.approx(1 / 3, abs=0.08), "uniform in the logarithm"
+    for kind in ("a", "b", [1, 2]):
+        assert sum(values["kind"] == kind for values in drawn) == pytest.approx(200, abs=50)
+    assert {values["n"] for values in drawn} == set(range(1, 10))
+
+
+def test_a_grid_that_is_cut_short_has_covered_every_axis() -> None:
+    """In the order of the axes the first half would have one learning rate only."""
+    space: Space = (Choice("a", tuple(range(10))), Choice("b", tuple(range(10))))
+    search = create_search("grid", space, 0, None)
+    half = [search.propose(number, []) for number in range(1, 51)]
+    assert len({values["a"] for values in half}) == len({values["b"] for values in half}) == 10
+
+
+def test_a_space_on_record_is_read_back() -> None:
+    texts = {parameter.key: parameter.text for parameter in SPACE}
+    assert texts == {"lr": "0.0001:0.1:log", "kind": "a,b,[1, 2]", "n": "1:9:int"}
+    assert read_space(texts) == SPACE

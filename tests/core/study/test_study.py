@@ -147,7 +147,7 @@ def test_trials_have_all_stages_and_no_evaluation(runs: FakeRuns, monkeypatch: p
     assert tune("--param", "optimizer.lr=1:2", "--metric", "again/test/x") == 2
 
 
-def test_a_failing_trial_is_recorded_and_the_study_goes_on(
+def test_a_failing_trial_is_recorded_and_the_study_continues(
     runs: FakeRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def value(rate: float) -> float:
@@ -207,8 +207,8 @@ def test_an_interrupted_trial_comes_first_next_time(runs: FakeRuns) -> None:
     assert tune(*RANDOM, "--trials", "3") == 0
     assert len(runs.rates) == 4
     assert runs.rates[2] == runs.rates[1]
-    whole = {trial["number"]: trial["parameters"] for trial in study()["trials"]}
-    assert [whole[number][LR] for number in (1, 2, 3)] == [runs.rates[0], *runs.rates[2:]]
+    every = {trial["number"]: trial["parameters"] for trial in study()["trials"]}
+    assert [every[number][LR] for number in (1, 2, 3)] == [runs.rates[0], *runs.rates[2:]]
 
 
 def test_a_lost_run_directory_or_other_data_make_a_trial_run_again(runs: FakeRuns) -> None:
@@ -240,6 +240,21 @@ def test_equal_values_train_once(runs: FakeRuns) -> None:
     assert len(study()["trials"]) == 8
 
 
+def test_equal_values_fail_once(runs: FakeRuns) -> None:
+    def value(rate: float) -> float:
+        if rate == 0.002:
+            raise TrialFailed("the loss is nan")
+        return rate
+
+    runs.value = value
+    arguments = "--param", "optimizer.lr=0.001,0.002", "--method", "random", "--trials", "8"
+    assert tune(*arguments) == 0
+    assert sorted(runs.rates) == [0.001, 0.002]
+    failed = [trial for trial in study()["trials"] if trial["status"] == "failed"]
+    assert len(failed) > 1
+    assert {trial["message"] for trial in failed} == {"the loss is nan"}
+
+
 def test_a_metric_that_no_run_has_ends_the_study(runs: FakeRuns, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune(*RANDOM, "--trials", "3", "--metric", "operator/val/lsos") == 1
     assert "has no metric 'operator/val/lsos'; metrics: operator/val/loss\n" in capsys.readouterr().err
@@ -255,7 +270,7 @@ def test_a_study_in_use_is_refused(runs: FakeRuns, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(("rate", "edge"), [(1.1e-4, "lower"), (3e-3, None), (0.099, "upper")])
-def test_a_best_value_at_an_edge_is_told(
+def test_a_best_value_at_an_edge_is_reported(
     rate: float,
     edge: str | None,
     runs: FakeRuns,
@@ -300,7 +315,7 @@ def test_three_trials_for_real(folder: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"} == before
 
 
-def test_a_study_that_is_stopped_stops_its_trial_and_goes_on(folder: Path) -> None:
+def test_a_study_that_is_stopped_stops_its_trial_and_resumes(folder: Path) -> None:
     arguments = ["tune", "tiny.yaml", *RANDOM, "--trials", "1", "--set", "pipeline.operator.epochs=40"]
     arguments += ["--set", "pipeline.operator.pause=0.05"]
     process = subprocess.Popen(

@@ -50,7 +50,7 @@ class OptimizerConfig(Config):
     """Options of an optimizer."""
 
     whole_matrices: ClassVar[bool] = False
-    """True for an optimizer that updates matrices as a whole (Muon), so that no strategy may flatten them."""
+    """True for an optimizer that updates complete matrices (Muon), so that no strategy may flatten them."""
 
     def accepts(self, shape: Sequence[int], is_complex: bool) -> bool:
         """Whether the optimizer can update a parameter of this shape; asked by groups of parameters."""
@@ -99,7 +99,7 @@ class LauncherConfig(DeviceLimits):
     """Options of a launcher."""
 
     remote: ClassVar[bool] = False
-    """True where steps run on another machine, whose devices cannot be looked for here."""
+    """True where steps run on another machine, so that its devices cannot be checked here."""
 
 
 class MetricConfig(Config):

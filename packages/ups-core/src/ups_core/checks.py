@@ -40,13 +40,14 @@ def check_plan(
         for option, message in config.check_trainer(spec.trainer, spec.launcher):
             place = () if option.startswith("trainer") else step.path
             issues.append(document.issue((*place, *option.split(".")), message))
+        # An evaluation without an input that is named is checked against the newest trained model.
         if trained is not None and not step.baseline:
             newest = trained
     return issues
 
 
 def _device_problems(what: str, component: Component, devices: int) -> Iterator[str]:
-    """What a launcher or a strategy says about the number of devices."""
+    """What a launcher or a strategy cannot do with this number of devices."""
     config = component.config
     assert isinstance(config, DeviceLimits)
     if config.max_devices is not None and devices > config.max_devices:

@@ -5,7 +5,7 @@ A component option is annotated with the registry that it comes from::
     class OperatorConfig(StageConfig):
         optimizer: Annotated[Component, Registered("optimizers")] = default_component("muon_hybrid")
 
-so one pydantic validation of the whole spec checks every plugin's options and reports all mistakes at once.
+so one pydantic validation of a complete spec checks the options of all plugins and reports all mistakes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ups_core.registry import Registry
 Options = TypeVar("Options", bound=Config)
 
 REGISTERED = "x-ups-registered"
-"""In a JSON Schema: stands for every component of a kind, until :mod:`ups_core.schema` fills it in."""
+"""Mark of a component option in a JSON Schema, replaced by its kind in :mod:`ups_core.schema`."""
 
 
 class Component:
@@ -72,6 +72,7 @@ def validate_options(
     Raises:
         pydantic.ValidationError: with one entry for every mistake.
     """
+    # In strict mode pydantic accepts lists as tuples, and strings as enumerations, from JSON only.
     return config.model_validate_json(
         json.dumps(dict(options)), context={"registry": registry or registry_in_use()}
     )
@@ -89,6 +90,8 @@ class Registered:
         self.registry_kind = registry_kind
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # A plain validator replaces the schema of `Component`, which is no pydantic model: which options
+        # are valid depends on the registry, not on the type.
         return core_schema.with_info_plain_validator_function(
             self._validate,
             serialization=core_schema.plain_serializer_function_ser_schema(Component.to_dict),
@@ -129,6 +132,8 @@ def find_component(
     if entry is None:
         message = registry.explain_missing(registry_kind, name)
         error = PydanticCustomError("unknown_component", "{message}", {"message": message})
+        # pydantic merges a ValidationError of a validator into the outer one, with the outer path in
+        # front, so all mistakes at all depths are reported together.
         raise ValidationError.from_exception_data(
             registry_kind, [InitErrorDetails(type=error, loc=(keyword,), input=name)]
         )

@@ -50,7 +50,7 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
     base_path = path.parent / base_name
     if not os.path.isfile(base_path):
         raise SpecError([document.issue(at, f"no such file '{truncated(str(base_path))}'")])
-    chain = (*seen, path.resolve())
+    chain = (*seen, path.resolve())  # resolved, so that a link or `./` cannot hide a circle
     if base_path.resolve() in chain:
         raise SpecError([document.issue(at, f"circular 'extends': '{base_name}' extends this file")])
     if len(chain) > MAX_EXTENDS:
@@ -138,7 +138,7 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
         path.append(key)
         if index < len(parts) - 1:
             if isinstance(data, dict) and not isinstance(data.get(key), (dict, list)):
-                if isinstance(data.get(key), str):
+                if isinstance(data.get(key), str):  # the short form of a component
                     data[key] = {"kind": data[key]}
                 else:
                     data[key] = {}

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Config(BaseModel):
     """Base of every options class."""
 
+    # `strict` refuses `"3"` for an integer; `use_attribute_docstrings` makes docstrings the meaning of
+    # options in `ups show` and in the JSON Schema.
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -21,7 +23,7 @@ class Config(BaseModel):
     )
 
     former_keys: ClassVar[Mapping[str, str]] = {}
-    """Keys of earlier versions -> what to say about them, e.g. `renamed to 'clip' in 0.2`; those of base
+    """Keys of earlier versions -> what to say about them, such as `renamed to 'clip' in 0.2`; those of base
     classes count too."""
     explain: ClassVar[str | None] = None
     """`"module:function"` that `ups show KIND NAME --spec SPEC` calls as `function(config, spec, step)`;

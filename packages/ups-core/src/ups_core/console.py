@@ -26,6 +26,7 @@ class Console:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
+        # soft_wrap: without it rich would break lines at the width of the terminal, within paths.
         self.rich = RichConsole(file=sys.stderr, soft_wrap=True, highlight=False, quiet=quiet)
         if not self.rich.is_terminal:
             self.rich.width = LOG_WIDTH

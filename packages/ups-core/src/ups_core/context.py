@@ -11,7 +11,7 @@ from ups_core.spec import PipelineSpec
 from ups_core.task import TaskProvider
 
 PROFILE = "UPS_PROFILE"
-"""Environment variable that `--profile` sets for training stages, in whatever process they run."""
+"""Environment variable that `--profile` sets, so that training stages in worker processes see it too."""
 
 
 @dataclass(frozen=True)

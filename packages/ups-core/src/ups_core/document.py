@@ -1,4 +1,4 @@
-"""A YAML document as plain data in which every value remembers its place in a file."""
+"""A YAML document as plain data with the place of every value in its file."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Entry:
             return load_object(reference)
         except UPSError as error:  # a factory that checks what it is made of, such as a stage's objective
             raise UPSError(f"cannot load {self}: {error}") from error
-        except Exception as error:  # whatever the plugin's module raises when it is imported
+        except Exception as error:  # importing runs arbitrary code of the plugin
             raise UPSError(f"cannot load {self}: {type(error).__name__}: {error}") from error
 
     def __str__(self) -> str:

@@ -48,7 +48,7 @@ def environment() -> dict[str, Any]:
 def devices() -> dict[str, Any]:
     """Processors, and GPUs where torch is loaded already (the runner itself never imports it)."""
     found: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    torch = sys.modules.get("torch")
+    torch = sys.modules.get("torch")  # importing it here would cost seconds for every run
     if torch is not None and torch.cuda.is_available():
         found["gpu"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return found

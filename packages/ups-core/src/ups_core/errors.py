@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def non_ascii_hint(text: str) -> str:
-    """A remark about the first non-ASCII character, which may look like another one; "" if there is none."""
+    """Names the first non-ASCII character, which may look like an ASCII one; "" if there is none."""
     name = next((unicodedata.name(c, f"U+{ord(c):04X}") for c in text if not c.isascii()), None)
     return f" (it contains {name})" if name else ""
 

@@ -32,7 +32,7 @@ class RunInfo:
 
     Attributes:
         name: the spec's name.
-        fingerprint: of the whole spec.
+        fingerprint: of the complete spec.
         status: `running`, `completed`, `failed` or `interrupted`.
         directory: the run directory.
     """
@@ -45,7 +45,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """One study of `ups tune`, all of whose trials have ended.
+    """One study of `ups tune` after all its trials have ended.
 
     Attributes:
         directory: holds `study.json` with every trial.

@@ -36,6 +36,7 @@ def execute(plan: Plan, step: PlannedStep, console: Console) -> StepResult:
     if not isinstance(result, StepResult):
         name, returned = type(component).__name__, type(result).__name__
         raise UPSError(f"{name}.run returned a {returned}, not a ups_core.StepResult")
+    # Steps compute with tensors and numpy scalars; records hold plain numbers.
     metrics = {key: float(value) for key, value in result.metrics.items()}
     return StepResult(metrics, result.verdict)
 

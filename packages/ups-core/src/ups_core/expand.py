@@ -79,7 +79,7 @@ def _stage_for(requirement: Requirement, earlier: dict[str, StepSpec], registry:
     assert issubclass(config_class, ModelConfig)  # Entry.load_config has checked it
     if not config_class.trainable:
         return None
-    for stage in reversed(earlier.values()):
+    for stage in reversed(earlier.values()):  # dictionaries keep insertion order: the newest first
         config = stage.config
         if isinstance(config, StageConfig) and requirement.artifact in config.produces:
             model = Component(entry, validate_options(config_class, {}, registry))

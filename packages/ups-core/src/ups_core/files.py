@@ -20,13 +20,16 @@ def replacing(path: Path) -> Iterator[Path]:
     removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same directory, because a rename is atomic within one file system only.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
+        # Without fsync a power failure after the rename may leave an empty file under the final name.
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        # mkstemp makes private files; runs are read by others of the group.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
@@ -69,6 +72,6 @@ def _finite(value: Any) -> Any:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0)  # the only way to read it is to set it
     os.umask(mask)
     return mask

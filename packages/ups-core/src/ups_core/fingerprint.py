@@ -1,4 +1,4 @@
-"""Fingerprints: hashes that say whether finished work is still what the spec asks for."""
+"""Fingerprints: hashes that tell whether a finished step is still what the spec describes."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def _version(name: str) -> tuple[str, tuple[str, ...]]:
         dist = distribution(name)
     except PackageNotFoundError:
         return "unknown", ()
+    # Of the requirements only plugins count: they register components, a library's version is recorded in
+    # run.json without making finished steps stale.
     names = (re.match(r"[A-Za-z0-9._-]+", line) for line in dist.requires or () if "extra ==" not in line)
     plugins = tuple(match[0] for match in names if match and _is_plugin(match[0]))
     sources = _editable_sources(dist)
@@ -80,6 +82,7 @@ def _editable_sources(dist: Distribution) -> Path | None:
 def _hash_sources(folder: Path) -> str:
     hasher = hashlib.sha256()
     for path in sorted(_source_files(folder)):
+        # The NUL byte separates name and content, so that no two trees give the same stream.
         hasher.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return hasher.hexdigest()[:12]
 

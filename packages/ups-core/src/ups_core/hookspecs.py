@@ -85,7 +85,7 @@ def ups_register_strategies(register: Register) -> None:
 @hookspec
 def ups_register_stages(register: Register) -> None:
     """Training stages: `factory(config)` returns a :class:`ups_core.Step`; with
-    `ups_train.engine.stage.TrainingStage` an objective is all that has to be written."""
+    `ups_train.engine.stage.training_stage` only an objective must be written."""
 
 
 @hookspec

@@ -52,7 +52,7 @@ _state = _State()
 def listening(max_time: float | None = None) -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGUSR1 into :class:`Interrupted`; stop after `max_time` seconds.
 
-    Outside the main thread only the time limit works: Python runs signal handlers in the main thread alone.
+    Outside the main thread only the time limit works: Python runs signal handlers in the main thread only.
     """
     global _state
     outer, _state = _state, _State()
@@ -120,7 +120,7 @@ def _handle(number: int, frame: object) -> None:
         _state.stop_code = 128 + number
         name = signal.Signals(number).name
         line = f"{name}: stopping with a checkpoint after this batch; repeat the signal to stop at once\n"
-        # The signal may have interrupted a `print`, whose buffer is not reentrant.
+        # Not `print`: the signal may have interrupted one, and its buffer is not reentrant.
         os.write(2, line.encode())
         return
     raise Interrupted(128 + number)

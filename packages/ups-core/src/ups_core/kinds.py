@@ -16,7 +16,7 @@ class Kind:
         name: the registry's plural, e.g. `models`.
         singular: one of them, e.g. `model`.
         summary: what these components are, in a few words.
-        usage: where a spec, or for commands the command line, names one; `NAME` stands for its name.
+        usage: where a spec (for commands: the command line) names one, with `NAME` for its name.
         base: lazy reference to the class that every options class of this kind subclasses.
         methods: what an object made by the factory must have; checked when it is made.
     """

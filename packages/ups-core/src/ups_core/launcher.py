@@ -13,7 +13,7 @@ RESULT = "result.json"
 FAILURE = "failure.json"
 """In a step's directory: why the first worker process that failed did so."""
 IN_PROCESS = "in this process"
-"""What a launcher says about a step for which it starts no other process."""
+"""Description of a step for which a launcher starts no other process."""
 
 
 class Launcher(Protocol):

@@ -24,7 +24,7 @@ def is_done(run: Path, step_id: str, fingerprint: str) -> bool:
 
 
 def run_directory(runs_dir: Path, name: str, fingerprint: str, fresh: bool) -> Path:
-    """Where the run lives: the newest directory of this fingerprint, or with `fresh` a new one beside it."""
+    """The directory of a run: the newest one of this fingerprint, or with `fresh` a new one beside it."""
     first = runs_dir / f"{name}-{fingerprint[:8]}"
     newest, number = first, 1
     while (later := Path(f"{first}-{number + 1}")).exists():

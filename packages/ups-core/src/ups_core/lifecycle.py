@@ -1,4 +1,4 @@
-"""Calls the life-cycle hooks of plugins: for trackers and whatever else watches runs."""
+"""Calls the life-cycle hooks of plugins: for trackers and other plugins that watch runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def call_watchers(console: Console, hook: Any, **details: Any) -> None:
 
     pluggy's own call would stop at the first one that raises; a faulty watcher must not end a run.
     """
-    for implementation in reversed(hook.get_hookimpls()):
+    for implementation in reversed(hook.get_hookimpls()):  # the order of pluggy: last registered first
         try:
             implementation.function(**{name: details[name] for name in implementation.argnames})
         except Exception as error:

@@ -21,8 +21,10 @@ def locked(directory: Path) -> Iterator[None]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / ".lock"
+    # Mode "a+": opening must not truncate the owner's name, which a refused process prints.
     with path.open("a+", encoding="utf-8") as file:
         try:
+            # The kernel drops flock with the last open descriptor: no stale lock after SIGKILL.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)

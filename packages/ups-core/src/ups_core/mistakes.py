@@ -1,4 +1,4 @@
-"""Pydantic's errors in the words of a spec: what was expected, what was given, what was probably meant."""
+"""Pydantic's errors in the terms of a spec: what was expected, what was given, what was probably meant."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "string_type": "text",
 }
-"""Pydantic's error types whose messages speak of JSON -> what a spec should have there."""
+"""Error types of pydantic with messages about JSON -> what a spec should have there."""
 
 _PATTERNS = {
     NAME: "at most 64 letters, digits, '_', '.' and '-', the first a letter or digit",
@@ -110,7 +110,7 @@ def _exists(data: Any, path: KeyPath) -> bool:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint at the known word that is near, or at all known ones; "" where none is known."""
+    """A hint at the most similar known word, or at all of them; "" where none is known."""
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
@@ -134,6 +134,7 @@ def _config_at(data: Any, path: KeyPath, registry: Registry) -> type[Config] | N
 
 def _target(annotations: list[Any], value: Any, registry: Registry) -> Any:
     """The options class, or container type, that a value must satisfy."""
+    # Metadata first: the type of a component option is `Component`, its options come from the registry.
     for annotation in annotations:
         if isinstance(annotation, Registered) and isinstance(value, Mapping):
             entry = registry.find(annotation.registry_kind, str(value.get("kind")))

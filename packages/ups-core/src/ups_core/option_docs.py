@@ -1,4 +1,4 @@
-"""Options classes as documentation: every option with type, default and meaning, in the words of a spec."""
+"""Options classes as documentation: every option with type, default and meaning, in the terms of a spec."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Option:
 
 @dataclass(frozen=True)
 class OptionGroup:
-    """Options that one class of the hierarchy declares; `title` is what that class says of itself."""
+    """Options that one class of the hierarchy declares; `title` is the summary of that class."""
 
     title: str
     options: Sequence[Option]
@@ -45,7 +45,7 @@ def document_options(config: type[Config]) -> list[OptionGroup]:
     groups, seen = [], set[str]()
     for declaring in config.__mro__:
         if isinstance(declaring, type) and issubclass(declaring, Config):
-            # Pydantic's model_fields mixes inherited options with own ones; annotations are a class's own.
+            # pydantic's model_fields mixes inherited options with own ones; annotations are a class's own.
             own = [name for name in declaring.__annotations__ if name in config.model_fields]
             names = [name for name in own if name not in seen]
             seen.update(names)

@@ -1,4 +1,4 @@
-"""Types of options in the words of a spec: `integer >= 1 | null`, `list of loss`."""
+"""Types of options in the terms of a spec: `integer >= 1 | null`, `list of loss`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     for item in flat:
         if isinstance(item, Registered):
             return singular(item.registry_kind)
-        if isinstance(item, WithJsonSchema):  # the class says itself what it accepts before conversion
+        if isinstance(item, WithJsonSchema):  # the class declares what it accepts before conversion
             return _json_text(item.json_schema or {})
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:

@@ -22,7 +22,7 @@ class PlannedStep:
 
     Attributes:
         inputs: artifact kind -> id of the step that provides it.
-        after: ids of all steps whose results this one depends on.
+        after: ids of all steps that this one depends on.
         baseline: true where the planner added the step to train a baseline.
         providers: distribution -> version of the code that computes the step.
     """

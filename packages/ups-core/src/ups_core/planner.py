@@ -40,7 +40,7 @@ def make_plan(
 
     Args:
         fresh: plan a new run directory beside the existing ones.
-        directory: plan this run directory, whatever its name.
+        directory: plan this run directory, even if its name does not match.
 
     Raises:
         SpecError: the spec contradicts the data or itself (modes against grid, an unknown baseline…).
@@ -96,11 +96,13 @@ class _Planner:
         after = tuple(other.id for other in self.steps if config.always or other.id in wanted)
         trained = config.trained_model(self.spec.model)
         own_model = trained is not None and trained is not self.spec.model
+        # Changing the spec's model must not repeat a step that has a model of its own.
         sections = [name for name in config.reads if not (name == "model" and own_model)]
         providers = self._providers(step, sections)
         fingerprint = digest(
             {
                 "uses": [step.spec.role, step.spec.entry.name],
+                # The id is part of metric keys, so a step with another id is another step.
                 "options": config.model_dump(mode="json") | {"id": step.spec.id},
                 "spec": {name: self.effect[name] for name in sections},
                 "data": {name: plan.fingerprint for name, plan in self.data.items()}
@@ -120,6 +122,7 @@ class _Planner:
         for artifact in step.spec.config.consumes:
             candidates = [other for other in self.steps if artifact in other.spec.config.produces]
             named = [other for other in candidates if other.id in step.spec.config.needs]
+            # A baseline is trained to be compared with, so it is an input only where `needs` names it.
             own = [other for other in candidates if not other.baseline and other.id not in compared]
             if not (named or own):
                 problem = (

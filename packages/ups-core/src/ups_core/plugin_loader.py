@@ -67,7 +67,10 @@ def registry_in_use() -> Registry:
 
 
 def _chosen(points: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """Without duplicates (one entry point seen through two path entries), our own first, by name."""
+    """Without duplicates (one entry point seen through two path entries), our own first, by name.
+
+    The order decides which of two providers of a name is named first in the error, so it is fixed.
+    """
     unique = {(point.name, point.value): point for point in points}
     wanted = os.environ.get("UPS_PLUGINS")
     names = None if wanted is None else {name.strip() for name in wanted.split(",")}
@@ -91,11 +94,13 @@ def _load_one(point: EntryPoint, loaded: LoadedPlugins) -> None:
     try:
         plugin = point.load()
         loaded.manager.register(plugin, name=point.name)
+        # pluggy accepts hooks that it has no specification for until it is asked: a misspelt hook would
+        # never be called. Asking after every plugin tells whose hook it is.
         loaded.manager.check_pending()
         if not loaded.manager.get_hookcallers(plugin):
             raise UPSError("it implements no hook; decorate its functions with ups_core.hookimpl")
         entries = _registrations(plugin, provider, loaded.manager)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a module that calls sys.exit must not end this process
         if plugin is not None and loaded.manager.is_registered(plugin):
             loaded.manager.unregister(plugin)
         loaded.registry.failures.append(Failure(point.name, provider, _one_line(error)))
@@ -127,6 +132,7 @@ def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManage
                 raise UPSError(f"{singular(kind)} '{name}' is registered twice by {provider}")
             entries.append(Entry(kind, name, factory, config, summary, provider, former_names))
 
+        # Calling the hook itself would call every plugin's implementation and stop at one that raises.
         for implementation in hook.get_hookimpls():
             if implementation.plugin is plugin:
                 implementation.function(register)
@@ -135,4 +141,6 @@ def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManage
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error, UPSError):
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -78,7 +78,7 @@ class RunRecord:
         directory = step_directory(self.plan.directory, step.id)
         stored = read_json(directory / "step.json") or {}
         status = self.statuses.get(step.id)
-        if status is None:
+        if status is None:  # what is on disk counts, also of earlier processes
             finished = stored.get("fingerprint") == step.fingerprint
             status = stored["status"] if finished else "pending"
         if status != "completed":
@@ -96,7 +96,7 @@ class RunRecord:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes strings that YAML 1.2 would read as something else (PyYAML only knows 1.1)."""
+    """Quotes strings that YAML 1.2 would read as something else; PyYAML knows only YAML 1.1."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -125,6 +125,7 @@ def recorded_options(plan: Plan, step: PlannedStep) -> dict[str, Any]:
         section, *rest = path
         if section == "pipeline" and len(rest) > 1:
             source = plan.spec.pipeline[int(rest[0])]
+            # A reference of the stage that a baseline was copied from is one of the baseline too.
             if source is step.spec:
                 _restore(options, tuple(rest[1:]), text)
             elif step.baseline and source.entry is step.spec.entry:

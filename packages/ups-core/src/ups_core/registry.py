@@ -49,7 +49,7 @@ class Registry:
         entry.check()
         key = entry.kind, entry.name
         other = self._entries.get(key)
-        if other is not None:
+        if other is not None:  # the entry stays, but `find` no longer returns it
             self._conflicts[key] = (
                 f"{singular(entry.kind)} '{entry.name}' is provided by both {other.provider} and "
                 f"{entry.provider}; rename one (third parties: 'yourname/{entry.name}') or choose plugins "
@@ -59,14 +59,14 @@ class Registry:
         self._entries[key] = entry
 
     def find(self, kind: str, name: str) -> Entry | None:
-        """The component, or None where nobody, or more than one distribution, provides it."""
+        """The component, or None unless exactly one distribution provides it."""
         return None if (kind, name) in self._conflicts else self._entries.get((kind, name))
 
     def get(self, kind: str, name: str) -> Entry:
         """The component.
 
         Raises:
-            UPSError: nobody provides it; the message suggests a near name and names failed plugins.
+            UPSError: it is unknown or ambiguous; the message suggests a name and lists failed plugins.
         """
         entry = self.find(kind, name)
         if entry is None:

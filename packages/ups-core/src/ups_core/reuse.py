@@ -32,6 +32,7 @@ def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:
     ]
     for directory in sorted(others, key=lambda other: (other / "run.json").stat().st_mtime, reverse=True):
         stored = _read(directory / "spec.yaml")
+        # The pattern also matches names that begin with this one and a dash.
         if stored is not None and stored.get("name") == plan.spec.name:
             break
     else:
@@ -66,6 +67,7 @@ def copy_finished(source: Path, target: Path) -> None:
 
     Nothing writes into a finished step, so two runs may share its files.
     """
+    # Under another name until it is complete: a finished step is recognised by its directory.
     temporary = target.with_name(f".{target.name}.copy")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(source, temporary, copy_function=_link)

@@ -67,7 +67,7 @@ class _Runner:
         self.new = not self.record.path.exists()
 
     def run(self, chosen: Sequence[PlannedStep]) -> dict[str, Any]:
-        """Prepare the data, run the steps, close the record whatever happens."""
+        """Prepare the data, run the steps, and close the record in any case."""
         write_spec(self.plan)
         self.record.event("run_started", command=self.record.content["command"], todo=[s.id for s in chosen])
         self.record.save("running")
@@ -123,9 +123,8 @@ class _Runner:
         header = {"schema": 1, "id": step.id, "uses": step.uses, "fingerprint": step.fingerprint}
         header |= {"status": "running", "started": now()}
         if (read_json(partial / "step.json") or {}).get("fingerprint") != step.fingerprint:
-            shutil.rmtree(
-                partial, ignore_errors=True
-            )  # made with other options, data or code: cannot be resumed
+            # Made with other options, data or code: it cannot be resumed.
+            shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, exist_ok=True)
         write_json(partial / "step.json", header)
         self._announce(step, "running")
@@ -134,7 +133,7 @@ class _Runner:
         launcher: Launcher = self.plan.spec.launcher.create()
         try:
             result = launcher.run(self.plan, step, self.console)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit):  # Interrupted is a SystemExit
             self._announce(step, "interrupted")
             raise
         except Exception as error:
@@ -178,6 +177,8 @@ def _since(begin: float) -> float:
 
 def _replace(partial: Path, final: Path) -> None:
     """Rename the finished directory into place; a stale one is removed only then."""
+    # A directory cannot be renamed onto one that is not empty. Between the two renames there is no
+    # finished step, so a process that is killed here runs the step again.
     stale = final.with_name(f".{final.name}.stale")
     shutil.rmtree(stale, ignore_errors=True)
     if final.exists():

@@ -18,7 +18,7 @@ _FLOAT = re.compile(
 def resolve_scalar(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar by the YAML 1.2 core schema."""
     if len(text) > MAX_NUMBER:
-        return text  # Python refuses integers of thousands of digits, and no option wants one
+        return text  # Python refuses integers of thousands of digits, and no option needs one
     if _NULL.match(text):
         return None
     if _BOOL.match(text):

@@ -25,7 +25,7 @@ def spec_schema() -> dict[str, Any]:
 
 
 def component_schema(entry: Entry, keyword: str = "kind") -> dict[str, Any]:
-    """The schema of one registered component, whose name is the value of `keyword`."""
+    """The schema of one registered component; the key `keyword` has its name."""
     kinds = _Kinds()
     schema = kinds.component(entry, keyword)
     return {**schema, "$defs": kinds.definitions} if kinds.definitions else schema
@@ -38,7 +38,7 @@ class _Kinds:
         self.definitions: dict[str, Any] = {}
 
     def fill_in(self, schema: Any) -> Any:
-        """The schema with a reference in place of every mark that stands for a kind."""
+        """The schema with references in place of marks."""
         if isinstance(schema, list):
             return [self.fill_in(item) for item in schema]
         if not isinstance(schema, dict):

@@ -10,7 +10,7 @@ from ups_core.plan import Plan, PlannedStep
 
 @dataclass(frozen=True)
 class Selection:
-    """Which steps to run: what is not done, or (`only`, `start`) some of them whatever their state."""
+    """Which steps to run: what is not done, or (`only`, `start`) given ones, done or not."""
 
     only: str | None = None
     start: str | None = None

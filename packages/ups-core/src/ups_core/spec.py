@@ -1,4 +1,4 @@
-"""The spec language: what a `spec.yaml` may say, as pydantic models.
+"""The spec language: what a `spec.yaml` may contain, as pydantic models.
 
 Components keep their options beside their `kind`; a pipeline entry is `stage: NAME` or `evaluate: NAME`
 with the component's options beside it.
@@ -24,7 +24,7 @@ ROLES = {"stage": "stages", "evaluate": "evaluations"}
 """Key of a pipeline entry -> registry kind."""
 
 PIPELINE = "pipeline"
-"""What stands for all stages and evaluations in a JSON Schema."""
+"""Mark of a pipeline entry in a JSON Schema, replaced by all stages and evaluations."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """What a run may be called."""
@@ -72,6 +72,7 @@ class _PipelineEntry:
     def _validate(self, value: Any, info: ValidationInfo) -> StepSpec:
         if isinstance(value, StepSpec):
             return value
+        # Both keys or neither are mistakes; two are reported at the second one.
         roles = [key for key in value if key in ROLES] if isinstance(value, Mapping) else []
         if len(roles) != 1:
             error = PydanticCustomError(

@@ -21,7 +21,7 @@ Issues = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Requirement:
-    """A trained model that a step wants beside its inputs (a baseline, say).
+    """A trained model that a step needs beside its inputs, such as a baseline.
 
     Attributes:
         model: name of the registered model.
@@ -53,7 +53,7 @@ class StepConfig(Config):
 
     @property
     def measures(self) -> str | None:
-        """Split whose trajectories the step's metrics come from (`train`, `val` or `test`), None if unknown.
+        """Split that the step's metrics are measured on (`train`, `val` or `test`), None if unknown.
 
         `ups tune` accepts metrics of the validation split only.
         """
@@ -89,7 +89,8 @@ class StageConfig(StepConfig):
 
     distributed: ClassVar[bool] = True
     monitor: ClassVar[str] = "val/nrmse"
-    """Validation metric, relative to the step, whose minimum selects weights, stops early and is tuned."""
+    """Validation metric, relative to the step, that selects weights, stops early and is tuned; lower is
+    better."""
 
     model: Annotated[Component, Registered("models")] | None = None
     """The network to train; default: the spec's `model`."""

@@ -18,7 +18,7 @@ class DataPlan:
         fingerprint: changes when any value that training could see would change.
         source: `official` or `generated`.
         files: the files, existing or still to be generated.
-        missing: those of `files` that have to be generated first.
+        missing: those of `files` that must be generated first.
         note: one line for users (size, time to generate, known defects of the files).
     """
 

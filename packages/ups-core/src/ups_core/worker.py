@@ -74,20 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _end_with(parent: int) -> None:
     """Exit when the parent process has ended: its lock kept a second run out of the directory."""
+    # Polling works on every system; prctl(PR_SET_PDEATHSIG) would be Linux only and bound to a thread.
     while os.getppid() == parent:
         time.sleep(1.0)
-    os._exit(1)
+    os._exit(1)  # sys.exit would end this thread only
 
 
 def _report(directory: Path, rank: int, message: str, **details: int) -> None:
     """Leave the message for the launcher, or print it where there is none.
 
-    Only the first rank that fails is reported: the others fail because it is gone.
+    Only the first rank that fails is reported: the others fail as a consequence.
     """
     if "RANK" not in os.environ:
         print(f"error: {message}", file=sys.stderr)
         return
-    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))  # torch elastic restarts all ranks
     reported = read_json(directory / FAILURE)
     if reported is None or reported["attempt"] < attempt:
         write_json(directory / FAILURE, {"rank": rank, "attempt": attempt, "message": message, **details})

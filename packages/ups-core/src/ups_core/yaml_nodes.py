@@ -30,11 +30,14 @@ class Loader(yaml.SafeLoader):
         self.file = name
         self.events = self.depth = self.aliases = 0
 
+    # PyYAML calls this for every node without a tag and would apply the rules of YAML 1.1.
     def resolve(self, kind: object, value: object, implicit: object) -> None:
         """Leave a node without a tag as it is; YAML 1.1 would guess one."""
 
     def get_event(self) -> Any:
         """The next event. Raises :class:`SpecError` when there are too many, or they are too deep."""
+        # Events are counted while PyYAML parses: the composer recurses, so a check of the finished tree
+        # would come after a stack overflow.
         event: Any = super().get_event()  # type: ignore[no-untyped-call]
         self.events += 1
         self.depth += isinstance(event, yaml.CollectionStartEvent)
@@ -74,6 +77,7 @@ class Builder:
                     f"aliases expand to more than {limit} {what}; write the values out",
                 )
                 raise SpecError([Issue(at.file, at.line, at.column, "", message)])
+        # A key has its own position already, which is the better place for its value, too.
         self.document.positions.setdefault(path, self._position(node))
         self._check_tag(node, path)
         if isinstance(node, yaml.MappingNode):

@@ -98,7 +98,7 @@ def _syntax_error(name: str, error: yaml.MarkedYAMLError) -> SpecError:
     advice = next((f"; {advice}" for what, advice in _ADVICE.items() if what in problem), "")
     if begun is not None and begun.line < at.line:
         if "could not find expected ':'" in problem:
-            at = begun  # the entry that lacks it, not the line below
+            at = begun  # the entry that lacks it; PyYAML notices on the next line
         elif error.context and error.context.startswith("while"):
             problem += f" {error.context} from line {begun.line + 1}"
     for token, words in (("<stream end>", "the end of the file"), ("<scalar>", "a value"), ("?", "a key")):

@@ -97,7 +97,7 @@ def _documentation(entry: Entry) -> Iterator[str]:
     kind, config = KINDS[entry.kind], entry.load_config()
     yield f"{entry.name}: {entry.summary}  [{entry.provider}]"
     yield ""
-    if config is not kind.load_base() and config.__doc__:  # the base says nothing about this component
+    if config is not kind.load_base() and config.__doc__:  # the docstring of the base describes no component
         yield from _paragraphs(inspect.cleandoc(config.__doc__))
         yield ""
     groups = document_options(config)
@@ -140,7 +140,7 @@ def _option(option: Option) -> Iterator[str]:
 
 
 def _explain(entry: Entry, path: Path) -> int:
-    """Print what the component says of every step of the spec that uses it."""
+    """Print how the component explains itself for every step of the spec that uses it."""
     function = entry.load_config().explain
     if function is None:
         raise UPSError(f"{singular(entry.kind)} '{entry.name}' has nothing to say about a spec; omit --spec")

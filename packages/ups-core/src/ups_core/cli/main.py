@@ -1,4 +1,4 @@
-"""`ups`: look at what is installed, check specs, and whatever else the installed packages add."""
+"""`ups`: inspect what is installed, check and run specs, and the commands that plugins add."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ def _main(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command_class in BUILT_IN.items():
         _fill(commands.add_parser(name, help=command_class.help), command_class())
-    # A plugin's command is imported only when it is the one that was typed: a broken or slow plugin
-    # costs nobody else anything.
+    # Only the command that was typed is imported, so a broken or slow plugin affects no other command.
     typed = next((word for word in arguments if not word.startswith("-")), None)
     if typed not in BUILT_IN:
         for entry in plugins_in_use().registry.entries("commands"):

@@ -1,4 +1,4 @@
-"""Arguments that several commands have, declared once so that they mean and say the same everywhere."""
+"""Arguments that several commands have, declared once so that meaning and help are the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 RUNS_DIR = Path("runs")
-"""Where run directories are unless `--runs-dir` says otherwise."""
+"""Default of `--runs-dir`."""
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:

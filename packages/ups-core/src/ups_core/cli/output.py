@@ -59,6 +59,7 @@ def guarded(action: Callable[[], int], as_json: bool = False) -> int:
             print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
+        # As in `ups list | head`. Python flushes standard output when it exits, which would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # an unwritable directory or a full disk, not a bug

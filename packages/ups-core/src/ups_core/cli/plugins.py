@@ -28,7 +28,7 @@ class PluginsCommand:
         parser.add_argument("--json", action="store_true", help="print as JSON")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
-        """Print the plugins, or the problems of their components; works whatever any plugin does."""
+        """Print the plugins, or the problems of their components; works even if plugins are broken."""
         loaded = plugins_in_use()
         return _check(loaded, args.json) if args.check else _list(loaded, args.json)
 

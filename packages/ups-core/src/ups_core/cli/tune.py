@@ -34,7 +34,7 @@ from ups_core.study.study import Study
 from ups_core.validate import validate
 
 TRIALS = 20
-"""Number of trials where neither the user nor a grid says."""
+"""Number of trials where neither the user nor a grid limits it."""
 
 EXAMPLES = f"""\
 A KEY is one that ups-run --set accepts. A key that is not a top-level key of the spec, such as optimizer.lr,

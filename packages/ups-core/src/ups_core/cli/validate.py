@@ -1,4 +1,4 @@
-"""`ups validate` and `ups schema`: what is wrong with a spec, and what a spec may say."""
+"""`ups validate` and `ups schema`: mistakes in a spec, and what a spec may contain."""
 
 from __future__ import annotations
 

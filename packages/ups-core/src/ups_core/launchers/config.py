@@ -69,7 +69,7 @@ class SkyPilotConfig(LauncherConfig):
     usd_per_hour: PositiveFloat | None = None
     """Price of the machine, for `max_cost_usd`."""
     idle_minutes: Annotated[int, Field(ge=1)] = 10
-    """Minutes without work after which the machine takes itself down, even if `ups-run` is gone."""
+    """Minutes without work after which the machine takes itself down, even if `ups-run` has ended."""
 
     @model_validator(mode="after")
     def _cost_needs_a_price(self) -> SkyPilotConfig:

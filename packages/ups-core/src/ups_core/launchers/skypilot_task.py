@@ -23,7 +23,7 @@ from ups_core.plan import Plan, PlannedStep
 HOME = "~/ups"
 """Directory of everything on the rented machine."""
 GRACE = 60
-"""Seconds that the workers have to save when the budget is used up."""
+"""Seconds for the workers to save when the budget is used up."""
 
 
 def cluster_name(plan: Plan, step: PlannedStep) -> str:
@@ -114,6 +114,8 @@ def _run_script(config: SkyPilotConfig, plan: Plan, step: PlannedStep) -> str:
         "message": f"stopped after {seconds} s, the budget; raise max_hours or max_cost_usd and rerun the "
         "same command to resume from the last checkpoint",
     }
+    # The budget counts from the first setup, so that a restarted task does not get it again. SIGTERM lets
+    # the workers save; `timeout` kills them if they do not.
     threads = f"OMP_NUM_THREADS={plan.spec.trainer.threads} " if plan.spec.trainer.threads else ""
     torchrun = f"torch.distributed.run --standalone --nproc-per-node={plan.spec.trainer.devices}"
     return "\n".join(

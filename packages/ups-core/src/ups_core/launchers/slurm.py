@@ -1,7 +1,7 @@
 """The launcher `slurm`: a step as a job with one task per device.
 
 submitit writes the batch script; the job puts itself back in the queue
-(:mod:`ups_core.launchers.slurm_task`). The state comes from squeue alone, because many clusters keep no
+(:mod:`ups_core.launchers.slurm_task`). The state comes from squeue only, because many clusters keep no
 accounting data, which submitit would query.
 """
 
@@ -94,7 +94,7 @@ class Slurm:
         return run_attempts(plan, step, console, attempt)
 
     def _submit(self, plan: Plan, step: PlannedStep, folder: Path, console: Console) -> str:
-        import submitit
+        import submitit  # an extra; and slurm_task imports it at the top
 
         from ups_core.launchers.slurm_task import SlurmTask
 
@@ -157,6 +157,7 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
         while _state(job) not in OVER and time.monotonic() < deadline:
             time.sleep(POLL)
         raise
+    # The job is over, but over NFS its files may appear here some seconds later.
     deadline = time.monotonic() + SETTLE
     while time.monotonic() < deadline:
         if (directory / RESULT).exists():
@@ -179,7 +180,7 @@ def _left_behind(folder: Path, step: PlannedStep) -> str | None:
 
 
 def _state(job: str) -> str:
-    """What squeue says of a job; empty where it no longer knows it."""
+    """The state of a job by squeue; empty where squeue no longer knows the job."""
     command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode and "Invalid job id" not in result.stderr:

@@ -49,6 +49,7 @@ def run_attempts(
         (directory / FAILURE).unlink(missing_ok=True)
         ended = attempt()
         reported = read_json(directory / FAILURE) or {}
+        # Ranks may have finished while others were already stopping: then there is a result.
         if "stopped" in reported and not (directory / RESULT).exists():
             raise Interrupted(reported["stopped"])
         if ended is None:

@@ -1,7 +1,7 @@
 """Components that a spec leaves at their default although a parameter is an option of them.
 
 `--set pipeline.operator.optimizer.lr=…` needs an optimizer of a named kind to go into; where the spec names
-none, its default has to be written out first.
+none, its default must be written out first.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ class StudyLoop:
             plan = self.experiment.plan(trial.parameters)
         except SpecError as error:
             return self._refused(trial, total, str(error))
+        # Fingerprints of steps include data and code, which the parameters do not.
         fingerprint = digest([step.fingerprint for step in plan.steps])
         if trial.fingerprint == fingerprint:
             if trial.status == "completed" and not plan.todo:
@@ -78,6 +79,7 @@ class StudyLoop:
 
     def _value(self, trial: Trial, plan: Plan) -> float:
         """The objective: of a finished run, of a trial with the same values, or of a new run."""
+        # Random draws of choices repeat; a trial that failed with these values would fail again.
         for other in self.study.trials[: trial.number - 1]:
             if (other.fingerprint, other.status) == (trial.fingerprint, "failed") and not self.retry:
                 raise TrialFailed(other.message)

@@ -41,7 +41,7 @@ def objective_key(spec: PipelineSpec, given: str | None) -> str:
     if (split := _split(steps[step_id], name)) != "val":
         raise UsageError(
             f"--metric {given} is measured on {split}; a study selects on the validation split only, "
-            f"otherwise its result says nothing about new data; use {usual}"
+            f"otherwise its result does not predict errors on new data; use {usual}"
         )
     return given
 
@@ -63,7 +63,7 @@ def training_part(spec: PipelineSpec, document: Document, metric: str) -> tuple[
 
 
 def _split(step: StepSpec, name: str) -> str:
-    """The trajectories that a metric is measured on, in words unless they are `val`."""
+    """The split that a metric is measured on: `val`, or a phrase for the error message."""
     split = "test" if "test" in name.split("/") else step.config.measures
     return "val" if split == "val" else f"the {split} split" if split else f"no split that '{step.id}' names"
 

@@ -106,7 +106,7 @@ def _choice(key: str, domain: str) -> Choice:
     if not domain:
         raise ValueError("no values are given; write a,b,c or LOW:HIGH")
     try:
-        values = parse_yaml(f"[{domain}]", "choices").data
+        values = parse_yaml(f"[{domain}]", "choices").data  # commas inside quotes and brackets stay
     except SpecError as error:
         raise ValueError(f"the choices are {error.issues[0].message}") from None
     texts = [value_text(value) for value in values]

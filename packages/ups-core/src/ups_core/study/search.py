@@ -94,6 +94,7 @@ class Random:
 
     def propose(self, number: int, earlier: Sequence[Result]) -> Values:
         """Draw from a generator that is seeded by the trial's number."""
+        # Seeding with text hashes it by SHA-512, so neighbouring numbers give independent streams.
         draw = random.Random(f"{self.seed}/{number}")
         return {parameter.key: parameter.sample(draw.random()) for parameter in self.space}
 

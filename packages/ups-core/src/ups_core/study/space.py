@@ -49,6 +49,7 @@ class Range:
         """The value at quantile `u`; integers of a linear range are equally likely."""
         if not self.integer:
             return self._between(self.low, self.high, u)
+        # Half a step beyond both ends, so that the end values get a full share.
         drawn = round(self._between(self.low - 0.5, self.high + 0.5, u))
         return int(min(max(drawn, self.low), self.high))
 

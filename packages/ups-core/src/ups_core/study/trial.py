@@ -20,7 +20,7 @@ from ups_core.record import write_spec
 from ups_core.step import FAILED_VERDICT
 
 GRACE = 10.0
-"""Seconds that a trial has to stop by itself after Ctrl+C, which a terminal sends to all its processes."""
+"""Seconds for a trial to stop by itself after Ctrl+C, which a terminal sends to all its processes."""
 
 INTERRUPTED = {OUT_OF_TIME, *(128 + number for number in SIGNALS), *(-number for number in SIGNALS)}
 """Exit codes of a run that was asked to stop."""
@@ -74,6 +74,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait()
     except BaseException as stop:
+        # Ctrl+C has reached the trial already, and a second signal would keep it from saving.
         try:
             process.wait(GRACE if isinstance(stop, Interrupted) and stop.code == 128 + signal.SIGINT else 0)
         except subprocess.TimeoutExpired:
