@@ -84,7 +84,7 @@ class Log:
         self.path = path
         self.clock = StepClock()
         self.progress = Progress(40)
-        self.file = MetricsFile(path, monitor, Console(), self.progress, self.clock)
+        self.file = MetricsFile(path, monitor, Console(quiet=True), self.progress, self.clock)
 
     def start(self) -> None:
         self.file.on_train_start(self.trainer, self.trainer.lightning_module)
@@ -100,6 +100,7 @@ class Log:
     def validate(self, step: int = 1, **scores: float) -> dict[str, Any]:
         """A validation with these scores (`__` stands for `/`); returns the last line of the file."""
         self.trainer.global_step = step
+        self.file.console = Console()  # a console keeps the stderr that was there when it was made
         given = {name.replace("__", "/"): torch.tensor(value) for name, value in scores.items()}
         self.trainer.callback_metrics = given or {"val/nrmse": torch.tensor(0.5)}
         self.file.on_validation_end(self.trainer, self.trainer.lightning_module)
@@ -107,7 +108,7 @@ class Log:
 
 
 @pytest.fixture
-def log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Log:  # captured before the console is made
+def log(tmp_path: Path) -> Log:
     log = Log(tmp_path / "metrics.jsonl")
     log.start()
     return log
