@@ -128,7 +128,7 @@ def test_former_keys_are_refused_and_explained(key: str) -> None:
         ("trainer.batch=auto", "batch"),
     ],
 )
-def test_a_spec_with_a_former_key_is_told_the_way_out(override: str, key: str) -> None:
+def test_a_mistake_in_a_spec_names_the_way_out(override: str, key: str) -> None:
     with pytest.raises(SpecError) as raised:
         load_spec(ROOT / "specs" / "smoke.yaml", [override])
     assert FORMER[key][1] in str(raised.value)
