@@ -114,6 +114,18 @@ def test_gradients_of_an_earlier_step_are_not_used_again() -> None:
     assert all(host.grad is None for host in optimizer.device_of)
 
 
+def test_weights_that_others_changed_are_not_overwritten_without_a_gradient() -> None:
+    """The host's copy of a frozen weight is as old as the optimizer."""
+    module = network()
+    optimizer = offloaded(module)
+    with torch.no_grad():
+        module[2].bias.fill_(3.0)
+    set_gradients(module, 1)
+    module[2].bias.grad = None
+    optimizer.step()
+    assert torch.equal(module[2].bias, torch.full((5,), 3.0))
+
+
 def test_gradients_of_the_device_are_left_to_the_caller() -> None:
     module = network()
     optimizer = offloaded(module)
