@@ -61,11 +61,11 @@ class StepClock(Callback):
     ) -> None:
         """The batch has arrived."""
         self.timed = not self.gpu or batch_idx % GPU_SAMPLE == 0
+        self._add("data")
         if self.peak and batch.task not in self.flops_of:
             assert isinstance(pl_module, TrainingModule)
             self.flops_of[batch.task] = count_flops(pl_module, partial(pl_module.loss, batch, 0)) / len(batch)
-            self._since = self._now()  # counting is not loading
-        self._add("data")
+            self._since = self._now()  # counting is not part of the forward pass
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         """The loss is computed."""
