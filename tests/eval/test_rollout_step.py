@@ -177,3 +177,9 @@ def test_every_registered_factory_can_be_loaded() -> None:
     assert len(own) == 13
     for entry in own:
         entry.load()(entry.load_config()())
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_rollout_says_which_split_its_metrics_are_measured_on(split: str) -> None:
+    """`ups tune` minimises metrics of the validation split only."""
+    assert rollout_config(split=split).measures == split

@@ -197,7 +197,7 @@ def test_threads_of_the_environment_are_kept(tmp_path: Path, monkeypatch: pytest
 
 def test_a_failed_process_is_named_by_its_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, step = planned(tmp_path, devices=4)
-    with pytest.raises(UPSError, match=r"^rank 2 of 4: ended with code 9; its lines are above$"):
+    with pytest.raises(UPSError, match=r"^rank 2 of 4: ended with code 9; its output is above$"):
         start(monkeypatch, plan, step, fails(2, 9))
 
 

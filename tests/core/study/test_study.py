@@ -32,7 +32,7 @@ from ups_core.study.trial import TrialFailed
 class FakeRuns:
     """Stands in for training: a run's value is a function of its learning rate, known after no time."""
 
-    def __init__(self, value: Callable[[float], float]):
+    def __init__(self, value: Callable[[float], float]) -> None:
         self.value = value
         self.rates: list[float] = []
         self.fingerprint = ""

@@ -52,6 +52,11 @@ class RolloutConfig(EvaluationConfig):
             raise ValueError(f"a baseline is named twice in {', '.join(baselines)}; remove the duplicate")
         return baselines
 
+    @property
+    def measures(self) -> str:
+        """The split that is scored."""
+        return self.split
+
     def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
         """A latent rollout of a model without a latent space."""
         assert isinstance(model.config, ModelConfig)

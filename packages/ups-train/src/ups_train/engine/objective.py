@@ -116,7 +116,8 @@ def check_parts(objective: object) -> None:
     Raises:
         UPSError: naming the first part that is missing.
     """
-    missing = next((part for part in PARTS if not hasattr(objective, part)), None)
+    # `dir`, not `hasattr`: an error inside a property is not a missing part.
+    missing = next((part for part in PARTS if part not in dir(objective)), None)
     if missing is not None:
         name = objective.__name__ if isinstance(objective, type) else type(objective).__name__
         raise UPSError(f"the objective {name} has no '{missing}' (see ups_train.engine.objective.Objective)")

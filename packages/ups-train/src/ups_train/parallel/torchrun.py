@@ -67,7 +67,7 @@ class Torchrun:
                 raise Interrupted(128 + stop.sigval) from None
             except ChildFailedError as error:
                 rank, failure = error.get_first_failure()
-                return Ended(f"ended with code {failure.exitcode}; its lines are above", rank)
+                return Ended(f"ended with code {failure.exitcode}; its output is above", rank)
             return None
 
         return run_attempts(plan, step, console, attempt)
