@@ -249,10 +249,10 @@ def test_a_baseline_with_a_latent_space_keeps_its_losses() -> None:
 
 @pytest.mark.parametrize("strategy", ["auto", "ddp", "fsdp2", "deepspeed"])
 @pytest.mark.parametrize("optimizer", ["muon_hybrid", "adamw"])
-def test_muon_needs_whole_matrices(strategy: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_muon_needs_complete_matrices(strategy: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 2)
     found = config(optimizer=optimizer).check_trainer(trainer(devices=2, strategy=strategy), launcher())
-    message = "Muon needs whole matrices, 'deepspeed' splits them; use fsdp2 or adamw"
+    message = "Muon needs complete matrices, 'deepspeed' splits them; use fsdp2 or adamw"
     wrong = (strategy, optimizer) == ("deepspeed", "muon_hybrid")
     assert found == ([("optimizer", message)] if wrong else [])
 
