@@ -50,7 +50,7 @@ def train(
     lines: Console | None = None,
     max_time: float | None = None,
 ) -> Path:
-    """Train in the folder of this name; with what is there it goes on."""
+    """Train in the folder of this name; it resumes from what is there."""
     step, given = context(root / "data", root / name, **({"epochs": 3, "batch_size": 12} | dict(options)))
     if lines is not None:
         given = replace(given, console=lines)

@@ -48,7 +48,7 @@ def test_generators_are_timed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_accuracy_trains_scores_reports_and_goes_on(tmp_path: Path) -> None:
+def test_accuracy_trains_scores_reports_and_resumes(tmp_path: Path) -> None:
     options = [
         "--budget",
         "0.4",

@@ -50,7 +50,7 @@ def test_record_answers_what_was_run_on_which_data_with_which_numbers(smoke: Fin
     assert {"torch", "lightning", "ups-core", "ups-train"} <= set(packages)
 
 
-def test_step_directories_are_whole(smoke: FinishedRun) -> None:
+def test_step_directories_are_complete(smoke: FinishedRun) -> None:
     names = {str(path.relative_to(smoke.directory)) for path in smoke.directory.rglob("*")}
     for name in (
         "spec.yaml",

@@ -44,9 +44,9 @@ def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
     assert len(saved_steps(directory / "checkpoints")) <= 4
     for path in (directory / "checkpoints").glob("*.ckpt"):
         assert find_damage(path) is None
-    told = json.loads((directory / "details.json").read_text())["checkpoint"]
+    recorded = json.loads((directory / "details.json").read_text())["checkpoint"]
     chosen = directory / "checkpoints" / RESUMABLE.format(best)
-    assert told == {"step": best, "file": chosen.name, "sha256": digest_of(chosen)}
+    assert recorded == {"step": best, "file": chosen.name, "sha256": digest_of(chosen)}
     saved = torch.load(chosen, weights_only=True)["state_dict"]
     weights = load_file(directory / "model" / "weights.safetensors")
     assert all(torch.equal(value, saved[f"average.{name}"]) for name, value in weights.items())

@@ -90,9 +90,9 @@ def test_what_is_not_finite_stops_before_the_update(
         run(data_root, tmp_path, epochs=3, objective=objective)
     assert not poison.weights_moved()
     assert all(torch.isfinite(weight).all() for weight in poison.before.values())
-    told = json.loads((tmp_path / BATCHES_FILE).read_text())
-    assert told["what"].startswith(what)
-    (batch,) = told["batches"]
+    recorded = json.loads((tmp_path / BATCHES_FILE).read_text())
+    assert recorded["what"].startswith(what)
+    (batch,) = recorded["batches"]
     assert (batch["epoch"], batch["batch"]) == (1, 2)
     assert batch["task"] in ("advection1d", "darcy2d")
     assert batch["trajectories"]

@@ -55,7 +55,7 @@ def test_two_processes_train_what_one_trains(
         assert torch.allclose(two.weights[name], weight, rtol=0, atol=50 * tolerance), name
 
 
-def test_muon_orthogonalises_whole_matrices_whose_shards_it_has(folder: Path) -> None:
+def test_muon_orthogonalises_complete_matrices_from_their_shards(folder: Path) -> None:
     """Ours for CPUs in float32, and torch's own, which GPUs use, within bfloat16's rounding."""
     script = ROOT / "tests" / "helpers" / "sharded_muon.py"
     said = command("torchrun", "--standalone", "--nproc-per-node=2", script, cwd=folder).stdout

@@ -1,4 +1,4 @@
-"""Checkpoints go on with another number of processes, and with shards in another memory."""
+"""Checkpoints resume with another number of processes, and with shards in another memory."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from small_runs import PARALLEL, train, write_spec
 
 
 @pytest.mark.parametrize(("optimizer", "before", "after"), [("adamw", 1, 2), ("muon_hybrid", 2, 1)])
-def test_a_checkpoint_goes_on_with_another_number_of_ranks(
+def test_a_checkpoint_resumes_with_another_number_of_ranks(
     optimizer: str, before: int, after: int, folder: Path
 ) -> None:
     """Hand a checkpoint of one run's middle to a run of another number of sharded ranks."""
     stage: dict[str, Any] = {"optimizer": {"kind": optimizer, "lr": 2e-3}, "validate_every": 5}
     stage["checkpoints"] = {"keep": 6}
     ways: dict[int, dict[str, Any]] = {1: {}, 2: {"trainer": {"strategy": "fsdp2"}, **PARALLEL}}
-    whole = train(folder, f"whole-{optimizer}", before, stage=stage, **ways[before])
+    undisturbed = train(folder, f"undisturbed-{optimizer}", before, stage=stage, **ways[before])
     rest = planned(folder, f"rest-{optimizer}", after, stage=stage, **ways[after])
     half = rest / "steps" / ".operator.partial" / "checkpoints"
-    shutil.copytree(whole.step / "checkpoints", half)
+    shutil.copytree(undisturbed.step / "checkpoints", half)
     for late in (20, 25, 30):
         for path in half.glob(f"step-*{late}.ckpt*"):
             path.unlink()
@@ -34,16 +34,16 @@ def test_a_checkpoint_goes_on_with_another_number_of_ranks(
     continued = train(folder, f"rest-{optimizer}", after, stage=stage, **ways[after])
     assert [line["step"] for line in continued.metrics] == [20, 25, 30]
     tolerance = 1e-5 if optimizer == "adamw" else 1e-3
-    for ours, theirs in zip(continued.metrics, whole.metrics[3:], strict=True):
+    for ours, theirs in zip(continued.metrics, undisturbed.metrics[3:], strict=True):
         assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=tolerance)
-    assert set(continued.weights) == set(whole.weights)
-    for key, weight in whole.weights.items():
+    assert set(continued.weights) == set(undisturbed.weights)
+    for key, weight in undisturbed.weights.items():
         if key != "codec.head.advection1d.bias":  # of a flux: it moves by rounding errors alone
             assert torch.allclose(continued.weights[key], weight, rtol=0, atol=50 * tolerance), key
 
 
 @pytest.mark.slow
-def test_shards_in_the_hosts_memory_train_and_go_on_to_the_same_bits(folder: Path) -> None:
+def test_shards_in_cpu_memory_train_and_resume_to_the_same_bits(folder: Path) -> None:
     """A plan refuses to offload where there is no GPU, but the policy works there all the same.
 
     Muon hybrid has matrices for Muon and all else for AdamW.
@@ -62,11 +62,11 @@ def test_shards_in_the_hosts_memory_train_and_go_on_to_the_same_bits(folder: Pat
         )
         return (folder / name / "model" / "weights.safetensors").read_bytes()
 
-    whole = weights("on-devices", False)
-    assert weights("in-hosts", True) == whole
+    undisturbed = weights("on-devices", False)
+    assert weights("in-hosts", True) == undisturbed
     for path in (folder / "in-hosts").glob("checkpoints/*-00000008.ckpt*"):
         path.unlink()
-    assert weights("in-hosts", True) == whole
+    assert weights("in-hosts", True) == undisturbed
 
 
 def planned(folder: Path, name: str, devices: int, **changes: Any) -> Path:

@@ -125,7 +125,7 @@ def test_a_second_signal_stops_at_once(root: Path) -> None:
 def test_a_signal_breaks_a_validation_off(
     batch: int, variant: tuple[str, dict[str, Any]], root: Path
 ) -> None:
-    """It begins anew; where gradients are pending it is finished, and training goes on to the next update."""
+    """It starts again; with pending gradients it is finished, and training continues to the next update."""
     name, options = variant
     run = f"{name}-validation-{batch}"
     reached: list[tuple[int, bool]] = []
