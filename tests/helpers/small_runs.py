@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from commands import command
 from plugin_for_tests import OBJECTIVES, with_plugin
+from small_stage import MODEL
 
 STEPS = 30
 SPEC: dict[str, Any] = {
@@ -30,16 +31,7 @@ SPEC: dict[str, Any] = {
         },
         "darcy2d": {"kind": "darcy2d", "trajectories": 26, "resolution": 16},
     },
-    "model": {
-        "kind": "latent_operator",
-        "width": 16,
-        "depth": {"2": 1},
-        "middle_width": 12,
-        "middle_blocks": {"2": 1},
-        "local_width": {"1": 8, "2": 4},
-        "kernel": {"1": 5, "2": 3},
-        "condition_width": 8,
-    },
+    "model": MODEL,
     "trainer": {"accelerator": "cpu", "threads": 1},
     "pipeline": [
         {"stage": "operator", "max_steps": STEPS, "validate_every": 1, "pushforward": 1, "noise": 0.01}
