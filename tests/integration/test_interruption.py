@@ -44,7 +44,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: Path, tmp_path: Path) -> None:
     parts = tmp_path
     process = subprocess.Popen(

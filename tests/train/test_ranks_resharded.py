@@ -15,7 +15,10 @@ from documents import ROOT
 from small_runs import PARALLEL, train, write_spec
 
 
-@pytest.mark.parametrize(("optimizer", "before", "after"), [("adamw", 1, 2), ("muon_hybrid", 2, 1)])
+@pytest.mark.parametrize(
+    ("optimizer", "before", "after"),
+    [("adamw", 1, 2), pytest.param("muon_hybrid", 2, 1, marks=pytest.mark.slow)],
+)
 def test_a_checkpoint_resumes_with_another_number_of_ranks(
     optimizer: str, before: int, after: int, folder: Path
 ) -> None:

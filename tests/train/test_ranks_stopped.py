@@ -106,6 +106,7 @@ def test_two_processes_that_were_stopped_resume_to_the_same_bits(
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.slow
 def test_processes_agree_on_spikes_and_go_back_together(folder: Path) -> None:
     stage = {**STAGE, "spikes": {"policy": "rollback", "factor": 2.0, "window": 5}}
     one = train(folder, "spiky-1", 1, stage=stage)
