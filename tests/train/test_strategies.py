@@ -79,7 +79,7 @@ def test_large_models_are_sharded(monkeypatch: pytest.MonkeyPatch, memory: int) 
 def test_reasons_have_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus_of(monkeypatch, 10 * GIB)
     small, large = choose(2, GIB // 64), choose(2, GIB)
-    assert small.reason == "parameters and their state take 0.25 GiB, which every device holds"
+    assert small.reason == "parameters and their state take 0.25 GiB, kept on every device"
     assert large.reason == "parameters and their state take 16.0 of 10.0 GiB"
 
 
