@@ -241,7 +241,7 @@ def test_entries_are_sorted_by_kind_and_name() -> None:
         ("models", "train", "unknown model 'train' (it is a stage); known: net, unet"),
         ("stages", "net", "unknown stage 'net' (it is a model); known: train"),
         ("losses", "mse", "unknown loss 'mse'; known: none"),
-        ("models", "old", "unknown model 'old'; renamed to 'net'"),
+        ("models", "old", "unknown model 'old'; renamed to 'net' in 0.3"),
         ("models", 3, "expected the name of a model; known: net, unet"),
         ("optimizers", None, "expected the name of an optimizer; known: none"),
         (
@@ -253,7 +253,7 @@ def test_entries_are_sorted_by_kind_and_name() -> None:
 )
 def test_an_unknown_name_gets_a_hint(kind: str, name: object, expected: str) -> None:
     registry = Registry()
-    registry.add(entry(former_names=("old",)))
+    registry.add(entry(former_names={"old": "0.3"}))
     registry.add(entry(name="unet"))
     registry.add(entry("stages", "train"))
     assert registry.explain_missing(kind, name) == expected

@@ -345,7 +345,7 @@ def ups_register_tasks(register: Register) -> None:
 @hookimpl
 def ups_register_models(register: Register) -> None:
     net = "toy_plugin:none"
-    register("toy/net", net, config=NetConfig, summary="a net", former_names=("toy/dense",))
+    register("toy/net", net, config=NetConfig, summary="a net", former_names={"toy/dense": "0.2"})
     register("toy/other", net, config=NetConfig, summary="another net")
     register("toy/constant", net, config=ConstantConfig, summary="no weights")
 

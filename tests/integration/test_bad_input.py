@@ -82,7 +82,7 @@ def test_three_mistakes_give_three_lines(tmp_path: Path) -> None:
             "pipeline[0].validate_on: unknown key 'validate_on'; renamed to 'validation_trajectories' in 0.2\n",
         ),
         ("pipeline.operator.spikes={policy: skip, most: 3}", "'most'; renamed to 'max_spikes' in 0.2\n"),
-        ("pipeline.operator.losses=[nrmse]", "unknown loss 'nrmse'; renamed to 'relative_l2'"),
+        ("pipeline.operator.losses=[nrmse]", "unknown loss 'nrmse'; renamed to 'relative_l2' in 0.2\n"),
         (
             "pipeline.operator.optimizer={kind: muon_hybrid, groups: []}",
             "unknown key 'groups'; moved to the optimizer 'grouped' in 0.2\n",

@@ -263,6 +263,9 @@ def test_initialise_shows_the_network_normalised_pairs() -> None:
         def initialise(self, x: NetworkInput, target: torch.Tensor) -> None:
             seen.append((x, target, torch.is_grad_enabled()))
 
+        def forward(self, x: NetworkInput) -> torch.Tensor:
+            return x.fields
+
     task = evolution()
     sim = Simulator(Curious(), {task.name: task}, {task.name: statistics(task)})
     batch = batch_of(task)

@@ -90,7 +90,7 @@ class Registered:
         self.registry_kind = registry_kind
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # A plain validator replaces the schema of `Component`, which is no pydantic model: which options
+        # A plain validator replaces the schema of `Component`, which is not a pydantic model: which options
         # are valid depends on the registry, not on the type.
         return core_schema.with_info_plain_validator_function(
             self._validate,

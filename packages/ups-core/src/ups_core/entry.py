@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ups_core.config import Config
@@ -34,7 +34,7 @@ class Entry:
         config: the options class, or a lazy `"module:attribute"`.
         summary: one line for `ups list`.
         provider: the distribution that registered it.
-        former_names: names that it had in earlier versions; using one is an error that names the new one.
+        former_names: name in earlier versions -> the version that renamed it; using one is an error.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Entry:
     config: type[Config] | str
     summary: str
     provider: Provider
-    former_names: tuple[str, ...] = ()
+    former_names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def check(self) -> None:
         """Check what can be checked without importing anything.

@@ -9,7 +9,7 @@ factories' types.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import pluggy
@@ -29,7 +29,7 @@ class Register(Protocol):
         factory: callable, or lazy `"module:attribute"`.
         config: options class, or lazy `"module:attribute"`.
         summary: one line for `ups list`.
-        former_names: names in earlier versions; using one is an error that names the new one.
+        former_names: name in earlier versions -> the version that renamed it; using one is an error.
     """
 
     def __call__(
@@ -39,7 +39,7 @@ class Register(Protocol):
         *,
         config: type[Config] | str,
         summary: str,
-        former_names: tuple[str, ...] = (),
+        former_names: Mapping[str, str] | None = None,
     ) -> None: ...
 
 

@@ -96,7 +96,7 @@ def _explain_key(key: str, data: Any, path: KeyPath, registry: Registry) -> str:
     former = config.explain_former_key(key)
     if former is not None:
         return f"; {former}"
-    hint = did_you_mean(key, sorted(config.model_fields)) or "; there are no options here"
+    hint = did_you_mean(key, sorted(config.model_fields)) or "; it has no options"
     return f"{non_ascii_hint(key)}{hint}"
 
 

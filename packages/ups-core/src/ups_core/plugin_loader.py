@@ -9,7 +9,7 @@ silently, so entry points are loaded one by one here and checked before they cou
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -125,12 +125,12 @@ def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManage
             *,
             config: Any,
             summary: str,
-            former_names: tuple[str, ...] = (),
+            former_names: Mapping[str, str] | None = None,
             kind: str = kind,
         ) -> None:
             if any(entry.kind == kind and entry.name == name for entry in entries):
                 raise UPSError(f"{singular(kind)} '{name}' is registered twice by {provider}")
-            entries.append(Entry(kind, name, factory, config, summary, provider, former_names))
+            entries.append(Entry(kind, name, factory, config, summary, provider, former_names or {}))
 
         # Calling the hook itself would call every plugin's implementation and stop at one that raises.
         for implementation in hook.get_hookimpls():

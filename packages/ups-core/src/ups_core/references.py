@@ -13,7 +13,7 @@ def load_object(reference: object) -> Any:
 
     Raises:
         UPSError: the string has no attribute part.
-        ImportError, AttributeError: there is no such module or attribute.
+        ImportError, AttributeError: the module or attribute does not exist.
     """
     if not isinstance(reference, str):
         return reference

@@ -91,7 +91,8 @@ class Registry:
             return f"expected the name of {KINDS[kind].article} {singular(kind)}; {hint}"
         renamed = next((entry for entry in self.entries(kind) if name in entry.former_names), None)
         if renamed is not None:
-            return f"unknown {singular(kind)} '{name}'; renamed to '{renamed.name}'"
+            version = renamed.former_names[name]
+            return f"unknown {singular(kind)} '{name}'; renamed to '{renamed.name}' in {version}"
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else hint
         other = next((entry.kind for entry in self.entries() if entry.name == name), None)

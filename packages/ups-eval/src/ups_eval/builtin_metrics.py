@@ -31,7 +31,7 @@ def create_metric(name: str) -> Metric:
         name: a key of :data:`METRICS`.
 
     Raises:
-        KeyError: there is no such metric.
+        KeyError: the metric is unknown.
     """
     metric: Metric = load_object(METRICS[name][0])()
     return metric

@@ -13,6 +13,7 @@ They contain *predicted* frames only: given frames are never scored. Sums are in
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
@@ -91,9 +92,9 @@ class Summed(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
+    @abstractmethod
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The value of every sample, `(B, ...)`."""
-        raise NotImplementedError
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add samples `(B, T, C, *S)`."""

@@ -130,7 +130,7 @@ def _chunk(rows: NDArray[np.generic]) -> tuple[int, ...]:
 
 
 def read_predictions(path: Path) -> dict[str, TaskPredictions]:
-    """Task -> its stored predictions; empty if there is no file (`save_predictions: 0`).
+    """Task -> its stored predictions; empty if none were stored (`save_predictions: 0`).
 
     Raises:
         UPSError: the file cannot be read.

@@ -31,7 +31,7 @@ def write_study_figure(info: StudyInfo) -> None:
     """Draw the study into `study.png`; a study without a completed trial gets none.
 
     Raises:
-        UPSError: there is no readable `study.json`.
+        UPSError: `study.json` is missing or unreadable.
     """
     study = Study.read(info.directory)
     if study.best is not None:

@@ -7,6 +7,7 @@ short.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -64,7 +65,7 @@ def condition_size(task: TaskInfo) -> int:
     return 2 * len(task.parameters) + 1 + task.dim
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """Base of all networks.
 
     `forward` maps a :class:`NetworkInput` to `(B, Cout, *S)`. With `predicts_increment` the output of an
@@ -76,9 +77,9 @@ class Network(nn.Module):
     evolution_only: ClassVar[bool] = False
     """True for a network that is not defined for steady tasks."""
 
+    @abstractmethod
     def forward(self, x: NetworkInput) -> Tensor:
         """Predict; see the class."""
-        raise NotImplementedError
 
     def initialise(self, x: NetworkInput, target: Tensor) -> None:
         """Look at training pairs of one task before training; most networks need not.
@@ -95,17 +96,17 @@ class LatentNetwork(Network):
     `forward` is one such step. A latent is a tuple of tensors or None, batch first.
     """
 
+    @abstractmethod
     def encode(self, x: NetworkInput) -> Any:
         """The latent of the newest given frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def advance(self, latent: Any, x: NetworkInput) -> Any:
         """The latent one frame later; of `x` only the conditions are used, not the fields."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, latent: Any, x: NetworkInput) -> Tensor:
         """The normalised state `(B, C, *S)`."""
-        raise NotImplementedError
 
 
 def module_key(name: str) -> str:

@@ -20,7 +20,7 @@ def ups_register_losses(register: Register) -> None:
         "ups_train.losses.relative_l2:RelativeL2Loss",
         config="ups_core:LossConfig",
         summary="relative L2 error per sample, frame and channel",
-        former_names=("nrmse",),
+        former_names={"nrmse": "0.2"},
     )
     register(
         "h1",

@@ -63,7 +63,7 @@ class Study:
         """The study on record in a directory.
 
         Raises:
-            UPSError: there is no readable `study.json`.
+            UPSError: `study.json` is missing or unreadable.
         """
         stored = read_json(directory / "study.json")
         if not isinstance(stored, dict):

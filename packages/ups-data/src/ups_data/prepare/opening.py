@@ -32,7 +32,7 @@ class TaskData:
         A steady task has one target whatever the horizon.
 
         Raises:
-            UPSError: there is no such split, or the trajectories are too short for the horizon.
+            UPSError: the split is unknown, or the trajectories are too short for the horizon.
         """
         info, ids = self.info, self.splits[split]
         if horizon < 1:

@@ -80,7 +80,7 @@ class Moments:
 
     @property
     def std(self) -> float:
-        """Standard deviation; 0 if there are no values."""
+        """Standard deviation; 0 without values."""
         return math.sqrt(self.squares / self.count) if self.count else 0.0
 
     @property
@@ -94,5 +94,5 @@ class Moments:
         return 1.0 if self.constant else self.std
 
     def statistics(self) -> ChannelStatistics:
-        """As the statistics of a single channel; empty if there are no values."""
+        """As the statistics of a single channel; empty without values."""
         return ChannelStatistics((self.mean,), (self.scale,)) if self.count else ChannelStatistics()

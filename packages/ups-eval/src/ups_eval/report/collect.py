@@ -72,7 +72,7 @@ def collect(directory: Path) -> Run:
     """Read a run directory.
 
     Raises:
-        UPSError: there is no readable `run.json`.
+        UPSError: `run.json` is missing or unreadable.
     """
     record = read_json(directory / "run.json")
     if not isinstance(record, dict):

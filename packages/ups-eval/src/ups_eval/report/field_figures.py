@@ -7,7 +7,7 @@ last frame; 3-D fields are shown by their middle slice. Steady tasks show the co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,21 @@ MAX_PIXELS = 256
 """Longest side of an embedded image."""
 
 
+class View(NamedTuple):
+    """One channel of one stored trajectory.
+
+    Attributes:
+        row: of the trajectory.
+        channel: number of the target channel.
+        name: of the channel, with its unit.
+    """
+
+    task: TaskPredictions
+    row: int
+    channel: int
+    name: str
+
+
 def sample_figure(task: TaskPredictions, row: int, model: str, colours: Mapping[str, str]) -> str:
     """Truth, prediction and error of one stored trajectory as SVG, one line of panels per channel.
 
@@ -45,12 +60,13 @@ def sample_figure(task: TaskPredictions, row: int, model: str, colours: Mapping[
     grid = figure.subplots(len(channels), len(widths), squeeze=False, width_ratios=widths)
     for line, (channel, axes) in enumerate(zip(channels, grid, strict=True)):
         name = f"{channel.name} [{channel.unit}]" if channel.unit not in ("", "1") else channel.name
+        view = View(task, row, line, name)
         if steady_lines:
-            _steady_lines(axes, task, row, line, model, colours, name)
+            _steady_lines(axes, view, colours)
         elif task.info.dim == 1:
-            _space_time(axes, task, row, line, model, colours, name)
+            _space_time(axes, view, model, colours)
         else:
-            _images(axes, task, row, line, model, name)
+            _images(axes, view, model)
     if task.info.dim == 1:
         lines, labels = grid[0][0 if steady_lines else 3].get_legend_handles_labels()
         figure.legend(
@@ -93,15 +109,8 @@ def plane(field: Field) -> Field:
     return field[:: steps[0], :: steps[1]]
 
 
-def _space_time(
-    axes: Any,
-    task: TaskPredictions,
-    row: int,
-    channel: int,
-    model: str,
-    colours: Mapping[str, str],
-    name: str,
-) -> None:
+def _space_time(axes: Any, view: View, model: str, colours: Mapping[str, str]) -> None:
+    task, row, channel, name = view
     truth, prediction = task.target[row, :, channel], task.predictions[model][row, :, channel]
     when = times(task)
     extent = (*task.info.domain[0], when[0] - task.info.dt / 2, when[-1] + task.info.dt / 2)
@@ -129,7 +138,8 @@ def _space_time(
     dress(last, title=f"last frame, t = {when[-1]:.3g}", x="x", grid=True)
 
 
-def _images(axes: Any, task: TaskPredictions, row: int, channel: int, model: str, name: str) -> None:
+def _images(axes: Any, view: View, model: str) -> None:
+    task, row, channel, name = view
     truth, prediction = task.target[row, -1, channel], task.predictions[model][row, -1, channel]
     extent = (*task.info.domain[0], *task.info.domain[1])
     if task.info.kind == "evolution":
@@ -153,15 +163,8 @@ def _images(axes: Any, task: TaskPredictions, row: int, channel: int, model: str
     axes[3].set_aspect("equal")
 
 
-def _steady_lines(
-    axes: Any,
-    task: TaskPredictions,
-    row: int,
-    channel: int,
-    model: str,
-    colours: Mapping[str, str],
-    name: str,
-) -> None:
+def _steady_lines(axes: Any, view: View, colours: Mapping[str, str]) -> None:
+    task, row, channel, name = view
     truth, where = task.target[row, 0, channel], positions(task)
     axes[0].plot(where, truth, color=INK, linewidth=2.6, alpha=0.35, label="truth")
     for other, predicted in task.predictions.items():

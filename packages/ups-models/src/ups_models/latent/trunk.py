@@ -8,6 +8,7 @@ between. Here attention is global and every block also mixes the token grid dire
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ def build_trunk(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.Module:
     return kinds[config.trunk](config, dims)
 
 
-class TokenTrunk(nn.Module):
+class TokenTrunk(nn.Module, ABC):
     """Features to tokens, transformer blocks, tokens to features, a convolutional block at full resolution.
 
     Args:
@@ -58,9 +59,9 @@ class TokenTrunk(nn.Module):
         padded = padded + unfold(self.unembed[str(dim)](tokens), patch)
         return crop_grid(self.refine[str(dim)](padded, condition, periodic), shape)
 
+    @abstractmethod
     def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """Tokens `(B, *G, D)` to tokens."""
-        raise NotImplementedError
 
 
 class PdetStack(TokenTrunk):

@@ -7,6 +7,7 @@ real pairs, which every optimizer and file format supports.
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -20,7 +21,7 @@ def _low_blocks(shape: Sequence[int], modes: Sequence[int]) -> Iterator[tuple[sl
         yield (slice(None), slice(None), *block, slice(0, modes[-1]))
 
 
-class _SpectralLayer(nn.Module):
+class _SpectralLayer(nn.Module, ABC):
     """Transforms, lets a subclass change the low modes, drops the others, transforms back.
 
     Args:
@@ -33,9 +34,9 @@ class _SpectralLayer(nn.Module):
         super().__init__()
         self.modes = modes
 
+    @abstractmethod
     def mix(self, spectrum: Tensor, weight: Tensor) -> Tensor:
         """Change one block of low modes `(B, C, *modes)`."""
-        raise NotImplementedError
 
     # Inductor cannot generate code for complex numbers; the rest of a network compiles around this.
     @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -23,7 +23,7 @@ def check_model(case: ModelCase, check: str) -> None:
 
     Raises:
         AssertionError: the model fails; the message says where.
-        KeyError: there is no such check.
+        KeyError: the check is unknown.
     """
     CHECKS[check](case)
 

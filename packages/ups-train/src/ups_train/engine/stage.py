@@ -194,7 +194,7 @@ class TrainingStage:
         """Measure how many micro-batches a batch needs; all ranks use what the first one found."""
         known = context.directory / MEMORY_FILE
         if ranks.rank > 0:
-            while not known.exists():  # there is no process group yet, so ranks meet at a file
+            while not known.exists():  # the process group does not exist yet, so ranks meet at a file
                 time.sleep(0.1)
             return
         inputs = ObjectiveInputs.open(self.config.model, context)

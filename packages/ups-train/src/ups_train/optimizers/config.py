@@ -148,7 +148,7 @@ class CosineConfig(SchedulerConfig):
 
 
 class ConstantConfig(SchedulerConfig):
-    """The learning rate stays; there are no options."""
+    """A constant learning rate, without options."""
 
 
 class StepDecayConfig(SchedulerConfig):

@@ -1,0 +1,119 @@
+"""What a study minimises, which steps its trials run, and the defaults that are written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from small_study import LOSS, LR, SPEC
+from ups_core import UsageError
+from ups_core.document import Document
+from ups_core.spec import PipelineSpec
+from ups_core.study.defaults import default_kinds
+from ups_core.study.objective import objective_key, training_part
+
+Load = Callable[..., tuple[PipelineSpec, Document]]
+
+TWO_STAGES = SPEC.replace(
+    "  - evaluate: toy/score\n    id: check\n",
+    "  - {stage: toy/train, id: second, epochs: 2}\n  - evaluate: toy/score\n    id: check\n",
+)
+
+
+def test_the_last_stage_is_judged_by_its_monitor(load: Load) -> None:
+    assert objective_key(load()[0], None) == LOSS
+    assert objective_key(load(TWO_STAGES)[0], None) == "second/val/loss"
+    assert objective_key(load(TWO_STAGES)[0], "operator/val/loss") == LOSS
+
+
+@pytest.mark.parametrize(
+    ("metric", "accepted"),
+    [
+        ("operator/val/other", True),
+        ("check/a/width", True),
+        ("test/a/width", False),
+        ("operator/test/loss", False),
+        ("check/test/width", False),
+        ("nobody/val/loss", False),
+        ("operator", False),
+        ("operator/", False),
+    ],
+)
+def test_only_metrics_of_the_validation_split_are_objectives(metric: str, accepted: bool, load: Load) -> None:
+    spec, _ = load()
+    if accepted:
+        assert objective_key(spec, metric) == metric
+    else:
+        with pytest.raises(UsageError, match="--metric"):
+            objective_key(spec, metric)
+
+
+def test_a_step_without_a_split_is_no_objective(load: Load) -> None:
+    spec, _ = load(SPEC + "  - {evaluate: toy/page, id: page}\n")
+    with pytest.raises(UsageError, match="measured on no split that 'page' names; a study selects on"):
+        objective_key(spec, "page/a")
+
+
+def test_trials_run_the_stages_the_judge_and_what_it_needs(load: Load) -> None:
+    spec, document = load(TWO_STAGES)
+    part, cut = training_part(spec, document, "second/val/loss")
+    assert [step.id for step in part.pipeline] == ["operator", "second"]
+    part, cut = training_part(spec, document, "check/a/width")
+    assert [step.id for step in part.pipeline] == ["operator", "second", "check"]
+    assert [entry.get("id") for entry in cut.data["pipeline"]] == ["operator", "second", "check"]
+    needing = SPEC.replace("    id: check\n", "    id: check\n    needs: [before]\n").replace(
+        "  - evaluate: toy/score\n    id: check\n",
+        "  - {evaluate: toy/page, id: before}\n  - evaluate: toy/score\n    id: check\n",
+    )
+    spec, document = load(needing)
+    assert [step.id for step in training_part(spec, document, "check/a/width")[0].pipeline] == [
+        "operator",
+        "before",
+        "check",
+    ]
+
+
+def test_places_in_the_document_move_with_the_steps(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABEL", "5")
+    text = (
+        SPEC.replace("pipeline:\n", "pipeline:\n  - {evaluate: toy/page, id: page}\n") + "    split: test\n"
+    )
+    spec, document = load(text, "pipeline.operator.label=${env:LABEL}", "pipeline.-1.split=val")
+    part, cut = training_part(spec, document, LOSS)
+    assert [step.id for step in part.pipeline] == ["operator"]
+    assert cut.interpolated == {("pipeline", 0, "label"): "${env:LABEL}"}
+    assert cut.position(("pipeline", 0, "optimizer", "lr")) == document.position(
+        ("pipeline", 1, "optimizer", "lr")
+    )
+    assert ("pipeline", 1) not in cut.positions
+    assert document.position(("pipeline", 1)) != cut.position(("tasks",))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        (SPEC, LR, []),
+        (
+            SPEC.replace("    optimizer: {kind: toy/sgd, lr: 1e-3}\n", ""),
+            LR,
+            ["pipeline.operator.optimizer.kind=toy/sgd"],
+        ),
+        (SPEC.replace("{kind: toy/sgd, lr: 1e-3}", "toy/sgd"), LR, []),
+        (SPEC, "pipeline.operator.saving.keep", []),
+        (SPEC, "model.width", []),
+        (SPEC, "launcher.minutes", ["launcher.kind=local"]),
+        (SPEC, "seed", []),
+    ],
+)
+def test_defaults_that_a_parameter_goes_into_are_written_out(
+    text: str, key: str, expected: list[str], load: Load
+) -> None:
+    assert default_kinds(*load(text), [key]) == expected
+
+
+def test_a_kind_that_is_searched_is_not_written_out(load: Load) -> None:
+    text = SPEC.replace("    optimizer: {kind: toy/sgd, lr: 1e-3}\n", "")
+    kind = "pipeline.operator.optimizer.kind"
+    assert default_kinds(*load(text), [LR, kind]) == []
+    assert default_kinds(*load(text), [LR, LR.replace("lr", "other")]) == [f"{kind}=toy/sgd"]
