@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from documents import ROOT
+from warm_process import run_warm
 
 BIN = Path(sys.executable).parent
+TIMEOUT = 280
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 TINY = [
     "tasks.advection1d.trajectories=20",
@@ -76,19 +78,27 @@ class FinishedRun:
 
 
 def command(
-    name: str, *arguments: str | Path, cwd: Path, code: int = 0, **env: str
+    name: str, *arguments: str | Path, cwd: Path, code: int = 0, fresh: bool = False, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run an installed command; its exit code must be `code`."""
-    result = subprocess.run(
-        [str(BIN / name), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env=os.environ | env,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    """Run an installed command; its exit code must be `code`.
+
+    Args:
+        fresh: start a new interpreter, for what depends on how Python starts; else a fork of a warm one.
+    """
+    line = [str(BIN / name), *map(str, arguments)]
+    if fresh or name not in ("ups", "ups-run"):
+        result = subprocess.run(
+            line,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            env=os.environ | env,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    else:
+        result = run_warm(line, cwd, os.environ | env, TIMEOUT)
     assert result.returncode == code, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
     assert "Traceback" not in result.stderr, result.stderr
     return result

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 
+from commands import TIMEOUT, command
 from documents import ROOT, blocks, commands, documents
+from warm_process import run_warm
 
 IDS = [str(path.relative_to(ROOT)) for path in documents()]
 PLUGINS = ROOT / "docs" / "plugins.md"
@@ -27,25 +28,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: str | list[str], folder: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    result = subprocess.run(
-        command,
-        shell=isinstance(command, str),
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        timeout=240,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
-
-
 @pytest.mark.parametrize("document", documents(), ids=IDS)
 def test_commands_run(document: Path, folder: Path) -> None:
-    for command in commands(document):
-        run(command, folder)
+    for line in commands(document):
+        name, *arguments = shlex.split(line)
+        command(name, *arguments, cwd=folder)
 
 
 @pytest.mark.parametrize("document", OTHERS, ids=OTHER_IDS)
@@ -56,7 +43,8 @@ def test_python_runs(document: Path, folder: Path) -> None:
             continue
         script = folder / f"block{number}.py"
         script.write_text(block)
-        run([sys.executable, str(script)], folder)
+        done = run_warm([str(script)], folder, os.environ, TIMEOUT)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("document", OTHERS, ids=OTHER_IDS)
@@ -64,7 +52,7 @@ def test_yaml_blocks_are_valid_specs(document: Path, folder: Path) -> None:
     for number, block in enumerate(blocks(document, "yaml")):
         spec = folder / f"block{number}.yaml"
         spec.write_text(block)
-        run(["ups", "validate", str(spec)], folder)
+        command("ups", "validate", spec, cwd=folder)
 
 
 @pytest.mark.parametrize("document", documents(), ids=IDS)

@@ -52,7 +52,7 @@ def test_a_run_needs_nothing_but_its_folders_and_tells_no_secrets(tmp_path: Path
         "XDG_CONFIG_HOME": "/proc/config",
         "MPLCONFIGDIR": "",
     }
-    done = command("ups-run", *arguments, cwd=folder, **environment)
+    done = command("ups-run", *arguments, cwd=folder, fresh=True, **environment)
     (run,) = (folder / "Läufe (neu)").iterdir()
     assert json.loads((run / "run.json").read_text())["status"] == "completed"
     assert (run / "report" / "index.html").stat().st_size > 10_000
