@@ -31,6 +31,16 @@ FAULTY = {
         "register('faulty/a', 'faulty:NUMBER', config=ModelConfig, summary='')",
         "model 'faulty/a' of faulty 0.1: its factory 3 is not callable",
     ),
+    "no_tasks": (
+        "register('faulty/a', 'faulty:no_tasks', config=ModelConfig, summary='')",
+        "the factory of model 'faulty/a' cannot be called as factory(config, tasks=...): "
+        "got an unexpected keyword argument 'tasks'",
+    ),
+    "one_more": (
+        "register('faulty/a', 'faulty:one_more', config=ModelConfig, summary='')",
+        "the factory of model 'faulty/a' cannot be called as factory(config, tasks=...): "
+        "missing a required argument: 'seed'",
+    ),
     "other_base": (
         "register('faulty/a', dict, config='faulty:Other', summary='')",
         "model 'faulty/a' of faulty 0.1: its options class Other must subclass ups_core.ModelConfig",
@@ -45,6 +55,7 @@ FAULTY = {
 def plugin(registration: str, kind: str = "models") -> str:
     return (
         f"{HEAD}NUMBER = 3\nclass Other(LossConfig): ...\n"
+        "def no_tasks(config): ...\ndef one_more(config, tasks, seed): ...\n"
         f"@hookimpl\ndef ups_register_{kind}(register):\n    {registration}\n"
     )
 
