@@ -185,7 +185,7 @@ class Train:
         arrived.unlink(missing_ok=True)
         with interrupts.patience():
             for tick in range(begin, config.epochs):
-                self._fault(context.directory, tick)
+                self._fault(context, tick)
                 time.sleep(config.pause)
                 if self.rank == 0:
                     write_json(file, {"tick": tick + 1})
@@ -209,7 +209,8 @@ class Train:
             for other in others:
                 other.unlink()
 
-    def _fault(self, directory: Path, tick: int) -> None:
+    def _fault(self, context: StepContext, tick: int) -> None:
+        directory = context.directory
         what, _, place = os.environ.get("TOY_FAULT", "").partition(":")
         if not what or (place and place != f"{self.rank}:{tick}"):
             return
@@ -225,6 +226,8 @@ class Train:
             time.sleep(0.01)
         if what == "restart" and not (directory / "restarted").exists():
             (directory / "restarted").touch()
+            while not executions(context).exists():
+                time.sleep(0.005)  # rank 0 has begun, too: a launcher ends the other ranks after a failure
             raise RestartRequested("out of memory: batches are now split into 2 micro-batches")
         if what == "error":
             raise UPSError(f"rank {self.rank} has lost its data; copy them again")
@@ -332,8 +335,12 @@ class RanksLauncher:
         return None if failed is None else Ended(f"ended with code {ranks[failed].returncode}", failed)
 
 
+def executions(context: StepContext) -> Path:
+    return context.data_root / "executions.txt"
+
+
 def count(context: StepContext, name: str) -> None:
-    with (context.data_root / "executions.txt").open("a") as file:
+    with executions(context).open("a") as file:
         file.write(f"{name}\n")
 
 
