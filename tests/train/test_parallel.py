@@ -40,7 +40,9 @@ def test_two_processes_train_what_one_trains(
     options = {"stage": stage, "objective": objective, "trainer": {"strategy": strategy}, **PARALLEL}
     two = train(folder, f"{strategy}-{run}", 2, **options)
     for name in ("train/loss", *monitored.get(objective, ["val/energy"])):
-        difference = (two.curve(name) - one.curve(name)).abs() / one.curve(name)
+        curve = one.curve(name)
+        scale = curve.clamp(min=curve.median().item())  # a squared error near zero keeps fewer digits
+        difference = (two.curve(name) - curve).abs() / scale
         assert difference.max() < tolerance, (name, difference)
     agreement = "train/gradient_cosine"
     assert [agreement in line for line in two.metrics] == [agreement in line for line in one.metrics]
