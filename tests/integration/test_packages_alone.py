@@ -76,7 +76,7 @@ def test_installs_alone_and_passes_its_own_tests(
         f"ups-{sibling}": "loaded" for sibling in siblings
     }
     tools = ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis"]
-    if name == "train":
+    if name == "core":
         tools.append(f"{wheel}[slurm,tune]")
     run(python, "-m", "pip", "install", "-q", *constraints, "--find-links", wheels, *tools, cwd=tmp_path)
     options = ("-q", "-n", "2", "--dist", "loadfile", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider")

@@ -116,6 +116,7 @@ def test_plugins_see_a_finished_study_and_cannot_fail_it(
 
 
 def test_the_evaluation_package_draws_a_figure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ups_eval", reason="the core is tested alone")
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,ups-eval")
     assert tune("--param", "optimizer.lr=0.01,0.1") == 0
     assert study()["best"]["parameters"][LR] == 0.01
