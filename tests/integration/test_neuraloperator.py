@@ -18,7 +18,7 @@ SAME_AGAIN = """
 import sys
 import torch
 from pathlib import Path
-from ups_data.prepare.opening import prepare_task
+from ups_data import prepare_task
 from ups_models.bundle import load_bundle
 for name, options in (("advection1d", {"trajectories": 60, "resolution": 64, "frames": 11, "time_stride": 10}),
                       ("darcy2d", {"trajectories": 60, "resolution": 32})):

@@ -100,6 +100,7 @@ def test_a_compiled_network_computes_the_same(data_root: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
 def test_a_compiled_training_learns_and_is_recorded(objective: str, data_root: Path, tmp_path: Path) -> None:
     run(data_root, tmp_path, compile={"policy": "require"}, epochs=4, objective=objective)
     lines = read_metrics(tmp_path / "metrics.jsonl")

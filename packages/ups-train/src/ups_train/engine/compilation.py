@@ -38,6 +38,7 @@ def compile_network(
         UPSError: the policy is `require` and compiling failed.
     """
     eager = _seconds(network, batches, loss)
+    torch.compiler.reset()  # or shapes that an earlier training of this process varied would be dynamic here
     torch._dynamo.utils.counters.clear()
     network.compile(mode=config.mode)
     begin = time.perf_counter()
