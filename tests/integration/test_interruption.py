@@ -104,7 +104,7 @@ def test_a_full_disk_ends_the_step_in_one_line_and_loses_nothing(whole: Path, tm
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "chaos.py"), "--kills", "4", "--longest", "10"],
+        [sys.executable, str(ROOT / "tests" / "chaos.py"), "--kills", "4"],
         capture_output=True,
         text=True,
         timeout=900,
