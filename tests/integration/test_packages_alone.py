@@ -55,7 +55,7 @@ def test_installs_alone_and_passes_its_own_tests(
     (wheel,) = wheels.glob(f"ups_{name}-*.whl")
     files = zipfile.ZipFile(wheel).namelist()
     assert f"ups_{name}/py.typed" in files
-    assert not [file for file in files if "test" in file]
+    assert not [file for file in files if Path(file).name.startswith(("test_", "conftest"))]
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     constraints = ("-c", ROOT / "constraints.txt")
