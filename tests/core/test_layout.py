@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ups_core import UPSError
-from ups_core.files import write_json
-from ups_core.layout import is_done, partial_directory, run_directory, step_directory
+from ups_core.layout import partial_directory, run_directory, step_directory
 from ups_core.plan import Plan
 from ups_core.selection import Selection
 
@@ -31,28 +29,6 @@ def test_a_partial_directory_is_hidden_and_beside_the_final_one() -> None:
 def test_no_two_steps_share_a_directory(names: set[str]) -> None:
     places = [where(RUNS, name) for name in names for where in (step_directory, partial_directory)]
     assert len(set(places)) == len(places)
-
-
-@pytest.mark.parametrize(
-    ("record", "done"),
-    [
-        ({"status": "completed", "fingerprint": PRINT}, True),
-        ({"status": "completed", "fingerprint": "other"}, False),
-        ({"status": "running", "fingerprint": PRINT}, False),
-        ({}, False),
-        (None, False),
-    ],
-)
-def test_a_step_is_done_if_its_record_says_so(record: dict[str, Any] | None, done: bool) -> None:
-    if record is not None:
-        write_json(step_directory(RUNS, "train") / "step.json", record)
-    assert is_done(RUNS, "train", PRINT) == done
-
-
-def test_an_unreadable_record_is_not_done() -> None:
-    write_json(step_directory(RUNS, "train") / "step.json", {})
-    (step_directory(RUNS, "train") / "step.json").write_text("{")
-    assert not is_done(RUNS, "train", PRINT)
 
 
 def test_a_run_lives_in_the_newest_directory_of_its_fingerprint() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from finished import finish, finish_step
 from ups_core import SpecError, fingerprint
 from ups_core.files import write_json
 from ups_core.layout import partial_directory, step_directory
@@ -230,10 +232,6 @@ def test_a_missing_input_is_an_error_at_its_step(spec_file: Path, make: MakePlan
     )
 
 
-def write_step(folder: Path, fingerprint: str, status: str = "completed") -> None:
-    write_json(folder / "step.json", {"status": status, "fingerprint": fingerprint})
-
-
 @pytest.mark.parametrize(
     ("place", "same", "expected"),
     [
@@ -248,18 +246,55 @@ def test_the_state_of_a_step_is_what_its_directory_says(
     place: Callable[[Path, str], Path] | None, same: bool, expected: str, make: MakePlan
 ) -> None:
     plan = make()
-    if place is not None:
-        write_step(place(plan.directory, TRAIN), plan.step(TRAIN).fingerprint if same else "of other options")
+    fingerprint = plan.step(TRAIN).fingerprint if same else "of other options"
+    if place is step_directory:
+        finish(plan, TRAIN, fingerprint=fingerprint)
+    elif place is not None:
+        write_json(place(plan.directory, TRAIN) / "step.json", {"fingerprint": fingerprint})
     plan = make()
     assert plan.step(TRAIN).state == expected
     assert plan.step(SCORE).state == "to do"
     assert plan.todo == tuple(step for step in plan.steps if (step.id, expected) != (TRAIN, "done"))
 
 
-def test_a_step_that_is_not_complete_is_not_done(make: MakePlan) -> None:
+def flip(directory: Path) -> None:
+    path = directory / "step.json"
+    path.write_text(path.read_text().replace("1.5", "1.6"))
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "lost": lambda directory: (directory / "step.json").unlink(),
+    "changed": flip,
+    "cut off": lambda directory: (directory / "step.json").write_text("{"),
+    "of an earlier version": lambda directory: (directory / "step.json").write_text(
+        '{"status": "completed"}'
+    ),
+    "another step's": lambda directory: finish_step(directory.parents[1], SCORE, "x").replace(directory),
+    "without a file": lambda directory: (directory / "a.txt").unlink(),
+    "with a shorter file": lambda directory: (directory / "a.txt").write_text(""),
+    "with a link": lambda directory: link(directory / "a.txt"),
+}
+
+
+def link(path: Path) -> None:
+    path.rename(path.with_name("b.txt"))
+    path.symlink_to("b.txt")
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_step_is_not_done(damage: Callable[[Path], None], make: MakePlan) -> None:
     plan = make()
-    write_step(step_directory(plan.directory, TRAIN), plan.step(TRAIN).fingerprint, status="running")
-    assert make().step(TRAIN).state == "stale"
+    directory = step_directory(plan.directory, TRAIN)
+    directory.mkdir(parents=True)
+    (directory / "a.txt").write_text("content")
+    finish(plan, TRAIN)
+    assert make().step(TRAIN).state == "done"
+    if damage is DAMAGE["another step's"]:
+        shutil.rmtree(directory)
+    damage(directory)
+    step = make().step(TRAIN)
+    assert step.state == "damaged"
+    assert step.problem.startswith(str(directory))
 
 
 def test_data_are_part_of_the_plan(make: MakePlan) -> None:
@@ -300,6 +335,7 @@ def test_a_plan_is_plain_data(make: MakePlan) -> None:
         "id": SCORE,
         "uses": "evaluate: toy/score",
         "state": "to do",
+        "problem": "",
         "fingerprint": plan.step(SCORE).fingerprint,
         "after": [TRAIN, OTHER],
         "providers": dict(plan.step(SCORE).providers),

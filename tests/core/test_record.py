@@ -14,21 +14,17 @@ from typing import Any
 import pytest
 import yaml
 
+from finished import finish
 from ups_core import environment
 from ups_core.cli.run import main as ups_run
 from ups_core.compose import read_spec
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
 from ups_core.layout import step_directory
 from ups_core.plan import Plan
+from ups_core.reading import read_json
 from ups_core.record import DETAILS, RunRecord, now, recorded_options, resolved_yaml, write_spec
 
 MakePlan = Callable[..., Plan]
-
-
-def finish(plan: Plan, name: str, **record: Any) -> None:
-    """Pretend that a step is complete."""
-    stored = {"status": "completed", "fingerprint": plan.step(name).fingerprint, "seconds": 1.5} | record
-    write_json(step_directory(plan.directory, name) / "step.json", stored)
 
 
 def written(plan: Plan) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from finished import finish_step
 from ups_core.cli.run import main as ups_run
-from ups_core.files import read_json, write_json
+from ups_core.finished_step import FinishedStep
 from ups_core.plan import Plan
+from ups_core.reading import UnsoundFile, read_json
 from ups_core.reuse import MAX_CHANGES, copy_finished, describe_changes, reuse_previous
 
 MakePlan = Callable[..., Plan]
@@ -51,8 +53,7 @@ def test_what_is_done_or_stale_here_is_not_kept(first: Path, make: MakePlan) -> 
     change = "pipeline.score.split=val"
     target = make(change)
     for name, fingerprint in (("train", target.step("train").fingerprint), ("toy-other", "of another spec")):
-        record = {"status": "completed", "fingerprint": fingerprint}
-        write_json(target.directory / "steps" / name / "step.json", record)
+        finish_step(target.directory, name, fingerprint)
     plan = reuse_previous(make(change), RUNS)
     assert states(plan) | {"score": "", "page": ""} == {
         "train": "done",
@@ -160,34 +161,57 @@ def test_a_run_keeps_and_the_old_run_stays(first: Path, spec_file: Path) -> None
     assert read_json(second / "run.json")["metrics"]["train/val/loss"] == 0.5
 
 
-def finished(folder: Path) -> Path:
-    (folder / "deep").mkdir(parents=True)
-    (folder / "deep" / "a.txt").write_text("content")
-    return folder
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A run directory with one finished step."""
+    run = tmp_path / "old"
+    (run / "steps" / "train" / "deep").mkdir(parents=True)
+    (run / "steps" / "train" / "deep" / "a.txt").write_text("content")
+    finish_step(run, "train", "x")
+    return run
 
 
-def test_a_copy_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_shares_files_and_says_where_it_is_from(old: Path, tmp_path: Path) -> None:
+    copy_finished(old, "train", tmp_path / "new")
+    copy = FinishedStep.read(tmp_path / "new", "train")
+    assert copy.record.kept_from == str(old)
+    assert os.path.samefile(copy.file("deep/a.txt"), old / "steps" / "train" / "deep" / "a.txt")
+    copy_finished(tmp_path / "new", "train", tmp_path / "newer")
+    assert FinishedStep.read(tmp_path / "newer", "train").record.kept_from == str(old), (
+        "where it was computed"
+    )
+
+
+def test_a_copy_without_hard_links(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs may be on different file systems."""
 
-    def refuse(*arguments: Any) -> None:
+    def refuse(*arguments: Any, **more: Any) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    copy_finished(finished(tmp_path / "old"), tmp_path / "new")
-    assert (tmp_path / "new" / "deep" / "a.txt").read_text() == "content"
-    assert not os.path.samefile(tmp_path / "old" / "deep" / "a.txt", tmp_path / "new" / "deep" / "a.txt")
+    copy_finished(old, "train", tmp_path / "new")
+    copy = FinishedStep.read(tmp_path / "new", "train").file("deep/a.txt")
+    assert copy.read_text() == "content"
+    assert not os.path.samefile(copy, old / "steps" / "train" / "deep" / "a.txt")
 
 
-def test_a_copy_that_was_interrupted_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = finished(tmp_path / "old")
+def test_a_damaged_file_is_not_copied(old: Path, tmp_path: Path) -> None:
+    (old / "steps" / "train" / "deep" / "a.txt").write_text("contents")
+    with pytest.raises(UnsoundFile, match="has 8 bytes instead of 7"):
+        copy_finished(old, "train", tmp_path / "new")
+    assert not (tmp_path / "new" / "steps" / "train").exists()
 
-    def stop(*arguments: Any) -> None:
+
+def test_a_copy_that_was_interrupted_is_made_again(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any, **more: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "link", stop)
     with pytest.raises(KeyboardInterrupt):
-        copy_finished(source, tmp_path / "new")
-    assert not (tmp_path / "new").exists(), "never a part"
+        copy_finished(old, "train", tmp_path / "new")
+    assert not (tmp_path / "new" / "steps" / "train").exists(), "never a part"
     monkeypatch.undo()
-    copy_finished(source, tmp_path / "new")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "site") == ["new", "old"]
+    copy_finished(old, "train", tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new" / "steps").iterdir()) == ["train"]

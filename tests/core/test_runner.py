@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ups_core.cli.run import main as ups_run
+from ups_core.finished_step import FinishedStep
 from ups_core.lock import locked
 from ups_core.planner import make_plan
 from ups_core.validate import load_spec
@@ -57,6 +58,7 @@ def test_a_run_and_its_record(spec_file: Path) -> None:
         "data",
         "steps",
         "metrics",
+        "sha256",
     ]
     assert content["status"] == "completed"
     assert content["metrics"] == {
@@ -121,8 +123,8 @@ def test_a_changed_spec_keeps_what_it_does_not_touch(
     assert "kept: train" in said
     after = next(path for path in Path("runs").glob("toy-*") if path != before)
     assert json.loads((after / "run.json").read_text())["status"] == "completed"
-    kept = json.loads((after / "steps" / "train" / "step.json").read_text())
-    assert kept == json.loads((before / "steps" / "train" / "step.json").read_text())
+    kept, there = (FinishedStep.read(run, "train").record for run in (after, before))
+    assert kept == there.model_copy(update={"kept_from": str(before)})
     assert {path: path.read_bytes() for path in old} == old, "the run before the change is as it was"
     assert run(spec_file, *change) == 0
     assert run(spec_file) == 0

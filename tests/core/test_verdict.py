@@ -15,7 +15,8 @@ from ups_core import StepResult, Verdict
 from ups_core.cli.main import main as ups
 from ups_core.cli.run import main as ups_run
 from ups_core.cli.run import negative_verdicts
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_core.step import FAILED_VERDICT
 
 GATE = "  - {evaluate: toy/gate, id: gate, limit: LIMIT}\n"

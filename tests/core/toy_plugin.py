@@ -46,10 +46,11 @@ from ups_core import (
 from ups_core.console import Console
 from ups_core.execution import execute
 from ups_core.expand import baseline_id
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
 from ups_core.fingerprint import digest
 from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
 from ups_core.plan import Plan, PlannedStep
+from ups_core.reading import read_json
 
 
 class LineConfig(TaskConfig):

@@ -16,7 +16,8 @@ from PIL import Image
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_eval.command import EvalCommand
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log

@@ -53,7 +53,8 @@ def test_profile_leaves_a_trace_and_a_table(
     assert any("conv" in event.get("name", "") for event in trace["traceEvents"])
     table = (tmp_path / "profile" / "operators.txt").read_text()
     assert "Self CPU" in table
-    assert table.count("aten::") + table.count("Optimizer") <= 10
+    rows = [line for line in table.splitlines() if "aten::" in line or "Optimizer" in line]
+    assert 0 < len(rows) <= 10
 
 
 def test_more_memory_allows_more_samples(

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -15,10 +16,9 @@ from pathlib import Path
 import pytest
 
 from commands import BIN, command
+from finished import finish_step
 from small_study import LOSS, LR, SPEC, study, tune
 from ups_core.cli.main import main
-from ups_core.files import write_json
-from ups_core.layout import step_directory
 from ups_core.lock import locked
 from ups_core.plan import Plan
 from ups_core.record import write_spec
@@ -41,11 +41,9 @@ class FakeRuns:
         rate = plan.steps[0].spec.config.optimizer.config.lr  # type: ignore[attr-defined]
         self.rates.append(rate)
         value = self.value(rate)
-        for step in plan.steps:
-            done = {"status": "completed", "fingerprint": self.fingerprint or step.fingerprint}
-            write_json(step_directory(plan.directory, step.id) / "step.json", done)
-        metrics = {LOSS: value} | {f"{step.id}/a/width": value for step in plan.steps[1:]}
-        write_json(plan.directory / "run.json", {"metrics": metrics})
+        for number, step in enumerate(plan.steps):
+            metrics = {f"{step.id}/a/width" if number else LOSS: value}
+            finish_step(plan.directory, step.id, self.fingerprint or step.fingerprint, metrics=metrics)
         write_spec(plan)
 
 
@@ -214,7 +212,7 @@ def test_an_interrupted_trial_comes_first_next_time(runs: FakeRuns) -> None:
 def test_a_lost_run_directory_or_other_data_make_a_trial_run_again(runs: FakeRuns) -> None:
     tune(*RANDOM, "--trials", "2")
     (step,) = Path(study()["trials"][0]["directory"]).glob("steps/operator/step.json")
-    step.unlink()
+    shutil.rmtree(step.parent)
     assert tune(*RANDOM, "--trials", "2") == 0
     assert runs.rates == [*runs.rates[:2], runs.rates[0]]
 

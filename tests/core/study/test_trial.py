@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from finished import finish
 from small_study import LOSS, LR, SPEC
 from ups_core import SpecError, UPSError
 from ups_core.compose import read_spec
 from ups_core.document import Document
-from ups_core.files import write_json
 from ups_core.interrupts import Interrupted, listening
-from ups_core.layout import step_directory
 from ups_core.plan import Plan
 from ups_core.spec import PipelineSpec
 from ups_core.study.experiment import Experiment
@@ -134,16 +133,14 @@ def test_a_stopped_study_stops_its_trial(load: Load) -> None:
 
 def finished(plan: Plan, metrics: dict[str, float | None]) -> Plan:
     for step in plan.steps:
-        record = {"status": "completed", "fingerprint": step.fingerprint}
-        write_json(step_directory(plan.directory, step.id) / "step.json", record)
-    write_json(plan.directory / "run.json", {"metrics": metrics})
+        finish(plan, step.id, metrics=metrics)
     return experiment(read_spec(Path("tiny.yaml"))).plan({LR: 1e-2})
 
 
 def test_the_value_of_a_finished_run_is_known(plan: Plan) -> None:
+    assert known_value(plan, LOSS) is None
     assert known_value(finished(plan, {LOSS: 0.5}), LOSS) == 0.5
     with pytest.raises(TrialFailed, match="operator/val/loss is not finite: the rollout diverged"):
         known_value(finished(plan, {LOSS: None}), LOSS)
     with pytest.raises(UPSError, match="has no metric 'operator/val/loss'; metrics: operator/val/other"):
         known_value(finished(plan, {"operator/val/other": 1.0}), LOSS)
-    assert known_value(finished(plan, {}), LOSS) is None, "the run was stopped before it was recorded"

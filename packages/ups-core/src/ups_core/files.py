@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TextIO
+
+from ups_core.errors import UPSError
 
 
 @contextmanager
@@ -32,9 +36,19 @@ def replacing(path: Path) -> Iterator[Path]:
         # mkstemp makes private files; runs are read by others of the group.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        sync_directory(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush a directory to disk: until then a power failure may undo the renames in it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,24 +64,40 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write plain data as JSON; a number that JSON cannot hold (NaN, infinity) becomes null."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, or None if it is missing or unreadable."""
+def open_own(path: Path, mode: Literal["a", "a+", "w"]) -> TextIO:
+    """Open a text file for writing in place, such as a log; the caller closes it.
+
+    Raises:
+        UPSError: it is a link, which could lead to a file of the user that is not this run's, or is not a
+            regular file.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.ELOOP, "not a regular file")
+        return descriptor
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+        return open(path, mode, encoding="utf-8", opener=opener)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO) or path.is_symlink():
+            raise UPSError(f"{path} is not a regular file, and is not written to; delete it") from None
+        raise
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain data that JSON can hold: numbers that are not finite become None, keys text, tuples lists."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

@@ -1,10 +1,12 @@
-"""Where things are in a run directory, and whether a step's result is there."""
+"""Where things are in a run directory."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
-from ups_core.files import read_json
+from ups_core.errors import UPSError
 
 
 def step_directory(run: Path, step_id: str) -> Path:
@@ -17,10 +19,23 @@ def partial_directory(run: Path, step_id: str) -> Path:
     return run / "steps" / f".{step_id}.partial"
 
 
-def is_done(run: Path, step_id: str, fingerprint: str) -> bool:
-    """Whether the run directory holds this step's result, made with the same fingerprint."""
-    record = read_json(step_directory(run, step_id) / "step.json") or {}
-    return record.get("status") == "completed" and record.get("fingerprint") == fingerprint
+def clear(directory: Path) -> None:
+    """Delete a directory with all that is in it; of a link only the link.
+
+    Raises:
+        UPSError: something in it cannot be deleted; what is left would be taken for this run's own.
+    """
+    if not os.path.lexists(directory):
+        return
+    try:
+        if directory.is_symlink() or not directory.is_dir():
+            directory.unlink()
+        else:
+            shutil.rmtree(directory)
+    except OSError as error:
+        raise UPSError(
+            f"cannot delete {error.filename or directory} ({error.strerror}); delete {directory} by hand"
+        ) from None
 
 
 def run_directory(runs_dir: Path, name: str, fingerprint: str, fresh: bool) -> Path:

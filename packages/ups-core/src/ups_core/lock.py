@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ups_core.errors import UPSError
+from ups_core.files import open_own
 
 
 @contextmanager
@@ -17,12 +18,11 @@ def locked(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; the kernel releases it however the process ends.
 
     Raises:
-        UPSError: another process holds it; the message names the process and host.
+        UPSError: another process holds it, which the message names with its host, or the file is a link.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / ".lock"
     # Mode "a+": opening must not truncate the owner's name, which a refused process prints.
-    with path.open("a+", encoding="utf-8") as file:
+    with open_own(directory / ".lock", "a+") as file:
         try:
             # The kernel drops flock with the last open descriptor: no stale lock after SIGKILL.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,8 +12,12 @@ from ups_core.errors import UPSError
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.task import DataPlan, TaskProvider
 
-State = Literal["done", "kept", "stale", "interrupted", "to do"]
-"""`kept`: done in a previous run of another version of the spec, and still valid."""
+State = Literal["done", "kept", "stale", "damaged", "foreign", "interrupted", "to do"]
+"""`kept`: done in a previous run of another version of the spec, and still valid; `stale`: done for other
+options, data or code; `damaged`: its files are not those that were written; `foreign`: another user's."""
+
+FINISHED: tuple[State, ...] = ("done", "kept")
+"""States of a step that need not run."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class PlannedStep:
         after: ids of all steps that this one depends on.
         baseline: true where the planner added the step to train a baseline.
         providers: distribution -> version of the code that computes the step.
+        problem: what is wrong with the files of a step that is `damaged` or `foreign`.
     """
 
     spec: StepSpec
@@ -34,6 +39,7 @@ class PlannedStep:
     providers: Mapping[str, str]
     fingerprint: str
     state: State
+    problem: str = ""
 
     @property
     def id(self) -> str:
@@ -74,7 +80,7 @@ class Plan:
     @property
     def todo(self) -> tuple[PlannedStep, ...]:
         """Steps that must run."""
-        return tuple(step for step in self.steps if step.state not in ("done", "kept"))
+        return tuple(step for step in self.steps if step.state not in FINISHED)
 
     def step(self, name: str) -> PlannedStep:
         """The step with this id. Raises :class:`UPSError` naming the ids there are."""
@@ -105,6 +111,7 @@ class Plan:
                     "id": step.id,
                     "uses": step.uses,
                     "state": step.state,
+                    "problem": step.problem,
                     "fingerprint": step.fingerprint,
                     "after": list(step.after),
                     "providers": dict(step.providers),

@@ -15,13 +15,13 @@ from ups_core.component import components
 from ups_core.document import Document
 from ups_core.errors import Issue, SpecError, UPSError
 from ups_core.expand import PipelineStep, baseline_id, expand_pipeline
-from ups_core.files import read_json
 from ups_core.fingerprint import code_versions, digest
-from ups_core.layout import is_done, partial_directory, run_directory, step_directory
-from ups_core.plan import Plan, PlannedStep, State
+from ups_core.layout import run_directory
+from ups_core.plan import Plan, PlannedStep
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec
+from ups_core.step_state import state_of
 from ups_core.task import DataPlan, TaskProvider
 from ups_core.trainer import TrainerSpec
 
@@ -33,6 +33,7 @@ def make_plan(
     runs_dir: Path,
     data_root: Path,
     fresh: bool = False,
+    accept_others: bool = False,
     directory: Path | None = None,
     registry: Registry | None = None,
 ) -> Plan:
@@ -40,6 +41,7 @@ def make_plan(
 
     Args:
         fresh: plan a new run directory beside the existing ones.
+        accept_others: count steps whose files belong to other users as done.
         directory: plan this run directory, even if its name does not match.
 
     Raises:
@@ -57,7 +59,8 @@ def make_plan(
     planner = _Planner(spec, data, document, registry)
     for step in pipeline:
         planned = planner.add(step)
-        planner.steps[-1] = replace(planned, state=_state(directory, planned))
+        state, problem = state_of(directory, planned.id, planned.fingerprint, accept_others)
+        planner.steps[-1] = replace(planned, state=state, problem=problem)
     return Plan(spec, document, directory, data_root, fingerprint, tasks, data, tuple(planner.steps))
 
 
@@ -148,12 +151,3 @@ def _with_effect(spec: PipelineSpec) -> dict[str, Any]:
     for option in TrainerSpec.without_effect:
         del content["trainer"][option]
     return content
-
-
-def _state(run: Path, step: PlannedStep) -> State:
-    if is_done(run, step.id, step.fingerprint):
-        return "done"
-    if step_directory(run, step.id).exists():
-        return "stale"
-    partial = read_json(partial_directory(run, step.id) / "step.json") or {}
-    return "interrupted" if partial.get("fingerprint") == step.fingerprint else "to do"

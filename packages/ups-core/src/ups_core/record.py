@@ -9,16 +9,19 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ups_core.document import KeyPath
 from ups_core.environment import devices, environment
-from ups_core.files import read_json, write_json, write_text
-from ups_core.layout import step_directory
+from ups_core.files import open_own, write_text
+from ups_core.finished_step import FinishedStep
 from ups_core.plan import Plan, PlannedStep
+from ups_core.reading import UnsoundFile, read_json
 from ups_core.scalars import resolve_scalar
+from ups_core.sealed import read_sealed, write_sealed
 
 DETAILS = "details.json"
 """In a step's directory: how it ran (device, strategy, measured speed-ups…)."""
@@ -38,7 +41,7 @@ class RunRecord:
     def __init__(self, plan: Plan, command: Sequence[str]) -> None:
         self.plan = plan
         self.path = plan.directory / "run.json"
-        previous = read_json(self.path) or {}
+        previous = _previous(self.path)
         self.content: dict[str, Any] = {
             "schema": 1,
             "name": plan.spec.name,
@@ -59,7 +62,7 @@ class RunRecord:
     def event(self, what: str, **details: Any) -> None:
         """Append one line to `events.jsonl`."""
         line = json.dumps({"time": now(), "event": what, **details})
-        with (self.plan.directory / "events.jsonl").open("a", encoding="utf-8") as file:
+        with open_own(self.plan.directory / "events.jsonl", "a") as file:
             file.write(line + "\n")
 
     def save(self, status: str) -> None:
@@ -72,27 +75,30 @@ class RunRecord:
             self.content["finished"] = now()
             self.content["environment"]["devices"] = devices()
         self.content["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 3)
-        write_json(self.path, self.content)
+        write_sealed(self.path, self.content)
 
     def _step(self, step: PlannedStep) -> dict[str, Any]:
-        directory = step_directory(self.plan.directory, step.id)
-        stored = read_json(directory / "step.json") or {}
-        status = self.statuses.get(step.id)
-        if status is None:  # what is on disk counts, also of earlier processes
-            finished = stored.get("fingerprint") == step.fingerprint
-            status = stored["status"] if finished else "pending"
-        if status != "completed":
-            stored = {}
-        return {
-            "id": step.id,
-            "uses": step.uses,
-            "status": status,
-            "fingerprint": step.fingerprint,
-            "seconds": stored.get("seconds", 0.0),
-            "metrics": stored.get("metrics", {}),
-            "verdict": stored.get("verdict"),
-            "details": (read_json(directory / DETAILS) if stored else None) or {},
-        }
+        content: dict[str, Any] = {"id": step.id, "uses": step.uses, "status": "pending"}
+        content |= {"fingerprint": step.fingerprint, "seconds": 0.0}
+        content |= {"metrics": {}, "verdict": None, "details": {}}
+        if (status := self.statuses.get(step.id)) is not None:
+            return content | {"status": status}
+        try:  # what is on disk counts, also of earlier processes
+            stored = FinishedStep.read(self.plan.directory, step.id)
+        except UnsoundFile:
+            return content
+        if stored.record.fingerprint != step.fingerprint:
+            return content
+        known = stored.record.model_dump(mode="json", include={"status", "seconds", "metrics", "verdict"})
+        return content | known | {"details": read_json(stored.directory / DETAILS) or {}}
+
+
+def _previous(path: Path) -> dict[str, Any]:
+    """The record of earlier processes; a damaged one is written anew from the steps on disk."""
+    try:
+        return read_sealed(path)
+    except UnsoundFile:
+        return {}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,28 +9,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ups_core.document import KeyPath, dotted
-from ups_core.layout import is_done
-from ups_core.plan import Plan, PreviousRun
+from ups_core.errors import UPSError
+from ups_core.files import sync_directory
+from ups_core.finished_step import FinishedStep, write_finished
+from ups_core.layout import clear, step_directory
+from ups_core.plan import FINISHED, Plan, PlannedStep, PreviousRun
+from ups_core.reading import open_regular, read_text
 from ups_core.record import resolved_yaml
+from ups_core.step_state import state_of
+from ups_core.yamlreader import parse_yaml
 
 MAX_CHANGES = 20
 """Maximum number of changes that are listed one by one."""
 
 
-def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:
+def reuse_previous(plan: Plan, runs_dir: Path, accept_others: bool = False) -> Plan:
     """The plan, compared with the newest other run of this name; steps that are done there become `kept`.
 
     A step is done there if its fingerprint is the same: its options, data, code and all it builds on.
+
+    Args:
+        accept_others: whether steps whose files belong to other users are kept, too.
     """
     others = [
         path.parent
         for path in runs_dir.glob(f"{plan.spec.name}-*/run.json")
         if path.parent.resolve() != plan.directory.resolve()
     ]
-    for directory in sorted(others, key=lambda other: (other / "run.json").stat().st_mtime, reverse=True):
+    for directory in sorted(others, key=lambda other: (other / "run.json").lstat().st_mtime, reverse=True):
         stored = _read(directory / "spec.yaml")
         # The pattern also matches names that begin with this one and a dash.
         if stored is not None and stored.get("name") == plan.spec.name:
@@ -38,13 +45,17 @@ def reuse_previous(plan: Plan, runs_dir: Path) -> Plan:
     else:
         return plan
     steps = tuple(
-        replace(step, state="kept")
-        if step.state == "to do" and is_done(directory, step.id, step.fingerprint)
-        else step
-        for step in plan.steps
+        _kept(step, directory, accept_others) if step.state == "to do" else step for step in plan.steps
     )
-    changes = tuple(_changes(_flat(stored), _flat(yaml.safe_load(resolved_yaml(plan)))))
+    current = parse_yaml(resolved_yaml(plan), "spec.yaml", _Unresolved()).data
+    changes = tuple(_changes(_flat(stored), _flat(current)))
     return replace(plan, steps=steps, previous=PreviousRun(directory, changes))
+
+
+def _kept(step: PlannedStep, directory: Path, accept_others: bool) -> PlannedStep:
+    """The step, kept if this directory has it; otherwise with what is wrong there."""
+    state, problem = state_of(directory, step.id, step.fingerprint, accept_others)
+    return replace(step, state="kept") if state == "done" else replace(step, problem=problem)
 
 
 def describe_changes(plan: Plan) -> Iterator[str]:
@@ -56,36 +67,64 @@ def describe_changes(plan: Plan) -> Iterator[str]:
     yield from (f"  {change}" for change in changes[:MAX_CHANGES])
     if len(changes) > MAX_CHANGES:
         yield f"  and {len(changes) - MAX_CHANGES} more"
-    for what, states in (("kept", ("done", "kept")), ("to be done", ("to do", "stale", "interrupted"))):
-        names = [step.id for step in plan.steps if step.state in states]
+    for what, finished in (("kept", True), ("to be done", False)):
+        names = [step.id for step in plan.steps if (step.state in FINISHED) == finished]
         if names:
             yield f"  {what}: {', '.join(names)}"
+    for step in plan.steps:
+        if step.problem and step.state == "to do":
+            yield f"  not kept: {step.id} ({step.problem})"
 
 
-def copy_finished(source: Path, target: Path) -> None:
-    """Copy a finished step's directory: as hard links where the file system has them.
+def copy_finished(source: Path, step_id: str, target: Path) -> None:
+    """Copy a finished step of a run directory to another one: as hard links where the file system has them.
 
-    Nothing writes into a finished step, so two runs may share its files.
+    Nothing writes into a finished step, so two runs may share its files; what another user owns is copied,
+    because that user may change it. The record says where the step came from.
+
+    Raises:
+        UnsoundFile: a file is not the one that was written.
     """
+    found = FinishedStep.read(source, step_id)
     # Under another name until it is complete: a finished step is recognised by its directory.
-    temporary = target.with_name(f".{target.name}.copy")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary, copy_function=_link)
-    temporary.rename(target)
+    temporary = step_directory(target, f".{step_id}.copy")
+    clear(temporary)
+    for name in found.record.files:
+        place = temporary / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _copy(found.file(name), place)
+    content = found.record.model_dump(mode="json", by_alias=True, exclude={"files"})
+    write_finished(temporary, content | {"kept_from": content["kept_from"] or str(source)})
+    temporary.rename(step_directory(target, step_id))
+    sync_directory(step_directory(target, step_id).parent)
 
 
-def _link(source: str, target: str) -> None:
+def _copy(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        if source.lstat().st_uid == os.geteuid():
+            os.link(source, target, follow_symlinks=False)
+            return
     except OSError:
-        shutil.copy2(source, target)
+        pass
+    with open_regular(source) as original, target.open("xb") as copy:
+        shutil.copyfileobj(original, copy)
+
+
+class _Unresolved(dict[str, str]):
+    """Every environment variable stands for its own reference."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> str:
+        return f"${{env:{name}}}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A resolved spec, its references to the environment unresolved."""
+    """A resolved spec, its references to the environment unresolved; None if it is not a spec."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        content = parse_yaml(read_text(path), str(path), _Unresolved()).data
+    except UPSError:
         return None
     return content if isinstance(content, dict) else None
 

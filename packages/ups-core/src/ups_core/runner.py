@@ -6,7 +6,6 @@ dot is always complete.
 
 from __future__ import annotations
 
-import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -18,15 +17,20 @@ from ups_core import interrupts
 from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.execution import load_factory
-from ups_core.files import read_json, write_json, write_text
+from ups_core.files import write_text
+from ups_core.finished_step import write_finished
 from ups_core.launcher import Launcher
-from ups_core.layout import is_done, partial_directory, step_directory
 from ups_core.lifecycle import Watchers
 from ups_core.lock import locked
 from ups_core.plan import Plan, PlannedStep
+from ups_core.reading import UnsoundFile
+from ups_core.recheck import recheck
 from ups_core.record import RunRecord, now, recorded_options, write_spec
 from ups_core.reuse import copy_finished, describe_changes
+from ups_core.sealed import read_sealed
 from ups_core.selection import Selection
+from ups_core.step_directories import begin_step, put_in_place
+from ups_core.step_state import state_of
 
 
 class StepFailed(UPSError):
@@ -44,12 +48,16 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         UPSError: another process uses this directory, or a step's factory cannot be loaded.
         Interrupted: a signal or the time limit stopped the run.
     """
+    plan = recheck(plan, console)
+    foreign = next((step for step in plan.steps if step.state == "foreign"), None)
+    if foreign is not None:
+        raise UPSError(
+            f"{foreign.problem}; use its result with --accept-others, or start a new run with --fresh"
+        )
     chosen = selection.apply(plan)
-    if not chosen:
-        stored = read_json(plan.directory / "run.json")
-        if stored and stored.get("status") == "completed":
-            console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
-            return dict(stored)
+    if not chosen and (stored := _completed(plan)) is not None:
+        console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
+        return stored
     for step in chosen:
         load_factory(step)
     with locked(plan.directory), interrupts.listening(plan.spec.trainer.max_time):
@@ -79,7 +87,7 @@ class _Runner:
             for step in chosen:
                 interrupts.check()
                 self._step(step)
-            done = all(is_done(self.plan.directory, step.id, step.fingerprint) for step in self.plan.steps)
+            done = all(_is_done(self.plan, step) for step in self.plan.steps)
             status = "completed" if done else "interrupted"
         except (KeyboardInterrupt, SystemExit):
             status = "interrupted"
@@ -101,9 +109,7 @@ class _Runner:
         for step in self.plan.steps:
             if step.state != "kept" or step in chosen:
                 continue
-            target = step_directory(self.plan.directory, step.id)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            copy_finished(step_directory(previous.directory, step.id), target)
+            copy_finished(previous.directory, step.id, self.plan.directory)
             self.record.event("step_kept", step=step.id, source=str(previous.directory))
 
     def _prepare_data(self) -> None:
@@ -119,14 +125,9 @@ class _Runner:
         self.record.save("running")
 
     def _step(self, step: PlannedStep) -> None:
-        partial = partial_directory(self.plan.directory, step.id)
-        header = {"schema": 1, "id": step.id, "uses": step.uses, "fingerprint": step.fingerprint}
+        header = {"id": step.id, "uses": step.uses, "fingerprint": step.fingerprint}
         header |= {"status": "running", "started": now()}
-        if (read_json(partial / "step.json") or {}).get("fingerprint") != step.fingerprint:
-            # Made with other options, data or code: it cannot be resumed.
-            shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True, exist_ok=True)
-        write_json(partial / "step.json", header)
+        partial = begin_step(self.plan.directory, header)
         self._announce(step, "running")
         self.console.say(f"step {step.id} ({step.uses})", style="bold")
         begin = time.monotonic()
@@ -149,8 +150,8 @@ class _Runner:
             "metrics": keyed,
             "verdict": result.verdict and asdict(result.verdict),
         }
-        write_json(partial / "step.json", done)
-        _replace(partial, step_directory(self.plan.directory, step.id))
+        write_finished(partial, done)
+        put_in_place(self.plan.directory, step.id)
         self._announce(step, "completed", keyed)
 
     def _failure(self, step: PlannedStep, error: Exception, partial: Path) -> StepFailed:
@@ -171,17 +172,18 @@ class _Runner:
         self.watchers.step(step, status, metrics)
 
 
+def _completed(plan: Plan) -> dict[str, Any] | None:
+    """The record of a run that is complete, or None."""
+    try:
+        stored = read_sealed(plan.directory / "run.json")
+    except UnsoundFile:
+        return None
+    return stored if stored.get("status") == "completed" else None
+
+
+def _is_done(plan: Plan, step: PlannedStep) -> bool:
+    return state_of(plan.directory, step.id, step.fingerprint, accept_others=True)[0] == "done"
+
+
 def _since(begin: float) -> float:
     return round(time.monotonic() - begin, 3)
-
-
-def _replace(partial: Path, final: Path) -> None:
-    """Rename the finished directory into place; a stale one is removed only then."""
-    # A directory cannot be renamed onto one that is not empty. Between the two renames there is no
-    # finished step, so a process that is killed here runs the step again.
-    stale = final.with_name(f".{final.name}.stale")
-    shutil.rmtree(stale, ignore_errors=True)
-    if final.exists():
-        final.rename(stale)
-    partial.rename(final)
-    shutil.rmtree(stale, ignore_errors=True)

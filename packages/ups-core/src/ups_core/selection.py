@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ups_core.errors import UPSError
-from ups_core.plan import Plan, PlannedStep
+from ups_core.plan import FINISHED, Plan, PlannedStep
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Selection:
         ids = {step.id for step in chosen}
         for step in chosen:
             for needed in step.after:
-                if needed not in ids and plan.step(needed).state not in ("done", "kept"):
+                if needed not in ids and plan.step(needed).state not in FINISHED:
                     raise UPSError(
                         f"step '{step.id}' needs '{needed}', which is {plan.step(needed).state}; "
                         f"run it first (--from {needed})"

@@ -19,10 +19,11 @@ from ups_core import interrupts
 from ups_core.console import Console
 from ups_core.errors import RestartRequested, UPSError
 from ups_core.execution import execute
-from ups_core.files import read_json, write_json, write_text
+from ups_core.files import write_json, write_text
 from ups_core.launcher import FAILURE, RESULT
 from ups_core.layout import partial_directory
 from ups_core.planner import make_plan
+from ups_core.reading import read_json
 from ups_core.validate import load_spec
 
 

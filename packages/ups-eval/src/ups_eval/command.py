@@ -11,7 +11,7 @@ from ups_core import UPSError
 from ups_core.base_configs import CommandConfig
 from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
-from ups_core.files import read_json
+from ups_core.reading import read_json
 from ups_eval.results import Results
 from ups_eval.seed_spread import spreads
 from ups_eval.tables import format_number, rich_headline

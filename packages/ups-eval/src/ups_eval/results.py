@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ups_core import UPSError
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 
 SCHEMA = 1
 

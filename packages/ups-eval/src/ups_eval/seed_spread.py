@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ups_core import UPSError
-from ups_core.files import read_json
+from ups_core.reading import read_json
 from ups_eval.results import Results
 
 

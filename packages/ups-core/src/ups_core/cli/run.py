@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root
-from ups_core.cli.output import guarded, print_json, print_table
+from ups_core.cli.output import guarded, print_json
+from ups_core.cli.plan_output import print_plan, print_submissions
 from ups_core.console import Console
 from ups_core.context import PROFILE
 from ups_core.errors import UsageError
 from ups_core.launcher import Launcher
 from ups_core.plan import Plan
 from ups_core.planner import make_plan
-from ups_core.reuse import describe_changes, reuse_previous
+from ups_core.reuse import reuse_previous
 from ups_core.runner import run_plan
 from ups_core.selection import Selection
 from ups_core.step import FAILED_VERDICT
@@ -71,6 +71,11 @@ class RunCommand:
         parser.add_argument("--from", metavar="STEP", dest="start", help="run this step and all after it")
         parser.add_argument("--fresh", action="store_true", help="start a new run beside earlier ones")
         parser.add_argument(
+            "--accept-others",
+            action="store_true",
+            help="use finished steps whose files belong to other users; without it only your own count",
+        )
+        parser.add_argument(
             "--profile",
             action="store_true",
             help="write profile/trace.json and the ten most expensive operators of every training stage",
@@ -85,10 +90,15 @@ class RunCommand:
             raise UsageError("--plan and --dry-run exclude each other; give one")
         spec, document = load_spec(args.spec, args.overrides)
         plan = make_plan(
-            spec, document, runs_dir=args.runs_dir, data_root=data_root(args.data_root), fresh=args.fresh
+            spec,
+            document,
+            runs_dir=args.runs_dir,
+            data_root=data_root(args.data_root),
+            fresh=args.fresh,
+            accept_others=args.accept_others,
         )
         if not args.fresh:
-            plan = reuse_previous(plan, args.runs_dir)
+            plan = reuse_previous(plan, args.runs_dir, args.accept_others)
         if args.plan:
             print_json(plan.to_dict()) if args.json else print_plan(plan)
             return 0
@@ -130,31 +140,6 @@ def command_line(args: argparse.Namespace) -> list[str]:
     return command
 
 
-def print_plan(plan: Plan) -> None:
-    """Print the plan as text."""
-    print(f"run  {plan.directory}")
-    for line in describe_changes(plan):
-        print(line)
-    rows = []
-    for name, data in plan.data.items():
-        state = f"{len(data.missing)} of {len(data.files)} to generate" if data.missing else "ready"
-        rows.append((name, data.source, state, data.fingerprint[:12], data.note))
-    print_table(("task", "source", "files", "fingerprint", "note"), rows)
-    print()
-    steps = [
-        (
-            step.id,
-            step.uses,
-            step.state,
-            step.fingerprint[:12],
-            ", ".join(step.after) or "-",
-            "baseline" if step.baseline else "",
-        )
-        for step in plan.steps
-    ]
-    print_table(("step", "uses", "state", "fingerprint", "after", ""), steps)
-
-
 def describe_steps(plan: Plan, selection: Selection) -> list[dict[str, str]]:
     """What the launcher would start or submit for every selected step."""
     launcher: Launcher = plan.spec.launcher.create()
@@ -167,15 +152,6 @@ def describe_steps(plan: Plan, selection: Selection) -> list[dict[str, str]]:
         }
         for step in selection.apply(plan)
     ]
-
-
-def print_submissions(submissions: Sequence[Mapping[str, str]]) -> None:
-    """Print what would be submitted as text."""
-    for step in submissions:
-        print(f"step {step['step']} ({step['uses']}), launcher {step['launcher']}:")
-        print(textwrap.indent(step["submits"].rstrip(), "  "))
-    if not submissions:
-        print("nothing to do: all steps are done")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

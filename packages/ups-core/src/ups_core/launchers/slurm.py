@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.execution import execute
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
 from ups_core.launcher import FAILURE, IN_PROCESS, RESULT
 from ups_core.launchers.config import SlurmConfig
 from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan, PlannedStep
+from ups_core.reading import read_json
 from ups_core.step import StepResult
 
 if TYPE_CHECKING:

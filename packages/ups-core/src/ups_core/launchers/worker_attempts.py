@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from ups_core.console import Console
 from ups_core.errors import UPSError
-from ups_core.files import read_json
 from ups_core.interrupts import Interrupted
 from ups_core.launcher import FAILURE, RESULT
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan, PlannedStep
+from ups_core.reading import read_json
 from ups_core.step import StepResult
 
 

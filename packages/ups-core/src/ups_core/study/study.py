@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ups_core.errors import UPSError
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_core.study.parameters import read_space
 from ups_core.study.space import Range, Space, assignments, set_options
 

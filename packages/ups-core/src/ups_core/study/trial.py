@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ups_core.errors import UPSError
-from ups_core.files import read_json
+from ups_core.finished_step import FinishedStep
 from ups_core.interrupts import OUT_OF_TIME, SIGNALS, Interrupted
 from ups_core.lock import locked
 from ups_core.plan import Plan
@@ -37,14 +37,15 @@ def known_value(plan: Plan, metric: str) -> float | None:
         TrialFailed: the metric is not finite.
         UPSError: a finished run has no such metric.
     """
-    metrics = (read_json(plan.directory / "run.json") or {}).get("metrics", {})
-    if plan.todo or not metrics:
+    if plan.todo:
         return None
+    finished = (FinishedStep.read(plan.directory, step.id) for step in plan.steps)
+    metrics = {key: value for step in finished for key, value in step.record.metrics.items()}
     if metric not in metrics:
         raise UPSError(f"{plan.directory} has no metric '{metric}'; metrics: {', '.join(metrics)}")
-    if metrics[metric] is None:
+    if (value := metrics[metric]) is None:
         raise TrialFailed(f"{metric} is not finite: the rollout diverged")
-    return float(metrics[metric])
+    return value
 
 
 def run_trial(plan: Plan, log: Path) -> None:

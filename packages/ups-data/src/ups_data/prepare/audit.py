@@ -15,7 +15,8 @@ import numpy as np
 
 from ups_core import DataPlan, UPSError
 from ups_core.console import Console
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_data.info import TaskInfo
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
 from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics

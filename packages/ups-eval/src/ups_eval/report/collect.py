@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_core import UPSError
-from ups_core.files import read_json
+from ups_core.reading import read_json
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
 

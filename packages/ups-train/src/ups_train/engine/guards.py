@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ups_core import RestartRequested, UPSError
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_train.engine.config import SpikesConfig
 from ups_train.engine.step_report import MicroBatch, Place, StepReport
 

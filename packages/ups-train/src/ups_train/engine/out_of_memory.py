@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from ups_core import UPSError
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_train.parallel.ranks import Ranks
 
 FILE = "memory.json"

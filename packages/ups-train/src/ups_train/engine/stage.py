@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from ups_core import RestartRequested, StepContext, StepResult, UPSError, interrupts
-from ups_core.files import read_json, write_json
+from ups_core.files import write_json
+from ups_core.reading import read_json
 from ups_core.record import DETAILS
 from ups_core.spec import PipelineSpec
 from ups_core.trainer import TrainerSpec
