@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from ups_core.files import write_json, write_text
+from finished import finish_step
+from ups_core.files import write_text
+from ups_core.sealed import write_sealed
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_data.prepare.statistics import ChannelStatistics, Statistics
@@ -167,7 +169,9 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
         ("fno", "stage: operator", 61.0),
         ("test", "evaluate: rollout", 3.1),
     ]
-    write_json(
+    for name, uses, _ in steps:
+        finish_step(directory, name, "aa", uses=uses)
+    write_sealed(
         directory / "run.json",
         {
             "schema": 1,
@@ -202,6 +206,8 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
                     "fingerprint": "aa",
                     "seconds": seconds,
                     "metrics": {},
+                    "verdict": None,
+                    "details": {},
                 }
                 for name, uses, seconds in steps
             ],

@@ -9,15 +9,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
+from finished import write_run
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_core.files import write_json
-from ups_core.reading import read_json
+from ups_core.sealed import read_sealed, write_sealed
 from ups_eval.command import EvalCommand
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log
@@ -89,28 +88,28 @@ def test_what_comes_from_a_run_is_escaped(run_directory: Path) -> None:
 
 
 def test_the_report_of_its_own_run_says_how_the_run_will_end(run_directory: Path) -> None:
-    record: dict[str, Any] = read_json(run_directory / "run.json")
+    record = read_sealed(run_directory / "run.json")
     record["status"] = "running"
-    record["steps"].append({"id": "report", "uses": "evaluate: report", "status": "running"})
-    write_json(run_directory / "run.json", record)
+    own = {"id": "report", "uses": "evaluate: report", "status": "running"}
+    record["steps"].append(record["steps"][0] | own)
+    write_sealed(run_directory / "run.json", record)
     run = collect(run_directory)
     assert settle(run, None).status == "running"
     assert settle(run, "report").status == "completed"
     record["steps"][0]["status"] = "pending"
-    write_json(run_directory / "run.json", record)
+    write_sealed(run_directory / "run.json", record)
     assert settle(collect(run_directory), "report").status == "running", "another step is still to come"
 
 
 def test_stale_numbers_of_a_step_that_has_to_run_again_are_left_out(run_directory: Path) -> None:
-    record: dict[str, Any] = read_json(run_directory / "run.json")
+    record = read_sealed(run_directory / "run.json")
     record["steps"][2]["status"] = "pending"
-    write_json(run_directory / "run.json", record)
+    write_sealed(run_directory / "run.json", record)
     assert collect(run_directory).evaluations == []
 
 
 def test_a_failed_run_without_results_still_has_a_page(tmp_path: Path) -> None:
-    steps = [{"id": "operator", "uses": "stage: operator", "status": "failed"}]
-    write_json(tmp_path / "run.json", {"name": "broken", "status": "failed", "steps": steps})
+    write_run(tmp_path, {"operator": "failed"}, status="failed")
     page = write_report(tmp_path).read_text()
     assert "Nothing has been scored" in page
     assert 'class="status failed"' in page

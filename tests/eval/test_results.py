@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ups_core import UPSError
+from finished import finish_step
 from ups_core.files import write_json
+from ups_core.finished_step import FinishedStep
+from ups_core.reading import UnsoundFile
 from ups_eval.results import Results
 from ups_eval.tables import all_metrics, headline
 
@@ -34,7 +37,7 @@ def results() -> Results:
 
 def test_results_survive_the_file(tmp_path: Path) -> None:
     results().write(tmp_path)
-    read = Results.read(tmp_path)
+    read = Results.load(tmp_path / "metrics.json")
     assert read is not None
     assert read.metrics["wave/nrmse"] == 0.1
     assert read.value("wave", "fno") == math.inf, "null in JSON, but the count says that it diverged"
@@ -43,11 +46,40 @@ def test_results_survive_the_file(tmp_path: Path) -> None:
     assert read.metric_names == ["nrmse"]
 
 
-def test_no_file_is_none_and_a_newer_file_is_an_error(tmp_path: Path) -> None:
-    assert Results.read(tmp_path) is None
-    write_json(tmp_path / "metrics.json", {"schema": 99, "per_step": {}})
-    with pytest.raises(UPSError, match="schema 99; update ups-eval"):
-        Results.read(tmp_path)
+def step_with(run: Path, content: dict[str, Any] | None) -> FinishedStep:
+    if content is not None:
+        write_json(run / "steps" / "test" / "metrics.json", content)
+    finish_step(run, "test", "x")
+    return FinishedStep.read(run, "test")
+
+
+def test_no_file_and_a_file_of_another_form_are_none(tmp_path: Path) -> None:
+    assert Results.read(step_with(tmp_path / "a", None)) is None
+    assert Results.read(step_with(tmp_path / "b", {"accuracy": 1.0})) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"schema": 99, "per_step": {}}, "has schema 99; update ups-eval to read it"),
+        ({"schema": 1, "per_step": {}}, r"does not contain results \('model'\)"),
+        ({"schema": 1, "per_step": 3, "model": "a", "baselines": [], "split": "test"}, r"\('per_step'\)"),
+    ],
+)
+def test_results_of_another_version_are_refused(
+    content: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsoundFile, match=problem):
+        Results.read(step_with(tmp_path, content))
+
+
+def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
+    results().write(tmp_path / "steps" / "test")
+    step = step_with(tmp_path, None)
+    path = step.directory / "metrics.json"
+    path.write_text(path.read_text().replace("0.8", "0.9"))
+    with pytest.raises(UnsoundFile, match="does not match its checksum"):
+        Results.read(step)
 
 
 def test_headline_compares_with_persistence_and_marks_the_best() -> None:

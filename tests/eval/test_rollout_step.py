@@ -80,7 +80,7 @@ def test_scores_the_model_and_baselines_on_the_same_trajectories(context: StepCo
         "nothing persists in a steady task"
     )
     assert metrics["advection1d/mean/diverged"] == 0
-    results = Results.read(context.directory)
+    results = Results.load(context.directory / "metrics.json")
     assert results is not None
     assert (results.model, results.baselines) == ("fno", ["persistence", "mean"])
     assert results.parameters["persistence"] == 0
@@ -113,7 +113,7 @@ def test_an_earlier_step_serves_as_baseline_and_names_never_collide(context: Ste
     trained["fno"] = trained["operator"]  # type: ignore[index]
     metrics = RolloutStep(rollout_config(baselines=["fno"], save_predictions=0)).run(context).metrics
     assert metrics["darcy2d/fno/nrmse"] == metrics["darcy2d/nrmse"]
-    results = Results.read(context.directory)
+    results = Results.load(context.directory / "metrics.json")
     assert results is not None
     assert results.models == ["fno (model)", "fno"]
 

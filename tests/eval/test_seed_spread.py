@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from finished import finish_step, write_run
 from ups_core import UPSError
 from ups_core.cli.main import main as ups
+from ups_core.finished_step import FinishedStep
 from ups_eval.results import Results
 from ups_eval.seed_spread import spreads
 
@@ -24,13 +26,13 @@ def run(folder: Path, seed: int, value: float | None, task: str = "advection1d")
     directory = folder / f"run{seed}"
     (directory / "steps/test").mkdir(parents=True)
     results.write(directory / "steps/test")
-    record = {"fingerprint": str(seed), "steps": [{"id": "test", "status": "completed"}]}
-    (directory / "run.json").write_text(json.dumps(record))
+    finish_step(directory, "test", "x")
+    write_run(directory, {"test": "completed"}, fingerprint=str(seed))
     return directory
 
 
 def read(run: Path) -> Results:
-    found = Results.read(run / "steps/test")
+    found = Results.read(FinishedStep.read(run, "test"))
     assert found is not None
     return found
 

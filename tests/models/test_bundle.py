@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle  # noqa: TID251 - to write a hostile file
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import torch
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import UPSError
+from ups_core.sealed import read_sealed, write_sealed
+from ups_core.sums import file_sum
 from ups_models.bundle import ARTIFACT, load_bundle, read_bundle_config, save_bundle
 
 
@@ -45,10 +48,7 @@ def test_round_trip_predicts_the_same_bits(kind: str, tmp_path: Path) -> None:
 
 
 def test_missing_plugin_is_named(bundle: Path) -> None:
-    path = bundle / "config.json"
-    path.write_text(
-        path.read_text().replace('"latent_operator"', '"acme/net"').replace('"ups-models"', '"acme"')
-    )
+    edit(bundle, kind="acme/net", provider="acme")
     with pytest.raises(
         UPSError, match=r"'acme/net' of acme 0\.2\.0, which is not installed: pip install 'acme==0\.2\.0'"
     ):
@@ -60,19 +60,45 @@ def test_damage_is_named_with_file_and_size(bundle: Path) -> None:
     content = weights.read_bytes()
     for cut in (0, 5, len(content) // 2, len(content) - 1):
         weights.write_bytes(content[:cut])
-        with pytest.raises(UPSError, match=rf"weights\.safetensors \({cut} bytes\) does not contain"):
-            load_bundle(bundle)
+        assert f"weights.safetensors has {cut} bytes instead of {len(content)}" in refused(bundle)
+    for place in (0, 100, len(content) - 1):
+        weights.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert "weights.safetensors does not match its checksum" in refused(bundle)
     weights.unlink()
-    with pytest.raises(UPSError, match=r"is not a saved model \(weights\.safetensors missing\)"):
-        load_bundle(bundle)
+    assert "weights.safetensors is missing" in refused(bundle)
+    weights.symlink_to(bundle / "config.json")
+    assert "weights.safetensors is a link" in refused(bundle)
     (bundle / "config.json").write_text("{")
-    with pytest.raises(UPSError, match="is not readable JSON"):
-        load_bundle(bundle)
+    assert "is not readable JSON" in refused(bundle)
     (bundle / "config.json").write_text('{"schema": 9}')
-    with pytest.raises(UPSError, match="has schema 9; this version reads schema 1"):
-        load_bundle(bundle)
+    assert "has schema 9; this version reads schema 2" in refused(bundle)
     with pytest.raises(UPSError, match=r"is not a saved model \(config\.json missing\)"):
         load_bundle(bundle / "elsewhere")
+
+
+def test_a_changed_digit_in_the_description_is_noticed(bundle: Path) -> None:
+    path = bundle / "config.json"
+    content = json.loads(path.read_text())
+    content["statistics"]["wave"]["state"]["std"][0] *= 1e4
+    path.write_text(json.dumps(content))
+    assert "config.json does not match its checksum" in refused(bundle)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    sim = simulator("fno", evolution())
+    with torch.no_grad():
+        next(sim.parameters()).view(-1)[0] = value
+    save_bundle(tmp_path, sim, component("fno"), "")
+    assert "contains NaN or infinity in '" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, None])
+def test_statistics_that_divide_by_nothing_are_refused(value: float | None, bundle: Path) -> None:
+    known = read_bundle_config(bundle)["statistics"]
+    known["wave"]["state"]["std"][0] = value
+    edit(bundle, statistics=known)
+    assert "config.json is damaged" in refused(bundle)
 
 
 class Hostile:
@@ -92,10 +118,10 @@ def test_hostile_pickle_is_not_executed(
 
 
 def edit(bundle: Path, **changes: Any) -> None:
-    """Change `config.json`; None removes a key."""
+    """Change `config.json`, its checksum included; None removes a key."""
     path = bundle / "config.json"
-    config = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    config = read_sealed(path) | changes
+    write_sealed(path, {key: value for key, value in config.items() if value is not None})
 
 
 def refused(bundle: Path) -> str:
@@ -115,12 +141,7 @@ def test_a_bundle_says_which_artifact_it_is(bundle: Path) -> None:
     assert "contains a prior, not a simulator; choose a directory of a simulator" in refused(bundle)
 
 
-def test_a_bundle_of_the_first_version_is_a_simulator(bundle: Path) -> None:
-    edit(bundle, artifact=None)
-    assert load_bundle(bundle).parameter_count() > 0
-
-
-@pytest.mark.parametrize("key", ["kind", "options", "provider", "version", "tasks", "statistics"])
+@pytest.mark.parametrize("key", ["kind", "options", "provider", "version", "tasks", "statistics", "weights"])
 def test_a_missing_key_is_named(bundle: Path, key: str) -> None:
     edit(bundle, **{key: None})
     assert f"config.json is damaged ('{key}' missing); save the model again" in refused(bundle)
@@ -146,7 +167,7 @@ def test_a_damaged_description_is_one_line(bundle: Path, damage: dict[str, Any])
 @pytest.mark.parametrize("content", ["[]", "3", '"text"', "null", "{}"])
 def test_json_that_is_no_description(bundle: Path, content: str) -> None:
     (bundle / "config.json").write_text(content)
-    assert "config.json has schema None; this version reads schema 1" in refused(bundle)
+    assert "config.json has schema None; this version reads schema 2" in refused(bundle)
 
 
 def test_options_of_another_version_name_the_version_to_install(bundle: Path) -> None:
@@ -163,6 +184,8 @@ def test_weights_of_another_model_are_refused(bundle: Path, tmp_path: Path) -> N
     task = evolution()
     save_bundle(tmp_path / "fno", simulator("fno", task), component("fno"), "")
     (tmp_path / "fno/weights.safetensors").rename(bundle / "weights.safetensors")
+    assert "weights.safetensors has " in refused(bundle), "another size than that of this model's"
+    edit(bundle, weights=file_sum(bundle / "weights.safetensors")._asdict())
     assert "does not contain the weights of this model: " in refused(bundle)
     assert len(refused(bundle)) < 600, "hundreds of names of weights would hide the message"
 
@@ -170,7 +193,7 @@ def test_weights_of_another_model_are_refused(bundle: Path, tmp_path: Path) -> N
 def test_a_folder_in_the_place_of_a_file(bundle: Path) -> None:
     (bundle / "config.json").unlink()
     (bundle / "config.json").mkdir()
-    assert "is not readable JSON" in refused(bundle)
+    assert "config.json is not a regular file" in refused(bundle)
 
 
 def test_a_failed_save_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

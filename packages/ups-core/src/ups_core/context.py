@@ -22,7 +22,8 @@ class StepContext:
         spec: the complete resolved spec.
         step_id: this step's id; metric keys start with it.
         directory: where to write; holds what an interrupted earlier attempt left.
-        run_directory: the run; read-only for a step, except for `report/`.
+        run_directory: the run; read-only for a step. An `index.html` that a step leaves in its own directory
+            becomes the run's `report/index.html`.
         data_root: where data files are.
         tasks: task name -> what the task component created.
         console: progress bars and messages.

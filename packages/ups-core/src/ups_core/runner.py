@@ -22,6 +22,7 @@ from ups_core.finished_step import write_finished
 from ups_core.launcher import Launcher
 from ups_core.lifecycle import Watchers
 from ups_core.lock import locked
+from ups_core.page import publish_page
 from ups_core.plan import Plan, PlannedStep
 from ups_core.reading import UnsoundFile
 from ups_core.recheck import recheck
@@ -56,6 +57,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         )
     chosen = selection.apply(plan)
     if not chosen and (stored := _completed(plan)) is not None:
+        publish_page(plan)
         console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
         return stored
     for step in chosen:
@@ -87,6 +89,7 @@ class _Runner:
             for step in chosen:
                 interrupts.check()
                 self._step(step)
+            publish_page(self.plan)
             done = all(_is_done(self.plan, step) for step in self.plan.steps)
             status = "completed" if done else "interrupted"
         except (KeyboardInterrupt, SystemExit):

@@ -11,7 +11,9 @@ from ups_core import UPSError
 from ups_core.base_configs import CommandConfig
 from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
+from ups_core.finished_step import FinishedStep
 from ups_core.reading import read_json
+from ups_core.run_file import read_run
 from ups_eval.results import Results
 from ups_eval.seed_spread import spreads
 from ups_eval.tables import format_number, rich_headline
@@ -95,16 +97,14 @@ def read_results(run_directory: Path) -> dict[str, tuple[Path, Results]]:
     """Step id -> its directory and results, for every scored step of a run, in the order of the run.
 
     Raises:
-        UPSError: it is not a run directory, or nothing in it has been scored.
+        UPSError: it is not a run directory, a file of it is damaged, or nothing in it has been scored.
     """
-    record = read_json(run_directory / "run.json")
-    if not isinstance(record, dict):
-        raise UPSError(f"{run_directory} is not a run directory (run.json missing or unreadable)")
     found = {}
-    for step in record.get("steps", []):
-        directory = run_directory / "steps" / step["id"]
-        if step.get("status") == "completed" and (results := Results.read(directory)) is not None:
-            found[step["id"]] = (directory, results)
+    for step in read_run(run_directory).steps:
+        if step.status == "completed":
+            finished = FinishedStep.read(run_directory, step.id)
+            if (results := Results.read(finished)) is not None:
+                found[step.id] = (finished.directory, results)
     if not found:
         raise UPSError(f"no step of {run_directory} has been scored; add 'evaluate: rollout' to the spec")
     return found

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ups_core import UPSError
+from pydantic import TypeAdapter, ValidationError
+
 from ups_core.files import write_json
-from ups_core.reading import read_json
+from ups_core.finished_step import FinishedStep
+from ups_core.reading import UnsoundFile, load_json
 
 SCHEMA = 1
+FILE = "metrics.json"
 
 
 @dataclass
@@ -87,23 +90,37 @@ class Results:
 
     def write(self, directory: Path) -> None:
         """Write `metrics.json`."""
-        write_json(directory / "metrics.json", {"schema": SCHEMA, **asdict(self)})
+        write_json(directory / FILE, {"schema": SCHEMA, **asdict(self)})
 
     @classmethod
-    def read(cls, directory: Path) -> Results | None:
-        """Results of a step directory; None if the step left no such file.
+    def read(cls, step: FinishedStep) -> Results | None:
+        """Results of a finished step; None if it left none.
 
         Raises:
-            UPSError: the file was written by a newer version.
+            UnsoundFile: the file is damaged, or of another version.
         """
-        raw = read_json(directory / "metrics.json")
+        return cls.load(step.file(FILE)) if FILE in step.record.files else None
+
+    @classmethod
+    def load(cls, path: Path) -> Results | None:
+        """Results from a file whose checksum the caller has compared; None if it is not of this form.
+
+        Raises:
+            UnsoundFile: the file cannot be read, or is of another version.
+        """
+        raw = load_json(path)
         if not isinstance(raw, dict) or "per_step" not in raw:
-            return None
-        if raw.get("schema") != SCHEMA:
-            raise UPSError(
-                f"{directory / 'metrics.json'} has schema {raw.get('schema')}; update ups-eval to read it"
-            )
-        return cls(**{entry.name: _numbers(raw[entry.name]) for entry in fields(cls)})
+            return None  # of a plugin's step that scores something else
+        if (schema := raw.pop("schema", None)) != SCHEMA:
+            raise UnsoundFile(path, f"has schema {schema}; update ups-eval to read it")
+        try:
+            return _ADAPTER.validate_python(_numbers(raw))
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise UnsoundFile(path, f"does not contain results ('{place}')") from None
+
+
+_ADAPTER = TypeAdapter(Results)
 
 
 def _finite(value: float | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ups_core import UPSError
-from ups_core.reading import read_json
+from ups_core.run_file import read_run
 from ups_eval.results import Results
 
 
@@ -50,7 +50,7 @@ def spreads(runs: Sequence[Path], results: Sequence[Results]) -> list[Spread]:
     if len(runs) < 2:
         raise UPSError(f"a spread needs two runs or more, got {len(runs)}")
     # Two copies of a run would halve the spread.
-    prints = [(read_json(run / "run.json") or {}).get("fingerprint") for run in runs]
+    prints = [read_run(run).fingerprint for run in runs]
     for index, fingerprint in enumerate(prints):
         if fingerprint in prints[:index]:
             twin = runs[prints.index(fingerprint)]

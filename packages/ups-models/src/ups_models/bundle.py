@@ -5,7 +5,6 @@ It loads with ups-core, ups-data and ups-models alone: no Lightning, no training
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,23 @@ from safetensors.torch import load_file, save_file
 
 from ups_core import Component, UPSError
 from ups_core.component import validate_options
-from ups_core.files import replacing, write_json
+from ups_core.files import replacing
 from ups_core.plugin_loader import registry_in_use
+from ups_core.reading import UnsoundFile, load_json
+from ups_core.sealed import read_sealed, write_sealed
+from ups_core.sums import FileSum, check_sum, file_sum
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
 from ups_models.simulator import Simulator, build_simulator
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of bundles; since 2 they have checksums."""
+CONFIG = "config.json"
+WEIGHTS = "weights.safetensors"
 ARTIFACT = "simulator"
 """Kind of artifact that a bundle written here is; other kinds have writers of their own."""
 
-_KEYS = ("kind", "options", "provider", "version", "tasks", "statistics")
+_KEYS = ("kind", "options", "provider", "version", "tasks", "statistics", "weights")
 """What `config.json` must contain beside the schema."""
 
 
@@ -47,10 +52,10 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
     }
     # Weights before the description: a directory without config.json is not a bundle, so an interrupted save
     # is never loaded.
-    with replacing(directory / "weights.safetensors") as temporary:
+    with replacing(directory / WEIGHTS) as temporary:
         save_file(weights, temporary, metadata={"format": "pt"})
-    write_json(
-        directory / "config.json",
+    write_sealed(
+        directory / CONFIG,
         {
             "schema": SCHEMA,
             "artifact": ARTIFACT,
@@ -62,6 +67,7 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
             "statistics": {name: values.to_dict() for name, values in simulator.statistics.items()},
             "fingerprint": fingerprint,
             "parameters": simulator.parameter_count(),
+            "weights": file_sum(directory / WEIGHTS)._asdict(),
         },
     )
 
@@ -72,25 +78,23 @@ def read_bundle_config(directory: Path) -> dict[str, Any]:
     Raises:
         UPSError: the file is missing or damaged, of another schema, or of another kind of artifact.
     """
-    path = directory / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UPSError(f"{directory} is not a saved model (config.json missing)") from None
-    except (OSError, ValueError) as error:
-        raise UPSError(f"{path} is not readable JSON: {error}") from None
-    schema = config.get("schema") if isinstance(config, dict) else None
+    path = directory / CONFIG
+    if not path.exists() and not path.is_symlink():
+        raise UPSError(f"{directory} is not a saved model ({CONFIG} missing)")
+    raw = load_json(path)
+    schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA:
-        raise UPSError(f"{path} has schema {schema!r}; this version reads schema {SCHEMA}")
+        raise UnsoundFile(path, f"has schema {schema!r}; this version reads schema {SCHEMA}")
+    config = read_sealed(path)
     missing = next((key for key in _KEYS if key not in config), None)
-    artifact = config.get("artifact", ARTIFACT)  # bundles of ups-models 0.1 do not name theirs
+    artifact = config.get("artifact")
     if artifact != ARTIFACT:
         raise UPSError(
             f"{directory} contains a {artifact}, not a {ARTIFACT}; choose a directory of a {ARTIFACT}"
         )
     if missing is not None:
-        raise UPSError(f"{path} is damaged ('{missing}' missing); save the model again")
-    return dict(config)
+        raise UnsoundFile(path, f"is damaged ('{missing}' missing); save the model again")
+    return config
 
 
 def load_bundle(directory: Path) -> Simulator:
@@ -106,20 +110,20 @@ def load_bundle(directory: Path) -> Simulator:
         tasks = {name: TaskInfo.from_dict(task) for name, task in config["tasks"].items()}
         statistics = {name: Statistics.from_dict(config["statistics"][name]) for name in tasks}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UPSError(f"{directory / 'config.json'} is damaged ({error!r}); save the model again") from None
+        raise UnsoundFile(directory / CONFIG, f"is damaged ({error!r}); save the model again") from None
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays
         simulator = build_simulator(component, tasks, statistics)
-    path = directory / "weights.safetensors"
+    path = directory / WEIGHTS
     try:
-        simulator.network.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise UPSError(f"{directory} is not a saved model (weights.safetensors missing)") from None
-    except (SafetensorError, RuntimeError, OSError) as error:
-        size = path.stat().st_size
+        check_sum(path, FileSum(**config["weights"]))
+        weights = load_file(path)
+        simulator.network.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, OSError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise UPSError(
-            f"{path} ({size} bytes) does not contain the weights of this model: {reason}"
-        ) from None
+        raise UnsoundFile(path, f"does not contain the weights of this model: {reason}") from None
+    bad = next((name for name, tensor in weights.items() if not torch.isfinite(tensor).all()), None)
+    if bad is not None:
+        raise UnsoundFile(path, f"contains NaN or infinity in '{bad}'; train the model again")
     return simulator.eval()
 
 

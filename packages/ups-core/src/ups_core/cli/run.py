@@ -16,6 +16,7 @@ from ups_core.console import Console
 from ups_core.context import PROFILE
 from ups_core.errors import UsageError
 from ups_core.launcher import Launcher
+from ups_core.page import page_of
 from ups_core.plan import Plan
 from ups_core.planner import make_plan
 from ups_core.reuse import reuse_previous
@@ -110,7 +111,7 @@ class RunCommand:
         if args.profile:
             os.environ[PROFILE] = "1"
         record = run_plan(plan, selection, console, command_line(args))
-        report = plan.directory / "report" / "index.html"
+        report = page_of(plan.directory)
         if report.exists():
             console.say(f"report: {report}")
         if args.json:

@@ -15,12 +15,22 @@ SMALLEST_RELATIVE_STD = 1e-6
 """Standard deviation over mean below which float32 fields are constant up to rounding."""
 
 
+def _check(values: tuple[float, ...], above: float) -> None:
+    bad = [value for value in values if not (math.isfinite(value) and value > above)]
+    if bad:
+        raise ValueError(f"{bad[0]} is not a finite number above {above:g}")
+
+
 @dataclass(frozen=True)
 class ChannelStatistics:
     """Mean and standard deviation of every channel; empty if a task has no such channels."""
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self.mean, -math.inf)
+        _check(self.std, 0.0)
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,18 @@ class Statistics:
         static: coefficient channels (empty if there are none).
         target: channels to predict; equal to `state` for an evolution.
         delta: standard deviation of one-frame differences of each state channel (empty when steady).
+
+    Raises:
+        ValueError: a number is not finite, or a standard deviation is not positive.
     """
 
     state: ChannelStatistics = ChannelStatistics()
     static: ChannelStatistics = ChannelStatistics()
     target: ChannelStatistics = ChannelStatistics()
     delta: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self.delta, 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -11,20 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ups_core import UPSError
-from ups_core.reading import read_json
+from ups_core.finished_step import FinishedStep
+from ups_core.layout import partial_directory
+from ups_core.reading import UnsoundFile, read_text
+from ups_core.run_file import RunStep, read_run
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
 
-
-@dataclass(frozen=True)
-class StepRecord:
-    """One step of the run."""
-
-    id: str
-    uses: str
-    status: str
-    seconds: float | None
+LOG = "metrics.jsonl"
+PREDICTIONS = "predictions.h5"
 
 
 @dataclass(frozen=True)
@@ -58,11 +53,11 @@ class Run:
     fingerprint: str
     status: str
     started: str
-    seconds: float | None
+    seconds: float
     command: list[str]
     environment: Mapping[str, Any]
     data: Mapping[str, Mapping[str, Any]]
-    steps: list[StepRecord]
+    steps: list[RunStep]
     training: list[TrainingLog]
     evaluations: list[Evaluation]
     spec: str
@@ -72,33 +67,29 @@ def collect(directory: Path) -> Run:
     """Read a run directory.
 
     Raises:
-        UPSError: `run.json` is missing or unreadable.
+        UnsoundFile: `run.json` is missing, or a file that the page shows numbers from is damaged.
     """
-    record = read_json(directory / "run.json")
-    if not isinstance(record, dict):
-        raise UPSError(f"{directory} is not a run directory (run.json missing or unreadable)")
-    steps = [
-        StepRecord(step["id"], step.get("uses", ""), step.get("status", ""), step.get("seconds"))
-        for step in record.get("steps", [])
-    ]
-    logs = [read_log(step.id, _folder(directory, step) / "metrics.jsonl") for step in steps]
-    finished = [(step.id, directory / "steps" / step.id) for step in steps if step.status == "completed"]
-    results = [(step, folder, Results.read(folder)) for step, folder in finished]
+    record = read_run(directory)
+    finished = {
+        step.id: FinishedStep.read(directory, step.id) for step in record.steps if step.status == "completed"
+    }
+    logs = [_log(directory, step.id, finished.get(step.id)) for step in record.steps]
+    results = [(step, Results.read(step)) for step in finished.values()]
     return Run(
         directory=directory,
-        name=str(record.get("name", directory.name)),
-        fingerprint=str(record.get("fingerprint", "")),
-        status=str(record.get("status", "unknown")),
-        started=str(record.get("started", "")),
-        seconds=record.get("seconds"),
-        command=[str(part) for part in record.get("command", [])],
-        environment=record.get("environment", {}),
-        data=record.get("data", {}),
-        steps=steps,
+        name=record.name,
+        fingerprint=record.fingerprint,
+        status=record.status,
+        started=record.started,
+        seconds=record.seconds,
+        command=record.command,
+        environment=record.environment,
+        data=record.data,
+        steps=record.steps,
         training=[log for log in logs if log.series],
         evaluations=[
-            Evaluation(step, result, read_predictions(folder / "predictions.h5"))
-            for step, folder, result in results
+            Evaluation(step.record.id, result, _predictions(step))
+            for step, result in results
             if result is not None
         ],
         spec=_read_text(directory / "spec.yaml"),
@@ -124,13 +115,20 @@ def read_log(step: str, path: Path) -> TrainingLog:
     return TrainingLog(step, series)
 
 
-def _folder(run: Path, step: StepRecord) -> Path:
-    """Where the files of a step are: those of an incomplete step are in its partial directory."""
-    return run / "steps" / (step.id if step.status == "completed" else f".{step.id}.partial")
+def _log(run: Path, step_id: str, finished: FinishedStep | None) -> TrainingLog:
+    """The log of a step: of an incomplete one, as far as it goes."""
+    if finished is None:
+        return read_log(step_id, partial_directory(run, step_id) / LOG)
+    return read_log(step_id, finished.file(LOG)) if LOG in finished.record.files else TrainingLog(step_id, {})
+
+
+def _predictions(step: FinishedStep) -> dict[str, TaskPredictions]:
+    """The stored predictions of a step; empty if none were stored (`save_predictions: 0`)."""
+    return read_predictions(step.file(PREDICTIONS)) if PREDICTIONS in step.record.files else {}
 
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
+        return read_text(path)
+    except UnsoundFile:
         return ""

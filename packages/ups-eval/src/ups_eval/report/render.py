@@ -1,4 +1,4 @@
-"""Renders a collected run as `report/index.html`: text, tables and figures in one template."""
+"""Renders a collected run as one page: text, tables and figures in one template."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ups_core.files import write_text
+from ups_core.page import PAGE, page_of
 from ups_eval.predictions import TaskPredictions
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import Evaluation, Run, collect
@@ -54,12 +55,18 @@ class EvaluationSection:
 
 
 def write_report(
-    run_directory: Path, *, title: str | None = None, animate: bool = True, own_step: str | None = None
+    run_directory: Path,
+    target: Path | None = None,
+    *,
+    title: str | None = None,
+    animate: bool = True,
+    own_step: str | None = None,
 ) -> Path:
-    """Render the report of a run and return its path, `report/index.html` in the run directory.
+    """Render the report of a run and return the path of its page.
 
     Args:
         run_directory: a finished, failed or running run.
+        target: folder of the page; default: `report` in the run directory.
         title: heading of the page; default: the name of the run.
         animate: whether to draw animated rollouts.
         own_step: id of the step that writes the report, which counts as completed on its own page.
@@ -68,7 +75,7 @@ def write_report(
         UPSError: the directory is not a run directory, or its stored predictions cannot be read.
     """
     run = settle(collect(Path(run_directory)), own_step)
-    path = run.directory / "report" / "index.html"
+    path = target / PAGE if target else page_of(run.directory)
     write_text(path, render(run, title=title, animate=animate))
     return path
 
@@ -101,7 +108,9 @@ def settle(run: Run, own_step: str | None) -> Run:
     """The run as it will be after the step that writes the report."""
     if own_step is None:
         return run
-    steps = [replace(step, status="completed") if step.id == own_step else step for step in run.steps]
+    steps = [
+        step.model_copy(update={"status": "completed"}) if step.id == own_step else step for step in run.steps
+    ]
     ended = run.status == "running" and all(step.status == "completed" for step in steps)
     return replace(run, steps=steps, status="completed" if ended else run.status)
 

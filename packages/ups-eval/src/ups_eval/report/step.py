@@ -8,7 +8,7 @@ from ups_eval.report.render import write_report
 
 
 class ReportStep:
-    """Writes `report/index.html` of the run.
+    """Writes the page of the run, which the runner copies to `report/index.html`.
 
     Args:
         config: title and animations.
@@ -21,6 +21,7 @@ class ReportStep:
         """Render the page; the step has no metrics."""
         write_report(
             context.run_directory,
+            context.directory,
             title=self.config.title,
             animate=self.config.animate,
             own_step=context.step_id,

@@ -1,0 +1,67 @@
+"""`run.json` as readers see it: the sealed record of a run, with every value checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from ups_core.finished_step import VerdictRecord
+from ups_core.reading import UnsoundFile
+from ups_core.sealed import read_sealed
+from ups_core.step_config import ID
+
+RUN = "run.json"
+
+
+class RunStep(BaseModel):
+    """One step of a run, done or not."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    id: Annotated[str, StringConstraints(pattern=ID)]
+    uses: str
+    status: Literal["pending", "running", "completed", "failed", "interrupted"]
+    fingerprint: str
+    seconds: float
+    metrics: dict[str, float | None]
+    verdict: VerdictRecord | None
+    details: dict[str, Any]
+
+
+class RunFile(BaseModel):
+    """The record of a run; `metrics` are those of all completed steps, None where not finite."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str
+    fingerprint: str
+    status: Literal["running", "completed", "failed", "interrupted"]
+    started: str
+    finished: str | None
+    seconds: float
+    command: list[str]
+    environment: dict[str, Any]
+    data: dict[str, dict[str, Any]]
+    steps: list[RunStep]
+    metrics: dict[str, float | None]
+
+
+def read_run(directory: Path) -> RunFile:
+    """The record of a run directory.
+
+    Raises:
+        UnsoundFile: `run.json` is missing or damaged.
+    """
+    path = directory / RUN
+    if not path.exists() and not path.is_symlink():
+        raise UnsoundFile(directory, f"is not a run directory ({RUN} missing)")
+    try:
+        return RunFile.model_validate(read_sealed(path))
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UnsoundFile(path, f"is not the record of a run ('{place}')") from None
+    except UnsoundFile as error:
+        raise UnsoundFile(path, f"{error.problem}; rerun its ups-run command to write it again") from None
