@@ -121,6 +121,60 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(damage: str, r
     assert before < newest
 
 
+@pytest.mark.parametrize("damage", ["cut to 50%", "one bit", "without its sum", "hostile"])
+def test_damaged_weights_are_not_exported(damage: str, root: Path) -> None:
+    """The best checkpoint is damaged, which is not the newest one: the next best is exported, and it is said."""
+    options: dict[str, Any] = {
+        "epochs": 4,
+        "validate_every": 2,
+        "ema": None,
+        "scheduler": {"kind": "constant"},
+    }
+    options |= {"optimizer": {"kind": "adamw", "lr": 0.05}}
+    name = f"damaged-best-{damage}"
+    directory = train(root, name, options)
+    best = json.loads((directory / "details.json").read_text())["checkpoint"]["step"]
+    assert best != saved_steps(directory / "checkpoints")[-1]
+    path = directory / "checkpoints" / RESUMABLE.format(best)
+    spoil, what = DAMAGES[damage]
+    spoil(path)
+    lines = Lines()
+    train(root, name, options, lines=lines)
+    assert any(f"{path} {what}" in line for line in lines.said), lines.said
+    chosen = json.loads((directory / "details.json").read_text())["checkpoint"]
+    assert chosen["step"] != best
+    sound = directory / "checkpoints" / chosen["file"]
+    assert chosen["sha256"] == digest_of(sound)
+    saved = torch.load(sound, weights_only=True)["state_dict"]
+    weights = load_file(directory / "model" / "weights.safetensors")
+    for key, value in weights.items():
+        (same,) = (tensor for name, tensor in saved.items() if name.endswith(f".{key}"))
+        assert torch.equal(value, same)
+
+
+def test_stray_files_among_checkpoints_are_ignored(root: Path) -> None:
+    with pytest.raises(Killed):
+        train(root, "stray", ADAMW, At("on_train_batch_start", 6, kill))
+    folder = root / "stray" / "checkpoints"
+    for name in ("step-abc.ckpt", "step-1.ckpt", "step-00000001.ckpt.old", "step-.ckpt"):
+        (folder / name).write_text("stray")
+    train(root, "stray", ADAMW)
+    if not (root / "whole" / "model").exists():
+        train(root, "whole", ADAMW)
+    assert outcome(root / "stray") == outcome(root / "whole")
+
+
+def test_a_training_that_stopped_early_has_ended(root: Path) -> None:
+    """Killed between its last checkpoint and its export, it is not trained on."""
+    still = ADAMW | {"epochs": 50, "patience": 1, "optimizer": {"kind": "adamw", "lr": 1e-9}}
+    train(root, "early", still)
+    with pytest.raises(Killed):
+        train(root, "early-killed", still, At("on_train_end", 1, kill))
+    assert not (root / "early-killed" / "model").exists()
+    train(root, "early-killed", still)
+    assert outcome(root / "early-killed") == outcome(root / "early")
+
+
 def test_with_nothing_but_damage_nothing_is_started_from_scratch(root: Path) -> None:
     with pytest.raises(Killed):
         train(root, "ruins", ADAMW, At("on_train_batch_start", 6, kill))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from small_stage import run
 from ups_core import RestartRequested, UPSError
+from ups_core.sealed import read_sealed
 from ups_train.engine.config import SpikesConfig
 from ups_train.engine.guards import BATCHES_FILE, SPIKES_FILE, NonFinite, SpikeGuard
 from ups_train.engine.metrics_file import read_metrics
@@ -117,7 +118,7 @@ def test_a_spike_may_be_skipped(
 ) -> None:
     poison = Poison(monkeypatch, 1e4, Place(3, 1))
     run(data_root, tmp_path, epochs=6, spikes={"policy": "skip", **SPIKES}, ema=None, objective=objective)
-    (spike,) = json.loads((tmp_path / SPIKES_FILE).read_text())
+    (spike,) = read_sealed(tmp_path / SPIKES_FILE)["spikes"]
     assert (spike["epoch"], spike["batch"], spike["policy"]) == (3, 1, "skip")
     assert spike["loss"] > 50 * spike["median"]
     assert poison.seen.count(Place(3, 1)) == 1

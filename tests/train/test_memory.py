@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,6 +28,7 @@ from ups_data.batches.sampler import MultiTaskBatchSampler
 from ups_data.batches.seeds import derive_seed
 from ups_models.simulator import Simulator, build_simulator
 from ups_train.engine.activation_checkpointing import recompute_blocks
+from ups_train.engine.lightning_progress import accumulation_factor
 from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.engine.stage import training_loader
@@ -257,3 +262,31 @@ def test_accumulation_and_clipping_are_what_they_are_by_hand(data_root: Path, tm
     assert clipped
     for name, weight in simulator.network.state_dict().items():
         assert torch.allclose(found[name], weight, rtol=0, atol=1e-6), name
+
+
+@given(batches=st.integers(1, 60), full=st.integers(1, 60))
+def test_every_update_is_the_mean_of_its_batches(batches: int, full: int) -> None:
+    """Lightning divides each loss by `full`; an epoch's last update may have fewer."""
+    trainer: Any = SimpleNamespace(accumulate_grad_batches=full, num_training_batches=batches)
+    shares = [accumulation_factor(trainer, index) / full for index in range(batches)]
+    for begin in range(0, batches, full):
+        assert math.fsum(shares[begin : begin + full]) == pytest.approx(1.0)
+
+
+def test_more_accumulation_than_an_epoch_has_batches_is_the_epoch(data_root: Path, tmp_path: Path) -> None:
+    """With `accumulate: 50` and fewer batches, the update had a fraction of its length."""
+    optimizer = {"kind": "sgd", "lr": 0.05, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    options: dict[str, Any] = {"epochs": 2, "optimizer": optimizer, "ema": None, "select": "last"}
+    options |= {"scheduler": {"kind": "constant"}, "clip": None}
+    step, given_ = context(data_root, tmp_path / "probe", **options)
+    inputs = ObjectiveInputs.open(None, given_)
+    batches = len(training_loader(step.config, inputs, given_.spec, Ranks(0, 1), 1).sampler)
+    weights = []
+    for accumulate in (batches, batches + 1, 50):
+        directory = tmp_path / str(accumulate)
+        run(data_root, directory, **options, accumulate=accumulate)
+        assert read_metrics(directory / "metrics.jsonl")[-1]["step"] == 2
+        weights.append(load_file(directory / "model" / "weights.safetensors"))
+    for other in weights[1:]:
+        for name, weight in weights[0].items():
+            assert torch.allclose(other[name], weight, rtol=0, atol=1e-7), name

@@ -268,14 +268,14 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path: Path, kept: int) -> No
     path = tmp_path / "metrics.jsonl"
     written(path, 2, 4, 6)
     log = Log(path)
-    log.file.load_state_dict({"losses": {}, "lines": kept})
+    log.file.load_state_dict({"losses": {}, "lines": [{"step": step} for step in [2, 4, 6][:kept]]})
     log.start()
     assert [line["step"] for line in read_metrics(path)] == [2, 4, 6][:kept]
     (tracker,) = log.trainer.loggers
     assert tracker.lines == [(step, {"step": step}) for step in [2, 4, 6][:kept]]
     log.validate(step=8)
     assert [line["step"] for line in read_metrics(path)] == [*[2, 4, 6][:kept], 8]
-    assert log.file.state_dict()["lines"] == kept + 1
+    assert len(log.file.state_dict()["lines"]) == kept + 1
 
 
 def test_another_rank_leaves_the_file_alone(tmp_path: Path) -> None:
@@ -285,11 +285,15 @@ def test_another_rank_leaves_the_file_alone(tmp_path: Path) -> None:
     assert len(read_metrics(path)) == 2
 
 
-def test_a_torn_line_is_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, b'{"step": 2}\n{"st', b'{"step": 3}\n', b"\xff\xfe", b"[]\n"])
+def test_whatever_has_become_of_the_file_the_lines_are_in_the_checkpoint(
+    content: bytes | None, tmp_path: Path
+) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 2}\n{"st')
+    if content is not None:
+        path.write_bytes(content)
     log = Log(path)
-    log.file.load_state_dict({"losses": {}, "lines": 1})
+    log.file.load_state_dict({"losses": {}, "lines": [{"step": 2}]})
     log.start()
     assert path.read_text() == '{"step": 2}\n'
 
@@ -297,7 +301,7 @@ def test_a_torn_line_is_removed(tmp_path: Path) -> None:
 def test_losses_since_the_last_line_survive(tmp_path: Path, log: Log) -> None:
     log.losses(wave=[1.0], flow=[8.0])
     state = json.loads(json.dumps(log.file.state_dict()))
-    assert state == {"losses": {"wave": [1.0], "flow": [8.0]}, "lines": 0}
+    assert state == {"losses": {"wave": [1.0], "flow": [8.0]}, "lines": []}
     again = Log(tmp_path / "resumed.jsonl")
     again.file.load_state_dict(state)
     again.start()
@@ -307,11 +311,11 @@ def test_losses_since_the_last_line_survive(tmp_path: Path, log: Log) -> None:
 
 
 def test_a_loaded_state_is_not_shared(log: Log) -> None:
-    state = {"losses": {"wave": [1.0]}, "lines": 0}
+    state = {"losses": {"wave": [1.0]}, "lines": []}
     log.file.load_state_dict(state)
     log.losses(wave=[2.0])
     log.validate()
-    assert state == {"losses": {"wave": [1.0]}, "lines": 0}
+    assert state == {"losses": {"wave": [1.0]}, "lines": []}
 
 
 def test_a_training_that_never_starts_again_is_still_tracked(tmp_path: Path) -> None:
@@ -319,7 +323,7 @@ def test_a_training_that_never_starts_again_is_still_tracked(tmp_path: Path) -> 
     path = tmp_path / "metrics.jsonl"
     written(path, 2, 4)
     log = Log(path)
-    log.file.load_state_dict({"losses": {}, "lines": 2})
+    log.file.load_state_dict({"losses": {}, "lines": [{"step": 2}, {"step": 4}]})
     log.file.on_fit_end(log.trainer, log.trainer.lightning_module)
     (tracker,) = log.trainer.loggers
     assert [step for step, _ in tracker.lines] == [2, 4]

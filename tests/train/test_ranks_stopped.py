@@ -15,6 +15,7 @@ import pytest
 from commands import BIN
 from plugin_for_tests import with_plugin
 from small_runs import PARALLEL, Result, same_training, train, write_spec
+from ups_core.sealed import read_sealed
 
 
 def workers_of(run: str) -> list[int]:
@@ -111,7 +112,7 @@ def test_processes_agree_on_spikes_and_go_back_together(folder: Path) -> None:
     stage = {**STAGE, "spikes": {"policy": "rollback", "factor": 2.0, "window": 5}}
     one = train(folder, "spiky-1", 1, stage=stage)
     two = train(folder, "spiky-2", 2, stage=stage, **PARALLEL)
-    spikes = [json.loads((run.step / "spikes.json").read_text()) for run in (one, two)]
+    spikes = [read_sealed(run.step / "spikes.json")["spikes"] for run in (one, two)]
     places = [[(spike["epoch"], spike["batch"]) for spike in found] for found in spikes]
     assert places == [[(2, 0)]] * 2
     same_training(two, one)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import re
 import shutil
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +21,10 @@ from lightning.fabric.plugins import CheckpointIO
 
 from ups_core import UPSError
 from ups_core.files import write_bytes, write_text
+from ups_core.reading import UnsoundFile, read_text
+from ups_core.sums import sum_of, sums_of
 
-FORMAT = 2
+FORMAT = 3
 """Layout of checkpoints; raised when those of earlier versions can no longer be resumed."""
 SUM = ".sha256"
 RESUMABLE = "step-{:08d}.ckpt"
@@ -100,11 +104,14 @@ def newest_sound(folder: Path, report: Callable[[str], None]) -> Path | None:
 
 def find_damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
-    try:
-        noted = path.with_name(path.name + SUM).read_text(encoding="utf-8").split()
-    except OSError:
+    if not os.path.lexists(path.with_name(path.name + SUM)):
         return "has no sha256 file"
-    if not noted or noted[0] != digest_of(path):
+    try:
+        noted = read_text(path.with_name(path.name + SUM)).split()
+        digest = digest_of(path)
+    except UnsoundFile as error:
+        return f"cannot be used: {error}"
+    if not noted or noted[0] != digest:
         return "does not match its sha256"
     if path.is_dir():
         return None
@@ -124,18 +131,17 @@ def seal(path: Path) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    inside = sorted(item for item in path.rglob("*") if item.is_file())
-    listing = "".join(f"{digest_of(item)}  {item.relative_to(path)}\n" for item in inside)
+    """SHA-256 of a file, or of all files of a folder. Raises :class:`UnsoundFile`."""
+    if not path.is_dir() or path.is_symlink():
+        return sum_of(path)
+    listing = "".join(f"{noted.sha256}  {name}\n" for name, noted in sums_of(path).items())
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def saved_steps(folder: Path) -> list[int]:
     """Steps of the checkpoints to resume from, oldest first."""
-    return sorted(_number(path) for path in folder.glob("step-*.ckpt"))
+    names = (re.fullmatch(r"step-(\d{8,})\.ckpt", path.name) for path in folder.glob("step-*.ckpt"))
+    return sorted(int(name[1]) for name in names if name)
 
 
 def prune(folder: Path, keep: Collection[Path], report: Callable[[str], None]) -> None:
@@ -181,9 +187,5 @@ def _note(path: Path, digest: str) -> None:
     write_text(path.with_name(path.name + SUM), f"{digest}  {path.name}\n")
 
 
-def _number(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
-
-
 def _size(path: Path) -> int:
-    return path.stat().st_size
+    return path.lstat().st_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch.optim import Optimizer
 
-from ups_core import interrupts
+from ups_core import UPSError, interrupts
 from ups_core.console import Console
 from ups_train.engine.checkpoint_files import (
     RESUMABLE,
     SCORED,
     CheckpointFiles,
+    find_damage,
     prune,
     saved_steps,
     seal,
@@ -62,6 +64,7 @@ class Checkpointing(Checkpoint):
         self.improvements: list[int] = []
         self.last: int | None = None
         self._best = math.inf
+        self._ended = False
         self._due = False
         self._interrupted = False
 
@@ -70,6 +73,25 @@ class Checkpointing(Checkpoint):
         resumable = self.folder / RESUMABLE.format(step)
         return resumable if resumable.exists() else self.folder / SCORED.format(step)
 
+    def sound_step(self, selected: int) -> int:
+        """The validation whose weights are exported: the selected one, or the best that is not damaged.
+
+        Raises:
+            UPSError: the checkpoints of all validations are damaged.
+        """
+        others = [step for step in (*reversed(self.improvements), self.last) if step is not None]
+        for step in dict.fromkeys([selected, *others]):
+            path = self.path_of(step)
+            damage = find_damage(path)
+            if damage is None:
+                return step
+            if step == selected or os.path.lexists(path):  # others are deleted in time
+                self.console.say(f"  checkpoint {path} {damage}; trying another one", style="yellow")
+        raise UPSError(
+            f"no checkpoint of a validation in {self.folder} can be exported; to start this step from "
+            "scratch, delete that folder"
+        )
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start to count the time since the last checkpoint; files newer than it are put aside."""
         interrupts.handle_signals()  # Lightning has just installed its own handlers
@@ -77,6 +99,8 @@ class Checkpointing(Checkpoint):
             set_aside(self.folder, trainer.global_step)
         self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
+        if self._ended:  # whatever ended it: Lightning itself remembers only the number of steps
+            trainer.should_stop = True
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -127,6 +151,7 @@ class Checkpointing(Checkpoint):
             self._best = score
             self.improvements.append(step)
         self._due = is_accumulating(trainer)
+        self._ended = training_has_ended(trainer)
         self._save(trainer, self.folder / (SCORED if self._due else RESUMABLE).format(step))
         stop_code = self._agree(trainer)
         if stop_code > DUE and not self._due:
@@ -185,9 +210,15 @@ class Checkpointing(Checkpoint):
         raise interrupts.Interrupted(code)
 
     def state_dict(self) -> dict[str, Any]:
-        """The validations so far."""
-        return {"improvements": list(self.improvements), "best": self._best, "last": self.last}
+        """The validations so far, and whether the training has ended."""
+        return {
+            "improvements": list(self.improvements),
+            "best": self._best,
+            "last": self.last,
+            "ended": self._ended,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume with them."""
         self.improvements, self._best, self.last = list(state["improvements"]), state["best"], state["last"]
+        self._ended = state["ended"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 from collections import deque
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from ups_core import RestartRequested, UPSError
 from ups_core.files import write_json
-from ups_core.reading import read_json
+from ups_core.reading import UnsoundFile
+from ups_core.sealed import read_sealed, write_sealed
 from ups_train.engine.config import SpikesConfig
 from ups_train.engine.step_report import MicroBatch, Place, StepReport
 
@@ -78,7 +80,7 @@ class SpikeGuard:
     def __init__(self, config: SpikesConfig, directory: Path) -> None:
         self.config = config
         self.path = directory / SPIKES_FILE
-        self.spikes: list[dict[str, Any]] = read_json(self.path) or []
+        self.spikes = _recorded(self.path)
         self.losses: dict[str, deque[float]] = {}
 
     def skips(self, task: str, loss: float, place: Place) -> bool:
@@ -114,7 +116,7 @@ class SpikeGuard:
                 f"{what}, after {max_spikes} spikes already; lower optimizer.lr, or raise spikes.max_spikes"
             )
         self.spikes.append({**place._asdict(), "task": task, "loss": loss, "median": usual, "policy": policy})
-        write_json(self.path, self.spikes)  # every rank writes the same
+        write_sealed(self.path, {"spikes": self.spikes})  # every rank writes the same
         if policy == "rollback":
             raise RestartRequested(f"{what}: back to the last checkpoint, continuing without that batch")
 
@@ -125,3 +127,19 @@ class SpikeGuard:
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
         """Resume with these losses."""
         self.losses = {task: deque(losses, maxlen=self.config.window) for task, losses in state.items()}
+
+
+def _recorded(path: Path) -> list[dict[str, Any]]:
+    """The spikes on record.
+
+    Raises:
+        UnsoundFile: the record is damaged; without it training would not skip what it has skipped before.
+    """
+    if not os.path.lexists(path):
+        return []
+    try:
+        spikes: list[dict[str, Any]] = read_sealed(path)["spikes"]
+    except UnsoundFile as error:
+        way_out = f"delete {path.parent} to start this step from scratch"
+        raise UnsoundFile(path, f"{error.problem}; {way_out}") from None
+    return spikes

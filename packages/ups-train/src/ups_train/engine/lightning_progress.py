@@ -19,6 +19,17 @@ def is_accumulating(trainer: pl.Trainer) -> bool:
     return trainer.fit_loop.epoch_loop._should_accumulate()
 
 
+def accumulation_factor(trainer: pl.Trainer, batch_idx: int) -> float:
+    """The factor that makes an update the mean over its micro-batches; 1 unless the epoch ends before.
+
+    Why: Lightning divides every loss by `accumulate_grad_batches`, but the last update of an epoch has only
+    the micro-batches that are left.
+    """
+    full = trainer.accumulate_grad_batches
+    begin = batch_idx - batch_idx % full
+    return full / min(full, trainer.num_training_batches - begin)
+
+
 def training_has_ended(trainer: pl.Trainer) -> bool:
     """Whether no training batch follows."""
     return trainer.should_stop or trainer.fit_loop.done

@@ -13,7 +13,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from ups_core.console import Console
-from ups_core.files import write_text
+from ups_core.files import open_own, write_text
+from ups_core.reading import read_text
 from ups_train.engine.module import TrainingModule
 from ups_train.engine.progress import Progress
 from ups_train.engine.step_clock import StepClock
@@ -22,7 +23,7 @@ from ups_train.engine.step_clock import StepClock
 class MetricsFile(Callback):
     """Writes a line per validation: its metrics and, since the line before, mean losses and speed.
 
-    On resume, lines of validations after the checkpoint are dropped.
+    Checkpoints hold all lines, so that on resume the file is what it was at the checkpoint.
 
     Args:
         monitor: the metric that the console line shows.
@@ -38,18 +39,17 @@ class MetricsFile(Callback):
         self.clock = clock
         self.started = time.monotonic()
         self.losses: dict[str, list[float]] = {}
-        self.lines = 0
+        self.lines: list[dict[str, Any]] = []
         self.reported = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drop lines from after the checkpoint that training resumes from; send the others to trackers."""
+        """Write the lines of the checkpoint that training resumes from, and send them to trackers."""
         self.trainer = trainer
         self.reported = True
-        kept = read_metrics(self.path)[: self.lines]
-        for line in kept:
+        for line in self.lines:
             self._track(trainer, line)
         if trainer.is_global_zero:
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A training that was stopped after its last step never starts, but trackers still get its lines."""
@@ -70,8 +70,8 @@ class MetricsFile(Callback):
         metrics["seconds"] = round(time.monotonic() - self.started, 3)
         metrics["training_seconds"] = round(self.progress.seconds, 3)
         self._track(trainer, metrics)
-        self.lines += 1
-        with self.path.open("a", encoding="utf-8") as file:
+        self.lines.append(metrics)
+        with open_own(self.path, "a") as file:
             file.write(json.dumps(metrics) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -82,12 +82,12 @@ class MetricsFile(Callback):
         """Losses since the last line: over all ranks, because one of them writes the checkpoint."""
         self._collect(self.trainer)
         losses = {task: _over_ranks(self.trainer, values) for task, values in self.losses.items()}
-        return {"losses": losses, "lines": self.lines}
+        return {"losses": losses, "lines": list(self.lines)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume with them."""
         self.losses = {task: list(values) for task, values in state["losses"].items()}
-        self.lines = state["lines"]
+        self.lines = list(state["lines"])
 
     def _collect(self, trainer: pl.Trainer) -> None:
         """Take over the losses that training steps have fetched since the last call."""
@@ -143,7 +143,7 @@ def _number(value: float | None) -> str:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a `metrics.jsonl`, or none without a file; an incomplete last line is ignored."""
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for text in read_text(path).splitlines() if path.exists() else ():
         try:
             lines.append(json.loads(text))
         except ValueError:

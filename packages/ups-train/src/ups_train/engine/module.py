@@ -24,7 +24,7 @@ from ups_train.engine.compilation import compile_network
 from ups_train.engine.config import TrainingConfig
 from ups_train.engine.ema import MovingAverage, averaged_copy
 from ups_train.engine.guards import SpikeGuard, check_losses, check_norm
-from ups_train.engine.lightning_progress import restore_position, store_position
+from ups_train.engine.lightning_progress import accumulation_factor, restore_position, store_position
 from ups_train.engine.progress import Progress
 from ups_train.engine.step_report import MicroBatch, Place, ReportCollector, StepReport
 from ups_train.optimizers.create import create_optimizer
@@ -149,7 +149,8 @@ class TrainingModule(pl.LightningModule):
         loss = self.loss(batch, derive_seed(self.seed, "batch", *place))
         loss = loss * self.config.task_weights.get(batch.task, 1.0)
         self.collector.add(place, batch, loss)
-        return loss * batch.loss_weight
+        factor = accumulation_factor(self.trainer, batch_idx)
+        return loss * (batch.loss_weight * factor)
 
     def loss(self, batch: FieldBatch, seed: int) -> Tensor:
         """The objective's loss at this point of the training."""

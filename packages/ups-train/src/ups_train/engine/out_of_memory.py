@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from ups_core import UPSError
-from ups_core.files import write_json
-from ups_core.reading import read_json
+from ups_core.reading import UnsoundFile
+from ups_core.sealed import read_sealed, write_sealed
 from ups_train.parallel.ranks import Ranks
 
 FILE = "memory.json"
@@ -28,12 +28,20 @@ class OutOfMemory(UPSError):
 
 def read_micro_batches(directory: Path) -> int:
     """Number of micro-batches per batch of the training in this directory."""
-    return int((read_json(directory / FILE) or {}).get("micro_batches", 1))
+    return int(read_memory(directory).get("micro_batches", 1))
 
 
 def write_micro_batches(directory: Path, micro_batches: int, reason: str) -> None:
     """Make the training in this directory start with this number of micro-batches per batch."""
-    write_json(directory / FILE, {"micro_batches": micro_batches, "reason": reason, "failures": []})
+    write_sealed(directory / FILE, {"micro_batches": micro_batches, "reason": reason, "failures": []})
+
+
+def read_memory(directory: Path) -> dict[str, Any]:
+    """What is on record; nothing if that is damaged: it is only about memory, and is found out again."""
+    try:
+        return read_sealed(directory / FILE)
+    except UnsoundFile:
+        return {}
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -58,10 +66,13 @@ def split_further(directory: Path, micro_batches: int, batch_size: int, ranks: R
             f"{where} with a single sample per micro-batch; use a smaller model, a coarser resolution, less "
             "unroll, recompute: true, or strategy: fsdp2 on several devices"
         )
-    known: dict[str, Any] = read_json(directory / FILE) or {"failures": []}
-    failures = [*known["failures"], {"rank": ranks.rank, "micro_batches": micro_batches}]
+    failures = [
+        *read_memory(directory).get("failures", []),
+        {"rank": ranks.rank, "micro_batches": micro_batches},
+    ]
     doubled = 2 * micro_batches
-    write_json(directory / FILE, {"micro_batches": doubled, "reason": "out of memory", "failures": failures})
+    known = {"micro_batches": doubled, "reason": "out of memory", "failures": failures}
+    write_sealed(directory / FILE, known)
     line = (
         f"{where}: batches of {batch_size} are now split into {doubled} micro-batches, accumulating gradients"
     )

@@ -18,7 +18,6 @@ import torch
 
 from ups_core import RestartRequested, StepContext, StepResult, UPSError, interrupts
 from ups_core.files import write_json
-from ups_core.reading import read_json
 from ups_core.record import DETAILS
 from ups_core.spec import PipelineSpec
 from ups_core.trainer import TrainerSpec
@@ -38,6 +37,7 @@ from ups_train.engine.objective import ObjectiveFactory, ObjectiveInputs, check_
 from ups_train.engine.out_of_memory import FILE as MEMORY_FILE
 from ups_train.engine.out_of_memory import (
     is_out_of_memory,
+    read_memory,
     read_micro_batches,
     split_further,
     write_micro_batches,
@@ -157,6 +157,7 @@ class TrainingStage:
         # What comes out: the selected weights, and how they were made.
         selected = selected_step(config, checkpointing)
         if ranks.rank == 0:
+            selected = checkpointing.sound_step(selected)
             source = checkpointing.path_of(selected)
             self._export(source, inputs, spec, context.directory / ARTIFACT)
             details = {
@@ -165,7 +166,7 @@ class TrainingStage:
                 "precision": str(lightning_precision(spec.trainer)),
                 "device": str(trainer.strategy.root_device),
                 "compile": module.compilation,
-                "micro_batches": read_json(context.directory / MEMORY_FILE),
+                "micro_batches": read_memory(context.directory) or None,
             }
             write_json(context.directory / DETAILS, details)
         return self._result(context, selected, parameters)
