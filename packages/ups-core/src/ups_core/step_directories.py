@@ -42,12 +42,11 @@ def _salvage(run: Path, step_id: str, fingerprint: str) -> None:
         found = FinishedStep.read(run, step_id)
     except UnsoundFile:
         return
-    sound = {found.directory / name for name in (RECORD, *found.sound_files())}
-    if found.record.fingerprint != fingerprint or len(sound) > len(found.record.files):
+    unsound = set(found.record.files).difference(found.sound_files())
+    if found.record.fingerprint != fingerprint or not unsound:
         return  # a sound step that runs again starts from the beginning
-    for path in list(found.directory.rglob("*")):
-        if path.is_symlink() or not (path.is_dir() or path in sound):
-            path.unlink()
+    for name in unsound:
+        clear(found.directory / name)
     found.directory.rename(partial_directory(run, step_id))
 
 
