@@ -272,3 +272,25 @@ def test_rows_must_have_equal_lengths() -> None:
 )
 def test_counts_agree_with_their_nouns(number: int, words: tuple[str, ...], expected: str) -> None:
     assert counted(number, *words) == expected
+
+
+def test_a_tilde_is_the_home_directory(
+    spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell leaves it in `--data-root=~/x`, which made a folder called `~`."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert ups_run([str(spec_file), "--data-root=~/data", "--runs-dir=~/runs"]) == 0
+    assert (home / "data" / "executions.txt").exists()
+    assert len(list((home / "runs").iterdir())) == 1
+    monkeypatch.setenv("UPS_DATA_ROOT", "~/other")
+    assert options.data_root(None) == home / "other"
+    spec_file.rename(home / "base.yaml")
+    spec_file.write_text("extends: ~/base.yaml\n")
+    assert ups(["validate", str(spec_file)]) == 0
+    assert not Path("~").exists()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        ups_run([str(spec_file), "--data-root=~nobody-of-this-name/x"])
+    assert "write the path out" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -196,31 +195,6 @@ def test_gpus_are_named_where_torch_is_loaded_already(monkeypatch: pytest.Monkey
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))  # type: ignore[arg-type]
     assert environment.devices()["gpu"] == ["GPU 0", "GPU 1"]
-
-
-def git(*arguments: str) -> None:
-    options = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *options, *arguments], check=True, capture_output=True)
-
-
-def test_the_commit_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert environment.git() is None, "outside a repository"
-    git("init")
-    assert environment.git() is None, "without a commit"
-    (tmp_path / "a.txt").write_text("x")
-    git("add", "a.txt")
-    git("commit", "-m", "one")
-    found = environment.git()
-    assert found is not None
-    assert (len(found["commit"]), found["dirty"]) == (40, False)
-    (tmp_path / "a.txt").write_text("y")
-    assert environment.git() == found | {"dirty": True}
-
-
-def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.git() is None
 
 
 def test_what_a_run_records_survives_a_change_of_machine(spec_file: Path) -> None:

@@ -187,7 +187,7 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
                 "packages": {"torch": "2.13.0", "ups-eval": "0.1.0"},
                 "platform": "Linux-x86_64",
                 "devices": {"cpu": "x86_64", "cores": 2},
-                "git": {"commit": "0123abcd", "dirty": False},
+                "git": {"commit": "0123abcd"},
             },
             "data": {
                 info.name: {

@@ -47,7 +47,7 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
     at = ("extends",)
     if not isinstance(base_name, str) or not base_name:
         raise SpecError([document.issue(at, "expected the path of another spec")])
-    base_path = path.parent / base_name
+    base_path = path.parent / os.path.expanduser(base_name)
     if not os.path.isfile(base_path):
         raise SpecError([document.issue(at, f"no such file '{truncated(str(base_path))}'")])
     chain = (*seen, path.resolve())  # resolved, so that a link or `./` cannot hide a circle

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from ups_core.commit import commit_of
 from ups_core.plugin_loader import registry_in_use
 
 LIBRARIES = (
@@ -41,7 +42,7 @@ def environment() -> dict[str, Any]:
         "packages": dict(sorted((providers | packages).items())),
         "platform": platform.platform(),
         "devices": devices(),
-        "git": git(),
+        "git": {"commit": commit} if (commit := commit_of(Path.cwd())) else None,
     }
 
 
@@ -52,17 +53,3 @@ def devices() -> dict[str, Any]:
     if torch is not None and torch.cuda.is_available():
         found["gpu"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return found
-
-
-def git() -> dict[str, Any] | None:
-    """Commit of the working directory and whether it has changes, or None outside a repository."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
-    return result.stdout.strip()

@@ -9,6 +9,7 @@ from rich.console import Console as RichConsole
 
 from ups_core import UPSError
 from ups_core.base_configs import CommandConfig
+from ups_core.cli.options import user_path
 from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
 from ups_core.finished_step import FinishedStep
@@ -32,17 +33,19 @@ class EvalCommand:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         show = actions.add_parser("show", help="print nRMSE of every task, model and baseline")
         show.add_argument(
-            "run", type=Path, metavar="RUN_DIR", help="a run directory, which contains run.json"
+            "run", type=user_path, metavar="RUN_DIR", help="a run directory, which contains run.json"
         )
         show.add_argument("--json", action="store_true", help="print metrics.json of every evaluation step")
         spread = actions.add_parser(
             "spread", help="print mean and standard deviation of nRMSE over runs that differ by seed"
         )
-        spread.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="one directory per seed")
+        spread.add_argument(
+            "runs", type=user_path, nargs="+", metavar="RUN_DIR", help="one directory per seed"
+        )
         spread.add_argument("--json", action="store_true", help="print every value as JSON")
         report = actions.add_parser("report", help="write RUN_DIR/report/index.html again")
         report.add_argument(
-            "run", type=Path, metavar="RUN_DIR", help="a run directory, which contains run.json"
+            "run", type=user_path, metavar="RUN_DIR", help="a run directory, which contains run.json"
         )
         report.add_argument("--title", help="heading of the page; default: the name of the run")
         report.add_argument("--no-animation", action="store_true", help="omit animated rollouts")

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from ups_core.cli.options import user_path
 from ups_core.cli.output import print_columns, print_json, print_table
 from ups_core.component import Component
 from ups_core.console import Console
@@ -77,7 +78,7 @@ class ShowCommand:
         parser.add_argument("name", metavar="NAME", help="a name that 'ups list KIND' prints")
         parser.add_argument("--json", action="store_true", help="print the JSON Schema")
         parser.add_argument(
-            "--spec", type=Path, metavar="SPEC", help="print what the component does in this spec"
+            "--spec", type=user_path, metavar="SPEC", help="print what the component does in this spec"
         )
 
     def run(self, args: argparse.Namespace, console: Console) -> int:

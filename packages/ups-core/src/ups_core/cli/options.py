@@ -10,6 +10,14 @@ RUNS_DIR = Path("runs")
 """Default of `--runs-dir`."""
 
 
+def user_path(text: str) -> Path:
+    """A path that a user wrote; `~` is the home directory wherever a shell has left it, as in `--out=~/x`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"'{text}': {error}; write the path out") from None
+
+
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     """`--set KEY=VALUE`, as `args.overrides`: a list of texts."""
     parser.add_argument(
@@ -26,7 +34,7 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     """`--runs-dir DIR`, as `args.runs_dir`."""
     parser.add_argument(
         "--runs-dir",
-        type=Path,
+        type=user_path,
         default=RUNS_DIR,
         metavar="DIR",
         help="directory of the run directories (default: %(default)s)",
@@ -37,7 +45,7 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
     """`--data-root DIR`, as `args.data_root`; :func:`data_root` gives the default."""
     parser.add_argument(
         "--data-root",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="directory of data files, generated ones included (default: $UPS_DATA_ROOT, else ./data)",
     )
@@ -45,4 +53,4 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
 
 def data_root(given: Path | None) -> Path:
     """The data root: the argument, else `$UPS_DATA_ROOT`, else `./data`."""
-    return given or Path(os.environ.get("UPS_DATA_ROOT") or "data")
+    return given or Path(os.environ.get("UPS_DATA_ROOT") or "data").expanduser()

@@ -6,10 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root
+from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root, user_path
 from ups_core.cli.output import guarded, print_json
 from ups_core.cli.plan_output import print_plan, print_submissions
 from ups_core.console import Console
@@ -56,7 +55,7 @@ class RunCommand:
         """Declare the arguments."""
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("spec", type=Path, metavar="SPEC", help="a YAML file")
+        parser.add_argument("spec", type=user_path, metavar="SPEC", help="a YAML file")
         add_overrides(parser)
         add_runs_dir(parser)
         add_data_root(parser)

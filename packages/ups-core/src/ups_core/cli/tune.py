@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from ups_core import interrupts
 from ups_core.base_configs import CommandConfig
-from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root
+from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root, user_path
 from ups_core.cli.output import print_json
 from ups_core.cli.run import command_line
 from ups_core.cli.study_output import print_study
@@ -66,7 +65,7 @@ class TuneCommand:
         """Declare the arguments."""
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("spec", type=Path, metavar="SPEC", help="a YAML file")
+        parser.add_argument("spec", type=user_path, metavar="SPEC", help="a YAML file")
         parser.add_argument(
             "--param",
             action="append",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ups_core.cli.options import add_overrides
+from ups_core.cli.options import add_overrides, user_path
 from ups_core.cli.output import counted, print_json
 from ups_core.console import Console
 from ups_core.schema import spec_schema
@@ -19,7 +18,7 @@ class ValidateCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("specs", nargs="+", type=Path, metavar="SPEC", help="a YAML file")
+        parser.add_argument("specs", nargs="+", type=user_path, metavar="SPEC", help="a YAML file")
         add_overrides(parser)
         parser.add_argument("--json", action="store_true", help="print mistakes as JSON")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_core import CommandConfig, UsageError
+from ups_core.cli.options import user_path
 from ups_core.console import Console
 from ups_data.sources.config import GenerateConfig
 from ups_data.stores.pdebench import Family
@@ -115,7 +116,7 @@ class DataCommand:
             _add_options(task, entry)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
         _set_epilog(inspect, "example:\n  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5\n")
-        inspect.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file")
+        inspect.add_argument("file", type=user_path, metavar="FILE", help="an HDF5 file")
         inspect.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
@@ -137,7 +138,7 @@ def _add_options(parser: argparse.ArgumentParser, entry: Generated) -> None:
 
     native = entry.family.native[0]
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="directory to write the file to"
+        "--out", type=user_path, required=True, metavar="DIR", help="directory to write the file to"
     )
     parser.add_argument(
         f"--{entry.option}",

@@ -95,7 +95,7 @@ class Task(ABC):
         Raises:
             UPSError: the source does not have this data.
         """
-        plan = self.source.plan(self.request, Path(data_root))
+        plan = self.source.plan(self.request, Path(data_root).expanduser())
         selection = {"split": self._fractions, "history": self.info.history}
         return replace(plan, fingerprint=digest([plan.fingerprint, selection]))
 
@@ -110,7 +110,7 @@ class Task(ABC):
         """
         from ups_data.prepare.audit import audit_data  # needs h5py and numpy, which planning must not import
 
-        root = Path(data_root)
+        root = Path(data_root).expanduser()
         plan = self.plan_data(root)
         if plan.missing:
             self.source.provide(self.request, plan, console)
@@ -135,7 +135,7 @@ class Task(ABC):
         from ups_data.prepare.opening import open_data  # needs torch
 
         plan = self.plan_data(data_root)
-        return open_data(self.info, self.request, self._fractions, plan, Path(data_root))
+        return open_data(self.info, self.request, self._fractions, plan, Path(data_root).expanduser())
 
     @property
     def _fractions(self) -> dict[str, float]:

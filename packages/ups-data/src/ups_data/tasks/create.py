@@ -57,5 +57,5 @@ def prepare_task(
         UPSError: a wrong name or option, broken data, or a directory that cannot be written.
     """
     task = create_task(name, options)
-    task.prepare_data(Path(data_root), console or Console(quiet=True))
-    return task.open(Path(data_root))
+    task.prepare_data(Path(data_root).expanduser(), console or Console(quiet=True))
+    return task.open(Path(data_root).expanduser())

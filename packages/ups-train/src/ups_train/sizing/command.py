@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import torch
 from rich.filesize import decimal
 
 from ups_core import CommandConfig
-from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root
+from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root, user_path
 from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
 from ups_core.execution import step_context
@@ -47,7 +46,7 @@ class SizeCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("spec", type=Path, metavar="SPEC", help="the YAML file")
+        parser.add_argument("spec", type=user_path, metavar="SPEC", help="the YAML file")
         add_overrides(parser)
         add_runs_dir(parser)
         add_data_root(parser)
