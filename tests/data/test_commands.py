@@ -46,6 +46,16 @@ def test_native_is_the_default_and_nothing_is_overwritten(
     assert json.loads(capsys.readouterr().out)["layout"] == "darcy2d"
 
 
+def test_a_file_may_have_fewer_trajectories_than_a_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["data", "generate", "advection1d", "--resolution", "64", "--out", str(tmp_path)]
+    assert main([*command, "--trajectories", "0"]) == 2
+    assert capsys.readouterr().err == "error: --trajectories is 0; a file needs one or more\n"
+    assert main([*command, "--trajectories", "4"]) == 0
+    assert "(4, 201, 64) in " in capsys.readouterr().out
+
+
 def test_damaged_and_foreign_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "odd.h5"
     with h5py.File(path, "w") as file:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,10 @@ def _set_epilog(parser: argparse.ArgumentParser, epilog: str) -> None:
 def _generate(args: argparse.Namespace, console: Console) -> None:
     from ups_data.stores.pdebench_writer import write_file  # `ups --help` must not import h5py
 
-    request = _task(args).request
+    if args.trajectories < 1:
+        raise UsageError(f"--trajectories is {args.trajectories}; a file needs one or more")
+    # A task's trajectories are split, so it asks for ten; a file may have fewer.
+    request = replace(_task(args).request, trajectories=args.trajectories)
     path: Path = args.out / request.family.file_name(args.value)
     if path.exists():
         raise UsageError(f"{path} already exists; choose another --out or remove the file")
@@ -176,7 +179,7 @@ def _generate(args: argparse.Namespace, console: Console) -> None:
 
 
 def _task(args: argparse.Namespace) -> Task:
-    options: dict[str, Any] = {"trajectories": args.trajectories, "resolution": args.resolution}
+    options: dict[str, Any] = {"resolution": args.resolution}
     name = GENERATED[args.task].option
     if args.task == DARCY.name:
         options |= {name: args.value}

@@ -10,6 +10,9 @@ from ups_core.fingerprint import digest
 from ups_data.sources.config import GenerateConfig
 from ups_data.stores.pdebench import Request
 
+ALREADY_GENERATED = "already generated"
+"""Note of a plan whose files are there."""
+
 
 class Generate:
     """Files below `<data_root>/generated/`, shared by all runs that ask for the same data."""
@@ -45,6 +48,6 @@ class Generate:
 
 def _remaining_work(missing: tuple[Path, ...], request: Request) -> str:
     if not missing:
-        return "already generated"
+        return ALREADY_GENERATED
     count = f"{len(missing)} file" + ("s" if len(missing) > 1 else "")
     return f"{count} to generate, {len(missing) * request.nbytes / 1e6:.1f} MB"
