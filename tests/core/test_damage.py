@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,18 +145,31 @@ def test_files_that_cannot_be_deleted_are_not_resumed_from(
 
 
 @pytest.fixture
-def other_user() -> int:
-    if os.geteuid():
-        pytest.skip("only root may give files away")
-    return 54321
+def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Lets a file appear to belong to another user, which only root could really do."""
+
+    def give(path: Path) -> None:
+        stat = os.stat
+
+        def of_another(name: Any, **options: Any) -> os.stat_result:
+            found = stat(name, **options)
+            return os.stat_result((*found[:4], 54321, *found[5:])) if str(name) == str(path) else found
+
+        monkeypatch.setattr(os, "stat", of_another)
+
+    return give
 
 
 @pytest.mark.parametrize("file", ["", "step.json", "model.json"])
 def test_results_of_other_users_count_with_a_flag_only(
-    file: str, other_user: int, run: Path, spec_file: Path, capsys: pytest.CaptureFixture[str]
+    file: str,
+    give_away: Callable[[Path], None],
+    run: Path,
+    spec_file: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = run / "steps" / "train" / file
-    os.chown(path, other_user, -1)
+    give_away(path)
     capsys.readouterr()
     assert ups_run([str(spec_file)]) == 1
     said = capsys.readouterr().err
@@ -168,11 +182,11 @@ def test_results_of_other_users_count_with_a_flag_only(
 
 
 def test_steps_of_other_users_are_not_kept_unless_asked_for_and_then_copied(
-    other_user: int, run: Path, spec_file: Path
+    give_away: Callable[[Path], None], run: Path, spec_file: Path
 ) -> None:
     change = "--set", "pipeline.score.split=val"
     source = run / "steps" / "train" / "model.json"
-    os.chown(source, other_user, -1)
+    give_away(source)
     assert ups_run([str(spec_file), *change]) == 0
     assert executed() == ["train", "score", "page"]
     shutil.rmtree(next(path for path in RUNS.iterdir() if path != run))

@@ -94,7 +94,7 @@ class RunRecord:
 
 
 def _previous(path: Path) -> dict[str, Any]:
-    """The record of earlier processes; a damaged one is written anew from the steps on disk."""
+    """The record of earlier processes; a damaged one is replaced by what the steps on disk say."""
     try:
         return read_sealed(path)
     except UnsoundFile:
