@@ -62,7 +62,7 @@ def test_no_file_and_a_file_of_another_form_are_none(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ({"schema": 99, "per_step": {}}, "has schema 99; update ups-eval to read it"),
-        ({"schema": 1, "per_step": {}}, r"does not contain results \('model'\)"),
+        ({"schema": 1, "per_step": {}}, r"is not a file of results \('model'\)"),
         ({"schema": 1, "per_step": 3, "model": "a", "baselines": [], "split": "test"}, r"\('per_step'\)"),
     ],
 )

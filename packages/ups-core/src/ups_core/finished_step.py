@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ups_core.layout import step_directory
-from ups_core.reading import UnsoundFile
+from ups_core.reading import UnsoundFile, in_form
 from ups_core.sealed import read_sealed, write_sealed
 from ups_core.sums import FileSum, check_size, check_sum, sums_of
 
@@ -92,11 +92,8 @@ class FinishedStep:
             if folder.is_symlink():
                 raise UnsoundFile(folder, "is a link, which is not followed; put the folder itself there")
         path = directory / RECORD
-        try:
-            record = StepRecord.model_validate(read_sealed(path))
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise UnsoundFile(path, f"is not the record of a finished step ('{place}')") from None
+        what = "the record of a finished step"
+        record = in_form(path, StepRecord.model_validate, read_sealed(path), what)
         if record.id != step_id:
             raise UnsoundFile(path, f"is the record of another step ('{record.id}')")
         return cls(directory, record)

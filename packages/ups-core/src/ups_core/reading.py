@@ -11,11 +11,16 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from ups_core.errors import UPSError, printable
+
+T = TypeVar("T")
 
 MAX_BYTES = 64 * 1024**2
 """Largest file that is read at once; files that hold arrays have readers of their own."""
@@ -99,3 +104,22 @@ def read_json(path: Path) -> Any:
         return load_json(path)
     except UnsoundFile:
         return None
+
+
+def in_form(path: Path, validate: Callable[[Any], T], content: Any, what: str) -> T:
+    """The content of a file as a pydantic form describes it.
+
+    Args:
+        path: the file, named in the error.
+        validate: of the form: `model_validate`, or `validate_python` of an adapter.
+        content: plain data.
+        what: that the content should be, such as "the record of a run".
+
+    Raises:
+        UnsoundFile: a value is missing or of another type; the message names the first one.
+    """
+    try:
+        return validate(content)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UnsoundFile(path, f"is not {what} ('{place}')") from None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ups_core.finished_step import VerdictRecord
-from ups_core.reading import UnsoundFile
+from ups_core.reading import UnsoundFile, in_form
 from ups_core.sealed import read_sealed
 from ups_core.step_config import ID
 
@@ -59,9 +59,6 @@ def read_run(directory: Path) -> RunFile:
     if not path.exists() and not path.is_symlink():
         raise UnsoundFile(directory, f"is not a run directory ({RUN} missing)")
     try:
-        return RunFile.model_validate(read_sealed(path))
-    except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UnsoundFile(path, f"is not the record of a run ('{place}')") from None
+        return in_form(path, RunFile.model_validate, read_sealed(path), "the record of a run")
     except UnsoundFile as error:
         raise UnsoundFile(path, f"{error.problem}; rerun its ups-run command to write it again") from None

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ups_core.files import write_json
 from ups_core.finished_step import FinishedStep
-from ups_core.reading import UnsoundFile, load_json
+from ups_core.reading import UnsoundFile, in_form, load_json
 
 SCHEMA = 1
 FILE = "metrics.json"
@@ -113,11 +113,7 @@ class Results:
             return None  # of a plugin's step that scores something else
         if (schema := raw.pop("schema", None)) != SCHEMA:
             raise UnsoundFile(path, f"has schema {schema}; update ups-eval to read it")
-        try:
-            return _ADAPTER.validate_python(_numbers(raw))
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise UnsoundFile(path, f"does not contain results ('{place}')") from None
+        return in_form(path, _ADAPTER.validate_python, _numbers(raw), "a file of results")
 
 
 _ADAPTER = TypeAdapter(Results)
