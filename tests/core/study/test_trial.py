@@ -144,3 +144,13 @@ def test_the_value_of_a_finished_run_is_known(plan: Plan) -> None:
         known_value(finished(plan, {LOSS: None}), LOSS)
     with pytest.raises(UPSError, match="has no metric 'operator/val/loss'; metrics: operator/val/other"):
         known_value(finished(plan, {"operator/val/other": 1.0}), LOSS)
+
+
+def test_a_log_is_not_written_through_a_link(plan: Plan, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    log = tmp_path / "1.log"
+    log.symlink_to(precious)
+    with pytest.raises(UPSError, match="is not a regular file, and is not written to"):
+        run_trial(plan, log)
+    assert precious.read_text() == "precious"

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ups_core.errors import UPSError
+from ups_core.files import open_own
 from ups_core.finished_step import FinishedStep
 from ups_core.interrupts import OUT_OF_TIME, SIGNALS, Interrupted
 from ups_core.lock import locked
@@ -61,7 +62,7 @@ def run_trial(plan: Plan, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "ups_core.cli.run", str(plan.directory / "spec.yaml")]
     command += ["--runs-dir", str(plan.directory.parent), "--data-root", str(plan.data_root)]
-    with log.open("w", encoding="utf-8") as file:
+    with open_own(log, "w") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
         code = _wait(process)
     if code in INTERRUPTED:
