@@ -75,7 +75,9 @@ class ToyTask:
         if self.config.cells == 13:
             raise UPSError("13 cells bring bad luck; take 12")
         file = data_root / f"{self.name}.txt"
-        return DataPlan(digest(self.config.cells), "generated", (file,), () if file.exists() else (file,))
+        missing = () if file.exists() else (file,)
+        records = (data_root / f"{self.name}.sum",)
+        return DataPlan(digest(self.config.cells), "generated", (file,), missing, records)
 
     def prepare_data(self, data_root: Path, console: object) -> Mapping[str, Any]:
         if os.environ.get("TOY_FAULT") == "data":

@@ -14,25 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from listener import Listener
 from ups_core import UPSError
 from ups_core.console import Console
+from ups_core.fingerprint import digest
+from ups_core.sealed import read_sealed
 from ups_data.prepare import audit as audit_module
 from ups_data.prepare.statistics import Moments, Statistics
 from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
 Tasks = Callable[..., Task]
-
-
-class Listener(Console):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-
-    def say(self, message: str, style: str = "") -> None:
-        self.lines.append(message)
 
 
 def edit(path: Path, change: Callable[[h5py.File], Any]) -> None:
@@ -75,21 +67,26 @@ def test_the_record_is_used_and_checked(
     record = tmp_path / "audits" / f"{plan.fingerprint}.json"
     before = advection.open(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(audit_module, "_read_everything", lambda *_: pytest.fail("the data were read again"))
+        patch.setattr(audit_module, "_without_repeats", lambda *_: pytest.fail("the data were read again"))
         again = advection.open(tmp_path)
     assert (again.splits, again.statistics) == (before.splits, before.statistics)
 
-    content = json.loads(record.read_text())
-    content["splits"]["train"].append(content["splits"]["test"].pop())
-    record.write_text(json.dumps(content))
-    with pytest.raises(UPSError, match=f"{plan.fingerprint}.json contains other splits .* delete it"):
-        advection.open(tmp_path)
-    for damaged in ({}, {"splits": [], "statistics": {}}, content | {"statistics": {"state": 3}}):
-        record.write_text(json.dumps({"schema": audit_module.SCHEMA} | damaged))
-        with pytest.raises(UPSError, match=f"{plan.fingerprint}.json is damaged; delete it to audit again"):
-            advection.open(tmp_path)
-    record.write_text("{ cut o")
-    assert advection.open(tmp_path).splits == before.splits
+    sound = record.read_text()
+    content = read_sealed(record)
+    moved = json.loads(sound)
+    moved["splits"]["train"].append(moved["splits"]["test"].pop())
+    scaled = json.loads(sound)
+    scaled["statistics"]["state"]["std"] = [1e4]
+    other_files = content | {"sums": ["0" * 64]}
+    forms = ({}, {"splits": [], "statistics": {}}, content | {"statistics": {"state": 3}}, other_files)
+    sealed = [plain | {"sha256": digest(plain)} for plain in forms]
+    for damaged in (*map(json.dumps, [moved, scaled, *sealed, [], 3, None]), "{ cut o", ""):
+        record.write_text(damaged)
+        console = Listener()
+        advection.prepare_data(tmp_path, console)
+        assert any(f"{record} " in line and "audited again" in line for line in console.lines), damaged
+        assert record.read_text() == sound
+        assert advection.open(tmp_path).statistics == before.statistics
 
 
 def test_a_place_that_cannot_be_written_is_no_obstacle(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from ups_core.cli.main import main
+from ups_data import prepare_task
 
 
 def test_generate_and_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,3 +95,32 @@ def test_help_teaches(words: list[str], capsys: pytest.CaptureFixture[str]) -> N
 def test_wrong_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "generate", "darcy2d", "--resolution", "60", "--out", str(tmp_path)]) == 2
     assert "resolution 60 does not divide the native 128 points; use 8, 16" in capsys.readouterr().err
+
+
+def test_check_names_what_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"trajectories": 10, "resolution": 16, "frames": 3}
+    prepare_task("advection1d", options, tmp_path)
+    (generated,) = tmp_path.rglob("*.hdf5")
+    (audit,) = (tmp_path / "audits").iterdir()
+    foreign = tmp_path / "own.h5"
+    shutil.copy(generated, foreign)
+    assert main(["data", "check", str(tmp_path), "--full"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"{foreign}: no checksum yet; the first run that uses it notes one",
+        f"{audit}: ok",
+        f"{generated}: ok {hashlib.sha256(generated.read_bytes()).hexdigest()}",
+    ]
+    audit.write_text(audit.read_text().replace("0.", "1.", 1))
+    content = bytearray(generated.read_bytes())
+    content[-9] ^= 4
+    generated.write_bytes(content)
+    assert main(["data", "check", str(tmp_path)]) == 1
+    found = capsys.readouterr().out
+    assert f"{audit}: damaged: does not match its checksum (expected " in found
+    assert f"{generated}: damaged: does not match its checksum (expected " in found
+    generated.unlink()
+    assert main(["data", "check", str(generated.parent)]) == 1
+    assert f"{generated}: damaged: cannot be read (No such file" in capsys.readouterr().out
+    assert main(["data", "check", str(tmp_path / "absent")]) == 1
+    assert "absent does not exist; name a data file or a data root" in capsys.readouterr().err

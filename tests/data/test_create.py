@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import ups_data
+from listener import Listener
 from ups_core import DataPlan, UPSError, UsageError
 from ups_core.console import Console
 from ups_core.plugin_loader import registry_in_use
@@ -24,17 +25,6 @@ from ups_data.tasks.create import create_task, prepare_task
 from ups_data.tasks.darcy2d import Darcy2d
 
 TINY: dict[str, Any] = {"trajectories": 10, "resolution": 16, "frames": 3}
-
-
-class Listener(Console):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.lines: list[str] = []
-
-    def say(self, message: str, style: str = "") -> None:
-        self.lines.append(message)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +117,9 @@ def test_a_source_of_one_s_own_needs_a_plan_and_files(tmp_path: Path, console: C
             calls.append("plan")
             return generated.plan(request, data_root)
 
-        def provide(self, request: Any, plan: DataPlan, console: Console) -> None:
+        def provide(self, request: Any, plan: DataPlan, console: Console) -> int:
             calls.append("provide")
-            generated.provide(request, plan, console)
+            return generated.provide(request, plan, console)
 
     class Mine(Advection1d):
         @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import h5py
 import numpy as np
 import pytest
 
-from ups_core import UPSError
+from ups_core import CommandConfig, UPSError
 from ups_core.console import Console
-from ups_data.cli.inspection import BARS, SAMPLE, SPARK_WIDTH, inspect_file, render
+from ups_data.cli import inspection
+from ups_data.cli.command import DataCommand
+from ups_data.cli.inspection import BARS, SPARK_WIDTH, inspect_file, render
 from ups_data.tasks.create import create_task
 
 
@@ -51,15 +55,21 @@ def test_generated_layouts_are_recognised(kind: str, tmp_path: Path, console: Co
     assert findings["bytes"] == task.plan_data(tmp_path).files[0].stat().st_size
 
 
-def test_values_are_those_of_the_first_trajectories(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "step"), [(1 << 20, 1), (40 * 32 // 3, 4)])
+def test_values_of_a_small_file_are_all_read_and_of_a_large_one_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, step: int
+) -> None:
+    monkeypatch.setattr(inspection, "ALL_BYTES", limit)
+    monkeypatch.setattr(inspection, "BLOCK_BYTES", 100)
     fields = np.arange(40 * 8, dtype="f4").reshape(40, 8)
-    values = inspect_file(write(tmp_path / "a.h5", u=fields))["values"]["u"]
-    looked_at = fields[:SAMPLE]
-    assert values["trajectories"] == SAMPLE
+    findings = inspect_file(write(tmp_path / "a.h5", u=fields))
+    values, looked_at = findings["values"]["u"], fields[::step]
+    assert (values["trajectories"], values["of"]) == (len(looked_at), 40)
     assert (values["min"], values["max"]) == (looked_at.min(), looked_at.max())
     assert values["mean"] == pytest.approx(looked_at.mean())
     assert values["not_finite"] == 0
     assert values["profile"] == BARS, "eight rising values are the eight bars"
+    assert f"u: {'all' if step == 1 else '10 of the'} 40 trajectories" in text_of(findings)
 
 
 def test_a_profile_of_many_points_is_thinned(tmp_path: Path) -> None:
@@ -131,7 +141,80 @@ def test_groups_and_odd_names(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UPSError, match=r"absent\.h5: file not found"):
+    with pytest.raises(UPSError, match=r"absent\.h5 is missing"):
         inspect_file(tmp_path / "absent.h5")
-    with pytest.raises(UPSError, match="file not found"):
+    with pytest.raises(UPSError, match="is not a regular file"):
         inspect_file(tmp_path)
+    os.mkfifo(tmp_path / "fifo.h5")
+    with pytest.raises(UPSError, match="is not a regular file"):
+        inspect_file(tmp_path / "fifo.h5")
+
+
+ODD: dict[str, Any] = {
+    "nan": np.nan,
+    "infinity": -np.inf,
+    "many": np.array([1.0, np.nan]),
+    "complex": 1 + 2j,
+    "long": np.longdouble(1) / 3,
+    "half": np.float16(0.5),
+    "flag": np.bool_(True),
+    "raw": np.void(b"\x00\xff"),
+    "record": np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+    "text": "caf\u00e9",
+    "bytes": np.bytes_(b"\xff"),
+    "empty": h5py.Empty("S4"),
+    "large": np.zeros(7000),
+    "unsigned": np.uint64(2**64 - 1),
+}
+
+
+def test_json_is_valid_whatever_the_attributes_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.h5", u=np.full((2, 3), np.nan, "f4"))
+    with h5py.File(path, "r+") as file:
+        for name, value in ODD.items():
+            file.attrs[name] = value
+        file.attrs["reference"] = file["u"].ref
+        file["x-coordinate"] = np.array([np.nan, np.inf])
+
+    def no_constant(text: str) -> None:
+        pytest.fail(f"{text} is not JSON")
+
+    args = argparse.Namespace(action="inspect", file=path, json=True)
+    DataCommand(CommandConfig()).run(args, Console(quiet=True))
+    found = json.loads(capsys.readouterr().out, parse_constant=no_constant)
+    attributes = found["attributes"]
+    assert {*ODD, "reference"} == set(attributes)
+    assert attributes["nan"] is attributes["infinity"] is None
+    assert attributes["many"] == [1.0, None]
+    assert (attributes["half"], attributes["flag"], attributes["complex"]) == (0.5, True, "(1+2j)")
+    assert attributes["large"] == "(56000 bytes)"
+    assert found["coordinates"]["x-coordinate"] == {"points": 2, "first": None, "last": None}
+    text_of(inspect_file(path))
+
+
+def test_names_and_values_are_printed_without_control_characters(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", **{"u\x1b[31m": np.ones((2, 3), "f4")})
+    with h5py.File(path, "r+") as file:
+        file.attrs["note\n"] = "\x1b]0;title\x07"
+    text = text_of(inspect_file(path))
+    assert "\x1b" not in text.replace("\\x1b", "")
+    assert "\x07" not in text
+
+
+def test_what_lies_outside_the_file_is_named_and_not_read(tmp_path: Path) -> None:
+    write(tmp_path / "other.h5", u=np.full((2, 3), 7, "f4"))
+    path = write(tmp_path / "a.h5", v=np.ones((2, 3), "f4"))
+    (tmp_path / "raw").write_bytes(np.full((2, 3), 7, "f4").tobytes())
+    layout = h5py.VirtualLayout((2, 3), "f4")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "u", (2, 3))
+    with h5py.File(path, "r+") as file:
+        file["linked"] = h5py.ExternalLink(tmp_path / "other.h5", "/u")
+        file["soft"] = h5py.SoftLink("/linked")
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("raw", (2, 3), "f4", external=str(tmp_path / "raw"))
+    findings = inspect_file(path)
+    assert set(findings["values"]) == {"v"}
+    assert set(findings["not_read"]) == {"linked", "soft", "virtual", "raw"}
+    assert "linked is a link to /u in another file" in text_of(findings)

@@ -125,8 +125,8 @@ def claim_a_huge_coordinate(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (Path.unlink, r"file not found; expected 'tensor' \(12 or more, 201, 1024\)"),
-        (truncate, r"not a readable HDF5 file \(\d+ bytes: .*truncated.*expected 'tensor'"),
+        (Path.unlink, r"is missing; expected 'tensor' \(12 or more, 201, 1024\)"),
+        (truncate, r"is not a readable HDF5 file \(\d+ bytes: .*truncated.*expected 'tensor'"),
         (lambda path: path.write_bytes(b""), r"not a readable HDF5 file \(0 bytes"),
         (lambda path: path.write_text("<html>login"), r"not a readable HDF5 file \(11 bytes"),
         (
@@ -169,8 +169,8 @@ def claim_a_huge_coordinate(file: h5py.File) -> None:
             r"'tensor' has shape \(\); expected 'tensor' \(12 or more, 201, 1024\)",
         ),
         (edit(make_a_group), "no dataset 'tensor' .found t-coordinate, tensor, x-coordinate"),
-        (edit(link_to_nothing), "cannot read 'tensor' .*component not found.*; the file seems damaged"),
-        (turn_into_a_folder, r"not a readable HDF5 file .*Is a directory"),
+        (edit(link_to_nothing), "has 'tensor' as a link to /elsewhere, which is not followed"),
+        (turn_into_a_folder, r"is not a regular file"),
         (
             put("x-coordinate", np.float32(3)),
             r"'x-coordinate' of shape \(\) does not contain increasing numbers",
@@ -181,7 +181,7 @@ def claim_a_huge_coordinate(file: h5py.File) -> None:
         (put("x-coordinate", np.full(1024, b"a")), "cannot read 'x-coordinate' .could not convert"),
         (
             edit(claim_a_huge_coordinate),
-            r"'x-coordinate' of shape \(1000000000000,\) does not contain increasing",
+            "has 'x-coordinate', which declares 4000000 MB but stores 0 bytes",
         ),
         (put("t-coordinate", np.zeros(202)), "'t-coordinate' .* does not contain increasing numbers"),
         (put("t-coordinate", np.arange(202) * 1e-310), "cannot read its coordinates .cannot convert"),

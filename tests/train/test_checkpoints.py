@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from interrupted import ADAMW, At, Killed, kill, outcome, train
+from listener import Listener
 from ups_core import UPSError
-from ups_core.console import Console
 from ups_train.engine import checkpoint_files
 from ups_train.engine.checkpoint_files import (
     RESUMABLE,
@@ -50,17 +50,6 @@ def test_the_kept_checkpoints_are_the_newest_and_the_best(root: Path) -> None:
     saved = torch.load(chosen, weights_only=True)["state_dict"]
     weights = load_file(directory / "model" / "weights.safetensors")
     assert all(torch.equal(value, saved[f"average.{name}"]) for name, value in weights.items())
-
-
-class Lines(Console):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.said: list[str] = []
-
-    def say(self, message: str, style: str = "") -> None:
-        self.said.append(message)
 
 
 def truncate(share: float) -> Callable[[Path], None]:
@@ -113,9 +102,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(damage: str, r
     path = folder / RESUMABLE.format(newest)
     spoil, what = DAMAGES[damage]
     spoil(path)
-    size, lines = path.stat().st_size, Lines()
+    size, lines = path.stat().st_size, Listener()
     train(root, damage, ADAMW, lines=lines)
-    assert any(f"{path} ({size} bytes) {what}" in line for line in lines.said), lines.said
+    assert any(f"{path} ({size} bytes) {what}" in line for line in lines.lines), lines.lines
     assert outcome(root / damage) == outcome(root / "whole")
     assert not (folder / "executed").exists()
     assert before < newest
@@ -138,9 +127,9 @@ def test_damaged_weights_are_not_exported(damage: str, root: Path) -> None:
     path = directory / "checkpoints" / RESUMABLE.format(best)
     spoil, what = DAMAGES[damage]
     spoil(path)
-    lines = Lines()
+    lines = Listener()
     train(root, name, options, lines=lines)
-    assert any(f"{path} {what}" in line for line in lines.said), lines.said
+    assert any(f"{path} {what}" in line for line in lines.lines), lines.lines
     chosen = json.loads((directory / "details.json").read_text())["checkpoint"]
     assert chosen["step"] != best
     sound = directory / "checkpoints" / chosen["file"]
@@ -219,7 +208,7 @@ def test_what_cannot_be_deleted_stays(root: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(13, "Permission denied")
 
     monkeypatch.setattr(checkpoint_files, "remove", refuse)
-    lines = Lines()
+    lines = Listener()
     directory = train(root, "undeleted", {"validate_every": 2}, lines=lines)
-    assert any("cannot delete" in line and "Permission denied" in line for line in lines.said)
+    assert any("cannot delete" in line and "Permission denied" in line for line in lines.lines)
     assert len(saved_steps(directory / "checkpoints")) == len(read_metrics(directory / "metrics.jsonl"))

@@ -97,13 +97,12 @@ def test_the_name_of_a_machine_is_one_that_clouds_accept(make: MakePlan) -> None
 
 def test_run_data_and_edited_packages_are_copied(make: MakePlan) -> None:
     plan = make()
-    Path("data/audits").mkdir(parents=True)
-    audit = Path(f"data/audits/{plan.data['a'].fingerprint}.json")
-    audit.touch()
+    Path("data").mkdir()
+    Path("data/a.sum").touch()
     mounts = task(plan)["file_mounts"]
     assert mounts[f"~/ups/runs/{plan.directory.name}"] == str(plan.directory.resolve())
     assert mounts["~/ups/data/a.txt"] == str(Path("data/a.txt").resolve())
-    assert mounts[f"~/ups/data/audits/{audit.name}"] == str(audit.resolve())
+    assert mounts["~/ups/data/a.sum"] == str(Path("data/a.sum").resolve())
     packages = [name for name in mounts if name.startswith("~/ups/packages/")]
     assert packages == (["~/ups/packages/ups-core"] if EDITABLE else [])
     assert all((Path(mounts[name]) / "pyproject.toml").is_file() for name in packages)

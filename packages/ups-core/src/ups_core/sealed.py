@@ -17,6 +17,7 @@ SEAL = "sha256"
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """Write plain data with its checksum."""
     plain: dict[str, Any] = finite(dict(content))
+    assert SEAL not in plain
     write_json(path, plain | {SEAL: digest(plain)})
 
 

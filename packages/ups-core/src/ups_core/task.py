@@ -19,6 +19,7 @@ class DataPlan:
         source: `official` or `generated`.
         files: the files, existing or still to be generated.
         missing: those of `files` that must be generated first.
+        records: what is noted about the files, such as checksums; existing or not. Copied along with them.
         note: one line for users (size, time to generate, known defects of the files).
     """
 
@@ -26,6 +27,7 @@ class DataPlan:
     source: str
     files: tuple[Path, ...]
     missing: tuple[Path, ...] = ()
+    records: tuple[Path, ...] = ()
     note: str = ""
 
 

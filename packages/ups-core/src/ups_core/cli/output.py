@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ups_core.errors import SpecError, UPSError
+from ups_core.files import finite
 from ups_core.interrupts import Interrupted
 
 
 def print_json(value: Any) -> None:
-    """Print plain data as JSON."""
-    print(json.dumps(value, indent=2))
+    """Print plain data as JSON; a number that JSON cannot hold (NaN, infinity) becomes null."""
+    print(json.dumps(finite(value), indent=2, allow_nan=False))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

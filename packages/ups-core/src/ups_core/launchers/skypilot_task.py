@@ -83,8 +83,8 @@ def _data(plan: Plan) -> dict[str, str]:
         raise UPSError(
             f"{outside} is not below the data root {root}; copy it there or set another --data-root"
         )
-    audits = [root / "audits" / f"{data.fingerprint}.json" for data in plan.data.values()]
-    found = [path for path in audits if path.exists()]
+    records = [path.resolve() for data in plan.data.values() for path in data.records]
+    found = [path for path in records if path.is_file() and path.is_relative_to(root)]
     return {f"{HOME}/data/{path.relative_to(root)}": str(path) for path in [*files, *found]}
 
 

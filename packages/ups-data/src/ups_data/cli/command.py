@@ -1,9 +1,8 @@
-"""`ups data`: generate data files in the official layout, and inspect data files."""
+"""`ups data`: generate data files in the official layout, inspect and check data files."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -12,7 +11,9 @@ from typing import Any
 
 from ups_core import CommandConfig, UsageError
 from ups_core.cli.options import user_path
+from ups_core.cli.output import print_json
 from ups_core.console import Console
+from ups_data.cli.check import check_data
 from ups_data.sources.config import GenerateConfig
 from ups_data.stores.pdebench import Family
 from ups_data.tasks.advection1d import ADVECTION
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
   ups data generate advection1d --beta 0.4 --trajectories 1000 --out data
   ups data generate darcy2d --beta 1 --trajectories 100 --resolution 64 --out data
   ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
+  ups data check data
 """
 
 
@@ -96,15 +98,15 @@ examples:
 
 
 class DataCommand:
-    """Generate data files in PDEBench's layout, and inspect data files."""
+    """Generate data files in PDEBench's layout, inspect and check data files."""
 
-    help = "generate data in the official layout, inspect data files"
+    help = "generate data in the official layout, inspect and check data files"
 
     def __init__(self, config: CommandConfig) -> None:
         self.config = config
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare `generate` and `inspect`."""
+        """Declare `generate`, `inspect` and `check`."""
         _set_epilog(parser, EXAMPLES)
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         generate = actions.add_parser("generate", help="generate a data file in PDEBench's layout")
@@ -118,6 +120,14 @@ class DataCommand:
         _set_epilog(inspect, "example:\n  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5\n")
         inspect.add_argument("file", type=user_path, metavar="FILE", help="an HDF5 file")
         inspect.add_argument("--json", action="store_true", help="print the findings as JSON")
+        check = actions.add_parser("check", help="compare data files and audits with their checksums")
+        _set_epilog(check, "example:\n  ups data check data --full\n")
+        check.add_argument(
+            "paths", type=user_path, nargs="+", metavar="PATH", help="a data root, or data files"
+        )
+        check.add_argument(
+            "--full", action="store_true", help="read files above 2 GB completely, not only 16 blocks of them"
+        )
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
         """Execute one action.
@@ -125,6 +135,8 @@ class DataCommand:
         Raises:
             UPSError: a wrong option, or a file that exists already, cannot be written or cannot be read.
         """
+        if args.action == "check":
+            return 1 if check_data(args.paths, args.full, console) else 0
         if args.action == "generate":
             _generate(args, console)
         else:
@@ -194,7 +206,6 @@ def _inspect(args: argparse.Namespace) -> None:
 
     findings = inspect_file(args.file)
     if args.json:
-        json.dump(findings, sys.stdout, indent=2)
-        print()
+        print_json(findings)
     else:
         render(findings, sys.stdout)

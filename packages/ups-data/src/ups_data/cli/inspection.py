@@ -1,8 +1,13 @@
-"""The content of a data file: recognised layout, datasets, coordinates, statistics of the first values."""
+"""The content of a data file: recognised layout, datasets, coordinates, ranges of values.
+
+A dataset of up to :data:`ALL_BYTES` is read completely, block by block; of a larger one, evenly spaced
+trajectories, and the output says so.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,14 +19,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from ups_core import UPSError
+from ups_core.errors import printable
+from ups_data.stores.hdf5 import open_hdf5, refusal
 from ups_data.stores.pdebench import Family
 from ups_data.tasks.advection1d import ADVECTION
 from ups_data.tasks.burgers1d import BURGERS
 from ups_data.tasks.darcy2d import DARCY
 
 FAMILIES = (ADVECTION, BURGERS, DARCY)
-SAMPLE = 16
-"""Trajectories to look at."""
+ALL_BYTES = 256 * 1024**2
+"""Bytes of a dataset up to which all of it is read, and of a trajectory up to which it is read at all."""
+BLOCK_BYTES = 32 * 1024**2
+"""Bytes to read at once."""
+MOST_ATTRIBUTE_BYTES = 4096
+"""Bytes of an attribute up to which it is shown."""
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
 
@@ -32,14 +43,14 @@ def inspect_file(path: Path) -> dict[str, Any]:
     Raises:
         UPSError: the file does not exist or is not readable HDF5.
     """
-    if not path.is_file():
-        raise UPSError(f"{path}: file not found")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return _findings(path, file)
+    except UPSError:
+        raise
     except Exception as error:  # HDF5 and h5py raise all kinds of exceptions over a damaged file
         reason = " ".join(str(error).split())
-        raise UPSError(f"{path}: not a readable HDF5 file ({reason})") from error
+        raise UPSError(f"{path} is not a readable HDF5 file ({printable(reason)})") from error
 
 
 def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
@@ -50,9 +61,11 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
             found[name] = item
 
     file.visititems(collect)
-    family = next((family for family in FAMILIES if _matches(family, file)), None)
+    family = next((family for family in FAMILIES if _matches(family, file, found)), None)
     datasets = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in found.items()}
     numeric = {key: item for key, item in found.items() if item.dtype.kind == "f" and item.ndim and item.size}
+    unread = {key: problem for key, item in numeric.items() if (problem := _not_read(item))}
+    numeric = {key: item for key, item in numeric.items() if key not in unread}
     lines = [key for key, item in numeric.items() if "coordinate" in key and item.ndim == 1]
     coordinates = {key: _coordinate(numeric.pop(key)[:]) for key in lines}
     return {
@@ -60,38 +73,75 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "layout": family.name if family else None,
         "made_by_ups": "ups_generator" in file.attrs,
-        "parameter": {family.parameter: _plain(file.attrs[family.parameter])} if family else {},
-        "attributes": {key: _plain(value) for key, value in file.attrs.items()},
+        "parameter": {family.parameter: _attribute(file.attrs, family.parameter)} if family else {},
+        "attributes": {key: _attribute(file.attrs, key) for key in file.attrs},
         "datasets": datasets,
         "coordinates": coordinates,
-        "values": {key: _values(item[:SAMPLE]) for key, item in numeric.items()},
+        "values": {key: _values(item) for key, item in numeric.items()},
+        "not_read": _links(file) | unread,
     }
 
 
-def _matches(family: Family, file: h5py.File) -> bool:
+def _not_read(dataset: h5py.Dataset) -> str | None:
+    """Why the values of a dataset are not looked at, to follow its name; None if they are."""
+    if problem := refusal(dataset):
+        return problem
+    size = dataset.nbytes if dataset.ndim == 1 else dataset.nbytes // len(dataset)
+    what = "values" if dataset.ndim == 1 else "values a trajectory"
+    return f"has {size / 1e6:.0f} MB of {what}, too many to look at" if size > ALL_BYTES else None
+
+
+def _links(file: h5py.File) -> dict[str, str]:
+    """Why names at the top of the file that are links are not read."""
+    links = {key: file.get(key, getlink=True) for key in file}
+    return {
+        key: f"is a link to {link.path}{' in another file' if isinstance(link, h5py.ExternalLink) else ''}, "
+        "which is not followed"
+        for key, link in links.items()
+        if not isinstance(link, h5py.HardLink)
+    }
+
+
+def _matches(family: Family, file: h5py.File, found: Mapping[str, h5py.Dataset]) -> bool:
     wanted = {family.solution, *family.axes} | ({family.coefficient} if family.coefficient else set())
     rank = len(family.native) + 2
-    return family.parameter in file.attrs and wanted <= set(file) and file[family.solution].ndim == rank
+    return family.parameter in file.attrs and wanted <= found.keys() and found[family.solution].ndim == rank
 
 
 def _coordinate(points: NDArray[Any]) -> dict[str, Any]:
     return {"points": len(points), "first": float(points[0]), "last": float(points[-1])}
 
 
-def _values(sample: NDArray[Any]) -> dict[str, Any]:
-    finite = sample[np.isfinite(sample)].astype(np.float64)
-    first = sample[0]
+def _values(dataset: h5py.Dataset) -> dict[str, Any]:
+    row_bytes = max(1, dataset.nbytes // len(dataset))
+    step = math.ceil(dataset.nbytes / ALL_BYTES)
+    rows = range(0, len(dataset), step)
+    at_once = max(1, BLOCK_BYTES // row_bytes)
+    low, high, total, count, size = math.inf, -math.inf, 0.0, 0, 0
+    for start in range(0, len(rows), at_once):
+        chosen = rows[start : start + at_once]
+        block = dataset[chosen.start : chosen.stop : step]
+        numbers = block[np.isfinite(block)].astype(np.float64)
+        size, count = size + block.size, count + numbers.size
+        if numbers.size:
+            low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
+            total += float(numbers.sum())
+    return {
+        "trajectories": len(rows),
+        "of": len(dataset),
+        "min": low if count else None,
+        "max": high if count else None,
+        "mean": total / count if count else None,
+        "not_finite": size - count,
+        "profile": _profile(dataset[0]),
+    }
+
+
+def _profile(first: NDArray[Any]) -> str:
     # The first row of points of the first trajectory; with two axes the row through the middle of the square.
     while first.ndim > 1:
         first = first[len(first) // 2] if first.ndim == 2 and first.shape[0] == first.shape[1] else first[0]
-    return {
-        "trajectories": len(sample),
-        "min": float(finite.min()) if finite.size else None,
-        "max": float(finite.max()) if finite.size else None,
-        "mean": float(finite.mean()) if finite.size else None,
-        "not_finite": int(sample.size - finite.size),
-        "profile": _sparkline(np.atleast_1d(first)),
-    }
+    return _sparkline(np.atleast_1d(first))
 
 
 def _sparkline(values: NDArray[Any]) -> str:
@@ -103,8 +153,16 @@ def _sparkline(values: NDArray[Any]) -> str:
     return "".join(BARS[int(level * (len(BARS) - 1) + 0.5)] for level in levels)
 
 
+def _attribute(attributes: h5py.AttributeManager, key: str) -> Any:
+    stored = attributes.get_id(key)
+    size = stored.dtype.itemsize * math.prod(stored.shape or ())  # None if it is empty
+    if size > MOST_ATTRIBUTE_BYTES:
+        return f"({size} bytes)"
+    return _plain(attributes[key])
+
+
 def _plain(value: Any) -> Any:
-    """An attribute as data that JSON can hold."""
+    """An attribute as data that JSON can hold; what JSON has no word for becomes text."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list):
@@ -120,19 +178,24 @@ def render(findings: dict[str, Any], stream: TextIO) -> None:
     layout = findings["layout"] or f"not recognised (known: {', '.join(family.name for family in FAMILIES)})"
     console.print(escape(f"{findings['path']}  {findings['bytes'] / 1e6:.1f} MB  layout: {layout}"))
     for key, value in findings["attributes"].items():
-        console.print(escape(f"  {key} = {value}"))
+        console.print(escape(printable(f"  {key} = {value}")))
     table = Table("dataset", "shape", "type", "range")
     for key, dataset in findings["datasets"].items():
         place = findings["coordinates"].get(key) or findings["values"].get(key)
-        table.add_row(escape(key), str(tuple(dataset["shape"])), dataset["dtype"], _span(place or {}))
+        table.add_row(
+            escape(printable(key)), str(tuple(dataset["shape"])), dataset["dtype"], _span(place or {})
+        )
     console.print(table)
     for key, values in findings["values"].items():
         health = (
             f"{values['not_finite']} values are NaN or infinite" if values["not_finite"] else "all finite"
         )
         mean = "-" if values["mean"] is None else f"{values['mean']:.5g}"
-        sample = f"{key}: first {values['trajectories']} trajectories, mean {mean}, {health}"
+        seen = "all" if values["trajectories"] == values["of"] else f"{values['trajectories']} of the"
+        sample = f"{printable(key)}: {seen} {values['of']} trajectories, mean {mean}, {health}"
         console.print(escape(f"{sample}  {values['profile']}"))
+    for key, problem in findings["not_read"].items():
+        console.print(escape(f"{printable(key)} {problem}"))
 
 
 def _span(place: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ The result is stored as `<data_root>/audits/<fingerprint>.json`, so that opening
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,23 +16,26 @@ import numpy as np
 
 from ups_core import DataPlan, UPSError
 from ups_core.console import Console
-from ups_core.files import write_json
-from ups_core.reading import read_json
+from ups_core.reading import UnsoundFile
+from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import TaskInfo
+from ups_data.prepare.integrity import checked_sums, place_of_audit
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
 from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics
 from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_store import Fields
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of the record; since 2 it has checksums, its own and those of the files."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Audited splits, and the statistics of the training split."""
+    """Audited splits, the statistics of the training split, and the SHA-256 of every file."""
 
     splits: Splits
     statistics: Statistics
+    sums: tuple[str, ...]
 
 
 def audit_data(
@@ -53,17 +57,22 @@ def audit_data(
         console: reports progress and findings.
 
     Raises:
-        UPSError: the data are broken, too many trajectories repeat across splits, or the record contradicts
-            the task.
+        UPSError: the data are broken or do not match their checksums, or too many trajectories repeat across
+            splits.
     """
-    path = data_root / "audits" / f"{plan.fingerprint}.json"
+    sums = checked_sums(plan, info.name, console)
+    path = place_of_audit(data_root, plan.fingerprint)
     splits = make_splits(request.trajectories, fractions)
-    record = read_json(path)
-    if isinstance(record, Mapping) and record.get("schema") == SCHEMA:
-        return _from_record(record, splits, plan.fingerprint, path)
-    audit = _read_everything(Fields(request, plan.files), splits, info, console)
+    if os.path.lexists(path):
+        try:
+            return _from_record(path, splits, plan.fingerprint, sums)
+        except UnsoundFile as error:
+            console.say(f"{error}; the data are audited again", "yellow")
+    fields = Fields(request, plan.files)
+    splits = _without_repeats(fields, splits, info, console)
+    audit = Audit(splits, _statistics(fields, splits, info, console), sums)
     try:
-        write_json(path, _to_record(plan, audit))
+        write_sealed(path, _to_record(plan, audit))
     except OSError as error:
         # A read-only data root is legitimate (a shared disk); it only costs a second pass.
         console.say(f"{info.name}: cannot store the audit ({error.strerror}); opening the data repeats it")
@@ -75,26 +84,28 @@ def _to_record(plan: DataPlan, audit: Audit) -> dict[str, Any]:
         "schema": SCHEMA,
         "fingerprint": plan.fingerprint,
         "files": [path.name for path in plan.files],
+        "sums": list(audit.sums),
         "splits": audit.splits.to_dict(),
         "statistics": audit.statistics.to_dict(),
     }
 
 
-def _from_record(record: Mapping[str, Any], wanted: Splits, fingerprint: str, path: Path) -> Audit:
+def _from_record(path: Path, wanted: Splits, fingerprint: str, sums: tuple[str, ...]) -> Audit:
+    record = read_sealed(path)
     try:
         splits, statistics = Splits.from_dict(record["splits"]), Statistics.from_dict(record["statistics"])
-        stored = record["fingerprint"]
+        stored = (record["schema"], record["fingerprint"], tuple(record["sums"]))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UPSError(f"{path} is damaged; delete it to audit again") from None
+        raise UnsoundFile(path, "is not the record of an audit") from None
     expected = {
         split: tuple(number for number in wanted[split] if number not in splits.excluded) for split in SPLITS
     }
-    if stored != fingerprint or any(splits[split] != ids for split, ids in expected.items()):
-        raise UPSError(f"{path} contains other splits than the task asks for; delete it to audit again")
-    return Audit(splits, statistics)
+    if stored != (SCHEMA, fingerprint, sums) or any(splits[split] != ids for split, ids in expected.items()):
+        raise UnsoundFile(path, "is about other data or other splits than those of the task")
+    return Audit(splits, statistics, sums)
 
 
-def _read_everything(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Audit:
+def _without_repeats(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Splits:
     count = fields.request.trajectories
     hashes = [[b""] * count for _ in fields.files]
     with console.progress(f"auditing {info.name}", count * len(fields.files)) as advance:
@@ -114,7 +125,7 @@ def _read_everything(fields: Fields, splits: Splits, info: TaskInfo, console: Co
             f"{info.name}: excluded {len(splits.excluded)} of {count} trajectories, "
             "which repeat one of another split"
         )
-    return Audit(splits, _statistics(fields, splits, info, console))
+    return splits
 
 
 def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Statistics:

@@ -32,7 +32,7 @@ class Auto:
         verb = "is" if len(absent) == 1 else "are"
         return replace(plan, note=f"{plan.note}; official files are not used because {names} {verb} missing")
 
-    def provide(self, request: Request, plan: DataPlan, console: Console) -> None:
-        """Generate the missing files of a generated plan."""
-        if plan.source == "generated":
-            self._generate.provide(request, plan, console)
+    def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
+        """See :class:`~ups_data.sources.base.Source`."""
+        source = self._generate if plan.source == "generated" else self._official
+        return source.provide(request, plan, console)

@@ -23,10 +23,13 @@ class Source(Protocol):
         """
         ...
 
-    def provide(self, request: Request, plan: DataPlan, console: Console) -> None:
-        """Create the plan's missing files.
+    def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
+        """Make sure that all files of a plan are there and sound.
+
+        Returns:
+            How many files were created.
 
         Raises:
-            UPSError: a file cannot be written.
+            UPSError: a file cannot be written, or is damaged and cannot be made again.
         """
         ...

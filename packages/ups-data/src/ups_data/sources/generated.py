@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ups_core import DataPlan
 from ups_core.console import Console
 from ups_core.fingerprint import digest
+from ups_core.reading import UnsoundFile
+from ups_core.sums import FileSum, check_size
 from ups_data.sources.config import GenerateConfig
+from ups_data.stores.checksums import SUFFIX, check_noted, noted_sum
 from ups_data.stores.pdebench import Request
 
 ALREADY_GENERATED = "already generated"
@@ -27,7 +31,7 @@ class Generate:
         folder = digest(request.generated_identity(seed))[:12]
         directory = data_root / "generated" / f"{request.family.name}-{folder}"
         files = tuple(directory / request.family.file_name(value) for value in request.values)
-        missing = tuple(path for path in files if not path.is_file())
+        missing = tuple(path for path in files if _problem(path, quick=True))
         identity = [request.generated_identity(seed, value) for value in request.values]
         return DataPlan(
             fingerprint=digest(["generated", identity]),
@@ -37,13 +41,34 @@ class Generate:
             note=_remaining_work(missing, request),
         )
 
-    def provide(self, request: Request, plan: DataPlan, console: Console) -> None:
-        """Generate the missing files."""
+    def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
+        """Generate the missing files, and those again that do not match their checksums."""
         from ups_data.stores.pdebench_writer import write_file  # needs h5py, which planning must not import
 
+        created = 0
         for value, path in zip(request.values, plan.files, strict=True):
-            if not path.is_file():
+            problem = _problem(path, quick=False)
+            if problem:
+                if os.path.lexists(path):
+                    console.say(f"{problem}; it is generated again", style="yellow")
                 write_file(request, value, self.config.seed, path, console)
+                created += 1
+        return created
+
+
+def _problem(path: Path, *, quick: bool) -> str | None:
+    """Why a generated file cannot be used, by its content or, quick, by its size; None if it is sound."""
+    try:
+        noted = noted_sum(path)
+        if noted is None:
+            return f"{path} has no checksum ({SUFFIX})"
+        if quick:
+            check_size(path, FileSum(noted.bytes, noted.full))
+        else:
+            check_noted(path, noted)
+    except UnsoundFile as error:
+        return str(error)
+    return None
 
 
 def _remaining_work(missing: tuple[Path, ...], request: Request) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_core.fingerprint import digest
 from ups_data.sources.config import OfficialConfig
+from ups_data.stores.checksums import sampled_sum
 from ups_data.stores.pdebench import GENERATOR_ATTRIBUTE, Family, Request
 
-BLOCKS = 16
-BLOCK_BYTES = 64 * 1024
+HEAD_BYTES = 64 * 1024
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -43,8 +42,9 @@ class Official:
             note=request.family.caveat,
         )
 
-    def provide(self, request: Request, plan: DataPlan, console: Console) -> None:
-        """Do nothing: a plan of official files has no missing ones."""
+    def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
+        """Create nothing: a plan of official files has no missing ones."""
+        return 0
 
 
 def find_official(family: Family, value: float, data_root: Path) -> Path | None:
@@ -63,24 +63,21 @@ def find_official(family: Family, value: float, data_root: Path) -> Path | None:
 
 
 def file_digest(path: Path) -> str:
-    """Hash of a large file's size and of 16 evenly spaced blocks of 64 KiB.
+    """The :func:`~ups_data.stores.checksums.sampled_sum` of an HDF5 file.
 
     Raises:
         UPSError: the file cannot be read or is not an HDF5 file.
     """
+    target = path.resolve()
     try:
-        size = path.stat().st_size
-        hasher = hashlib.sha256(str(size).encode())
-        with path.open("rb") as file:
-            if file.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
-                raise UPSError(f"{path} ({size} bytes) is not an HDF5 file; download it again")
-            for block in range(BLOCKS):
-                # Official files have 8 GB: hashing all of it would take longer than planning may.
-                file.seek(max(0, size - BLOCK_BYTES) * block // (BLOCKS - 1))
-                hasher.update(file.read(BLOCK_BYTES))
+        with target.open("rb") as file:
+            sound = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     except OSError as error:
         raise UPSError(f"cannot read {path}: {error.strerror}") from error
-    return hasher.hexdigest()
+    if not sound:
+        raise UPSError(f"{path} ({target.stat().st_size} bytes) is not an HDF5 file; download it again")
+    # Official files have 8 GB: hashing all of it would take longer than planning may.
+    return sampled_sum(target)
 
 
 def _made_by_ups(path: Path) -> bool:
@@ -88,7 +85,7 @@ def _made_by_ups(path: Path) -> bool:
     # their names are in the head of the file.
     try:
         with path.open("rb") as file:
-            return GENERATOR_ATTRIBUTE.encode() in file.read(BLOCK_BYTES)
+            return GENERATOR_ATTRIBUTE.encode() in file.read(HEAD_BYTES)
     except OSError:
         return False  # file_digest reports what is wrong with it
 

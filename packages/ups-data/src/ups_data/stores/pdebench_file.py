@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_core.reading import UnsoundFile
+from ups_data.stores.hdf5 import open_hdf5
 from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_layout import DAMAGED, Layout, Strides
 
 Array = NDArray[np.float32]
 
+MAX_TRAJECTORY = 2 * 1024**3
+"""Limit of bytes of a trajectory on the file's own grid; the largest of PDEBench has 0.4 GB."""
 MAX_VALUE = 1e18
 """Limit of absolute values: far above any field of the tasks, and (2e18)² still fits float32."""
 
@@ -77,6 +82,18 @@ class FieldFile:
         raise self._layout.error(f"'{key}' contains {what} in {where}; {DAMAGED}")
 
     @cached_property
+    def trajectory_bytes(self) -> int:
+        """Size in memory of one trajectory on the file's own grid, before it is strided."""
+        solution = self._file[self.request.family.solution]
+        size: int = solution.dtype.itemsize * prod(solution.shape[1:])
+        if size > MAX_TRAJECTORY:
+            raise self._layout.error(
+                f"one trajectory of '{self.request.family.solution}' has {size / 1e9:.1f} GB in shape "
+                f"{solution.shape[1:]}; more than {MAX_TRAJECTORY / 1e9:.1f} GB are not read at once"
+            )
+        return size
+
+    @cached_property
     def _layout(self) -> Layout:
         return Layout(self.path, self.request, self.value)
 
@@ -92,18 +109,12 @@ class FieldFile:
         return self._handle
 
     def _open(self) -> h5py.File:
-        layout = self._layout
         try:
-            file = h5py.File(self.path, "r")
-        except FileNotFoundError:
-            raise layout.error(f"file not found; expected {layout.expected}") from None
-        except OSError as error:
-            size = os.path.getsize(self.path) if os.path.exists(self.path) else 0
-            raise layout.error(
-                f"not a readable HDF5 file ({size} bytes: {error}); expected {layout.expected}"
-            ) from error
+            file = open_hdf5(self.path)
+        except UnsoundFile as error:
+            raise UnsoundFile(self.path, f"{error.problem}; expected {self._layout.expected}") from None
         try:
-            layout.check(file)
+            self._layout.check(file)
         except BaseException:
             file.close()
             raise

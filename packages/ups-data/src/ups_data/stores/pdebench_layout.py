@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError
 from ups_core.errors import printable
+from ups_data.stores.hdf5 import own_dataset
 from ups_data.stores.pdebench import Request
 
 MAX_POINTS = 1_000_000
@@ -154,11 +155,9 @@ class Layout:
 
     def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         with self.reading(f"'{key}'"):
-            # Not `key in file`, which follows links and raises over a broken one.
-            found = sorted(map(str, file))
-            dataset = file[key] if key in found else None
-        if not isinstance(dataset, h5py.Dataset):
-            present = ", ".join(found) or "nothing"
+            dataset = own_dataset(file, key, self.path)
+            present = ", ".join(sorted(map(str, file))) or "nothing"
+        if dataset is None:
             raise self.error(f"no dataset '{key}' (found {present}); expected {self.expected}")
         return dataset
 

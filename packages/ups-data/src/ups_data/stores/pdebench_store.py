@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +49,8 @@ class Fields:
             File number, trajectories, solution `(n, T, *S)`, coefficient `(n, *S)` or None.
         """
         request = self.request
-        native_frames = 4 * request.family.frames * prod(request.family.native)
-        rows = max(1, CHUNK_BYTES // native_frames)
         for number, file in enumerate(self.files):
+            rows = max(1, CHUNK_BYTES // file.trajectory_bytes)
             for start in range(0, request.trajectories, rows):
                 part = slice(start, min(start + rows, request.trajectories))
                 coefficient = file.coefficient(part) if request.family.coefficient else None

@@ -15,6 +15,7 @@ from ups_core.console import Console
 from ups_core.files import replacing
 from ups_core.fingerprint import digest
 from ups_core.references import load_object
+from ups_data.stores.checksums import note_sum
 from ups_data.stores.pdebench import GENERATOR_ATTRIBUTE, Family, Request
 
 BLOCK = 64
@@ -42,7 +43,7 @@ def load_generator(family: Family) -> Generator:
 
 
 def write_file(request: Request, value: float, seed: int, path: Path, console: Console) -> None:
-    """Generate the file of one parameter value at `path`.
+    """Generate the file of one parameter value at `path`, and its checksum beside it.
 
     The file is written under a temporary name and renamed, so concurrent writers of one file are harmless.
 
@@ -62,6 +63,7 @@ def write_file(request: Request, value: float, seed: int, path: Path, console: C
             write_attributes(file, request, value, seed)
             write_coordinates(file, request)
             _write_fields(file, request, value, seed, path.name, console)
+        note_sum(path)
     except OSError as error:
         raise UPSError(f"cannot write {path} ({request.nbytes / 1e6:.1f} MB): {error}") from error
 

@@ -1,0 +1,90 @@
+"""Opens HDF5 files of unknown origin: no links, no storage outside the file, no sizes that memory lacks."""
+
+from __future__ import annotations
+
+import errno
+from math import prod
+from pathlib import Path
+
+import h5py
+
+from ups_core.errors import printable
+from ups_core.reading import UnsoundFile
+
+MAX_CHUNK = 512 * 1024**2
+"""Limit of bytes of a chunk, which HDF5 decompresses as a whole to read any part of it."""
+MAX_RATIO = 256
+"""Limit of declared over stored bytes: fields compress by less than 100, nothing but constants by more."""
+SMALL = 64 * 1024**2
+"""Declared bytes up to which the ratio does not matter."""
+LOCKED = (errno.EAGAIN, errno.EACCES, errno.ENOLCK)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading; the caller closes it.
+
+    Raises:
+        UnsoundFile: it is missing, locked, or not readable HDF5.
+    """
+    # A FIFO would hang; a link to a file is fine, because what it leads to must be HDF5 too.
+    if not path.is_file():
+        raise UnsoundFile(path, "is not a regular file" if path.exists() else "is missing")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if error.errno in LOCKED and "lock" in str(error):
+            raise UnsoundFile(
+                path,
+                "is locked by a program that writes to it, or its file system has no locks; close that "
+                "program, or set HDF5_USE_FILE_LOCKING=FALSE, which risks reading a half-written file",
+            ) from None
+        reason = " ".join(str(error).split())
+        raise UnsoundFile(
+            path, f"is not a readable HDF5 file ({path.stat().st_size} bytes: {reason})"
+        ) from None
+
+
+def own_dataset(group: h5py.Group, key: str, path: Path) -> h5py.Dataset | None:
+    """A dataset whose values are in this file; None if there is no dataset of this name.
+
+    Args:
+        group: of an open file.
+        key: name in the group; `/` separates groups.
+        path: the file, for errors.
+
+    Raises:
+        UnsoundFile: a part of the name is a link, or :func:`refusal` refuses the dataset.
+    """
+    item: object = group
+    for part in key.split("/"):
+        # Listing instead of `in`, which follows links and raises over a broken one.
+        if not isinstance(item, h5py.Group) or part not in list(item):
+            return None
+        link = item.get(part, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            where = f"{link.filename}:{link.path}" if isinstance(link, h5py.ExternalLink) else link.path
+            raise UnsoundFile(
+                path, f"has '{printable(key)}' as a link to {printable(where)}, which is not followed"
+            )
+        item = item[part]
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if problem := refusal(item):
+        raise UnsoundFile(path, f"has '{printable(key)}', which {problem}")
+    return item
+
+
+def refusal(dataset: h5py.Dataset) -> str | None:
+    """Why a dataset is not read, to follow its name in a sentence; None if it may be read."""
+    if dataset.is_virtual:
+        return "is a virtual dataset; its values are in other files, which are not opened"
+    if dataset.external:
+        return f"has its values in another file ({printable(dataset.external[0][0])}), which is not opened"
+    if dataset.dtype.kind not in "biuf":
+        return None  # text and records are never read as fields
+    if dataset.chunks and (size := prod(dataset.chunks) * dataset.dtype.itemsize) > MAX_CHUNK:
+        return f"has chunks of {size / 1e6:.0f} MB, which HDF5 reads as a whole; rewrite it with smaller ones"
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > max(SMALL, MAX_RATIO * stored):
+        return f"declares {dataset.nbytes / 1e6:.0f} MB but stores {stored} bytes: it does not contain fields"
+    return None
