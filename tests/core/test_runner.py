@@ -49,6 +49,7 @@ def test_a_run_and_its_record(spec_file: Path) -> None:
         "schema",
         "name",
         "fingerprint",
+        "spec",
         "status",
         "started",
         "finished",

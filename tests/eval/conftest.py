@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ import torch
 from finished import finish_step
 from ups_core.files import write_text
 from ups_core.sealed import write_sealed
+from ups_core.sums import sum_of
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_eval.builtin_metrics import METRICS, create_metric
-from ups_eval.metrics import nrmse_per_frame
+from ups_eval.metrics import TrajectoryMetric, nrmse_per_frame
 from ups_eval.predictions import choose, write_predictions
 from ups_eval.results import Results
+from ups_eval.scoring import TaskScore
+from ups_eval.trajectory_statistics import reduce_values, write_statistics
 
 torch.set_num_threads(1)  # tiny arrays: threads only wait for each other on a busy machine
 
@@ -119,32 +123,33 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
     results = Results(
         models[0], models[1:], "test", parameters=dict(zip(models, (301_224, 0, 287_425), strict=True))
     )
+    arrays: dict[str, Any] = {}
     with write_predictions(step / "predictions.h5") as writer:
         for info in infos:
             batch = (advection_batch if info.dim == 1 else darcy_batch)(count)
             task = info.name
-            results.trajectories[task] = batch.index.tolist()
-            for part in (results.per_step, results.per_sample, results.seconds):
-                part[task] = {}
             for name in models:
                 if (prediction := predict(name, batch)) is None:
                     continue
-                curve = nrmse_per_frame(prediction, batch.target)
-                results.per_step[task][name] = curve.mean(dim=0).tolist()
-                results.per_sample[task][name] = curve.mean(dim=1).tolist()
-                results.seconds[task][name] = 0.5
+                values, numbers = {}, {}
                 for metric in METRICS:
-                    value = float(create_metric(metric)(prediction, batch.target))
-                    results.metrics[results.key(task, name, metric)] = value
-                results.metrics[results.key(task, name, "diverged")] = 0
+                    scored = create_metric(metric)
+                    assert isinstance(scored, TrajectoryMetric)
+                    results.reductions[metric] = scored.reduction
+                    values[metric] = scored.values(prediction, batch.target).numpy()
+                    numbers[metric] = reduce_values(values[metric], scored.reduction)
+                curve = nrmse_per_frame(prediction, batch.target).numpy()
+                score = TaskScore(numbers, values, curve, batch.index.tolist(), 0, 0.5)
+                results.add(task, name, score, arrays)
             choice = choose(results.per_sample[task][models[0]], 4)
-            writer.task(info, choice.picks)
+            writer.task(info, choice)
             writer.truth(select(batch, choice.positions))
             for name in results.per_step[task]:
                 prediction = predict(name, batch)
                 assert prediction is not None
                 nrmse = nrmse_per_frame(prediction, batch.target).mean(dim=1)
                 writer.prediction(task, name, prediction[choice.positions], nrmse[choice.positions])
+    write_statistics(step / "statistics.npz", arrays)
     results.write(step)
     lines = [
         {
@@ -169,14 +174,16 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
         ("fno", "stage: operator", 61.0),
         ("test", "evaluate: rollout", 3.1),
     ]
+    metrics = {"test": {f"test/{key}": value for key, value in results.metrics.items()}}
     for name, uses, _ in steps:
-        finish_step(directory, name, "aa", uses=uses)
+        finish_step(directory, name, "aa", uses=uses, metrics=metrics.get(name, {}))
     write_sealed(
         directory / "run.json",
         {
             "schema": 1,
             "name": "demo",
             "fingerprint": "3f9c1a2b77aa00112233",
+            "spec": sum_of(directory / "spec.yaml"),
             "status": "completed",
             "started": "2026-01-05T10:11:12.000+00:00",
             "finished": None,
@@ -205,7 +212,7 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
                     "status": "completed",
                     "fingerprint": "aa",
                     "seconds": seconds,
-                    "metrics": {},
+                    "metrics": metrics.get(name, {}),
                     "verdict": None,
                     "details": {},
                 }

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
-from ups_eval.predictions import choose, read_predictions, write_predictions
+from ups_eval.predictions import Choice, choose, read_predictions, write_predictions
 from ups_models.testing import toy_batch, toy_evolution, toy_steady
 
 ERRORS = st.lists(st.floats(0, 10) | st.just(math.inf), min_size=1, max_size=30)
@@ -36,8 +36,11 @@ def test_the_notable_trajectories_come_first(errors: list[float], count: int) ->
         middle = errors[choice.positions[choice.picks["median"]]]
         assert sum(error < middle for error in errors) <= len(errors) / 2
         assert sum(error > middle for error in errors) <= len(errors) / 2
-    rest = [position for position in choice.positions if position not in choice.positions[:3]]
-    assert rest == sorted(rest), "then the first of the split"
+    assert choice.positions == sorted(choice.positions)
+    notable = {choice.positions[row] for row in choice.picks.values()}
+    rest = [position for position in choice.positions if position not in notable]
+    others = [position for position in range(len(errors)) if position not in notable]
+    assert rest == others[: len(rest)], "then the first of the split"
 
 
 @given(errors=ERRORS)
@@ -64,7 +67,8 @@ CASES = [
 
 def store(path: Path, info: TaskInfo, batches: list[FieldBatch], picks: dict[str, int] | None = None) -> None:
     with write_predictions(path) as writer:
-        writer.task(info, picks or {})
+        count = sum(map(len, batches))
+        writer.task(info, Choice(list(range(count)), picks or {}))
         for batch in batches:
             writer.truth(batch)
             writer.prediction(info.name, "ours", batch.target + 1, batch.index.float())
@@ -94,9 +98,10 @@ def test_the_file_documents_itself(tmp_path: Path) -> None:
     info = toy_evolution()
     store(tmp_path / "p.h5", info, [toy_batch(info)])
     with h5py.File(tmp_path / "p.h5") as file:
-        assert file.attrs["schema"] == 1
+        assert file.attrs["schema"] == 2
         group = file["wave"]
-        assert set(group) == {"target", "state", "static", "params", "index", "coords", "prediction", "nrmse"}
+        arrays = {"target", "state", "static", "params", "index", "position", "coords"}
+        assert set(group) == arrays | {"prediction", "nrmse"}
         assert json.loads(group.attrs["info"])["equation"] == info.equation
         assert group["target"].chunks == (1, 4, 2, 32), "one trajectory is one read"
         assert group["target"].compression == "gzip"
@@ -109,7 +114,7 @@ def test_several_tasks_share_a_file(tmp_path: Path) -> None:
     one, two = toy_evolution(), toy_steady()
     with write_predictions(tmp_path / "p.h5") as writer:
         for info in (one, two):
-            writer.task(info, {})
+            writer.task(info, Choice([], {}))
             writer.truth(toy_batch(info))
     stored = read_predictions(tmp_path / "p.h5")
     assert {name: task.info for name, task in stored.items()} == {"wave": one, "flow": two}
@@ -123,7 +128,7 @@ def test_the_name_appears_with_the_complete_file(tmp_path: Path) -> None:
 
     def interrupted() -> None:
         with write_predictions(path) as writer:
-            writer.task(info, {})
+            writer.task(info, Choice([], {}))
             writer.truth(toy_batch(info))
             raise KeyboardInterrupt
 
@@ -139,7 +144,7 @@ def test_gradients_and_devices_do_not_matter(tmp_path: Path) -> None:
     info = toy_evolution()
     batch = toy_batch(info)
     with write_predictions(tmp_path / "p.h5") as writer:
-        writer.task(info, {})
+        writer.task(info, Choice([], {}))
         writer.truth(batch)
         graded = batch.target.clone().requires_grad_()
         writer.prediction("wave", "ours", graded * 3, graded.detach().mean((1, 2, 3)))
@@ -170,8 +175,8 @@ def test_an_incomplete_file_is_named(tmp_path: Path, damage: Any) -> None:
 def test_stored_trajectories_are_best_median_worst_then_the_first() -> None:
     errors = [0.5, 0.1, 0.9, 0.3, 0.2, math.inf]
     choice = choose(errors, 5)
-    assert choice.positions == [1, 3, 5, 0, 2]
-    assert choice.picks == {"best": 0, "median": 1, "worst": 2}
+    assert choice.positions == [0, 1, 2, 3, 5]
+    assert choice.picks == {"best": 1, "median": 3, "worst": 4}
     assert sorted(choose(errors, -1).positions) == list(range(6))
     assert choose([0.2], 16).picks == {"best": 0, "median": 0, "worst": 0}
 
@@ -180,7 +185,7 @@ def test_predictions_survive_the_file_appended_in_parts(tmp_path: Path, advectio
     path = tmp_path / "predictions.h5"
     with write_predictions(path) as writer:
         for data in (advection, darcy):
-            writer.task(data.info, {"best": 0})
+            writer.task(data.info, Choice([0], {"best": 0}))
             windows = data.trajectories("test")
             for rows in ([0, 1], [2]):
                 batch = windows.batch(rows)
@@ -207,5 +212,5 @@ def test_a_failed_writer_leaves_nothing_and_a_broken_file_is_named(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
     assert read_predictions(tmp_path / "predictions.h5") == {}
     (tmp_path / "predictions.h5").write_bytes(b"torn")
-    with pytest.raises(UPSError, match=r"predictions\.h5 cannot be read"):
+    with pytest.raises(UPSError, match=r"predictions\.h5 is not a readable HDF5 file"):
         read_predictions(tmp_path / "predictions.h5")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from finished import finish_step
-from ups_core.files import write_json
 from ups_core.finished_step import FinishedStep
 from ups_core.reading import UnsoundFile
+from ups_core.sealed import write_sealed
 from ups_eval.results import Results
 from ups_eval.tables import all_metrics, headline
 
@@ -48,7 +48,7 @@ def test_results_survive_the_file(tmp_path: Path) -> None:
 
 def step_with(run: Path, content: dict[str, Any] | None) -> FinishedStep:
     if content is not None:
-        write_json(run / "steps" / "test" / "metrics.json", content)
+        write_sealed(run / "steps" / "test" / "metrics.json", content)
     finish_step(run, "test", "x")
     return FinishedStep.read(run, "test")
 
@@ -61,9 +61,9 @@ def test_no_file_and_a_file_of_another_form_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"schema": 99, "per_step": {}}, "has schema 99; update ups-eval to read it"),
-        ({"schema": 1, "per_step": {}}, r"is not a file of results \('model'\)"),
-        ({"schema": 1, "per_step": 3, "model": "a", "baselines": [], "split": "test"}, r"\('per_step'\)"),
+        ({"schema": 99, "per_step": {}}, "has schema 99; this version of ups-eval reads 2"),
+        ({"schema": 2, "per_step": {}}, r"is not a file of results \('model'\)"),
+        ({"schema": 2, "per_step": 3, "model": "a", "baselines": [], "split": "test"}, r"\('per_step'\)"),
     ],
 )
 def test_results_of_another_version_are_refused(

@@ -33,6 +33,6 @@ def write_run(run: Path, steps: Mapping[str, str], **record: Any) -> None:
     entries = [{"id": name, "uses": "stage: toy/train", "status": status} for name, status in steps.items()]
     more = {"fingerprint": "x", "seconds": 1.5, "metrics": {}, "verdict": None, "details": {}}
     content = {"schema": 1, "name": "demo", "fingerprint": "x", "status": "completed", "started": ""}
-    content |= {"finished": None, "seconds": 3.0, "command": [], "environment": {}, "data": {}}
+    content |= {"spec": "", "finished": None, "seconds": 3.0, "command": [], "environment": {}, "data": {}}
     content |= {"steps": [entry | more for entry in entries], "metrics": {}}
     write_sealed(run / RUN, content | record)

@@ -82,6 +82,18 @@ def test_scored_numbers_follow_from_stored_predictions(smoke: FinishedRun) -> No
             assert target.shape[1] == (10 if task == "advection1d" else 1), "given frames are not scored"
 
 
+def test_the_run_is_verified_on_every_level(smoke: FinishedRun) -> None:
+    text = command("ups", "verify", smoke.directory, "--level", "data", cwd=smoke.folder).stdout
+    assert text.count("rolled out again: the same bits") == 4
+    assert "scored with the weights of step operator" in text
+    assert "latent_operator of step 66 (step-00000066.ckpt)" in text
+    assert text.count("1D_Advection_Sols_beta0.4.hdf5: as recorded") == 1
+    model = smoke.directory / "steps" / "operator" / "model"
+    assert "as recorded" in command("ups", "verify", model, cwd=smoke.folder).stdout
+    page = smoke.directory / "report" / "index.html"
+    assert "has its own checksum" in command("ups", "verify", page, cwd=smoke.folder).stdout
+
+
 def test_again_there_is_nothing_to_do(smoke: FinishedRun) -> None:
     before = {path: path.stat().st_mtime_ns for path in smoke.folder.rglob("*")}
     result = command("ups-run", SMOKE, cwd=smoke.folder)

@@ -16,7 +16,8 @@ from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import UPSError
 from ups_core.sealed import read_sealed, write_sealed
 from ups_core.sums import file_sum
-from ups_models.bundle import ARTIFACT, load_bundle, read_bundle_config, save_bundle
+from ups_models.bundle import load_bundle, save_bundle
+from ups_models.bundle_config import ARTIFACT, read_bundle_config
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Together they answer what was run, on which data, with which numbers, and how to
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -46,6 +47,7 @@ class RunRecord:
             "schema": 1,
             "name": plan.spec.name,
             "fingerprint": plan.fingerprint,
+            "spec": hashlib.sha256(resolved_yaml(plan).encode()).hexdigest(),
             "status": "running",
             "started": now(),
             "finished": None,

@@ -31,13 +31,19 @@ class RunStep(BaseModel):
 
 
 class RunFile(BaseModel):
-    """The record of a run; `metrics` are those of all completed steps, None where not finite."""
+    """The record of a run.
+
+    Attributes:
+        spec: SHA-256 of `spec.yaml`.
+        metrics: those of all completed steps; None where not finite.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str
     fingerprint: str
+    spec: str
     status: Literal["running", "completed", "failed", "interrupted"]
     started: str
     finished: str | None

@@ -13,7 +13,6 @@ from ups_core.cli.options import user_path
 from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
 from ups_core.finished_step import FinishedStep
-from ups_core.reading import read_json
 from ups_core.run_file import read_run
 from ups_eval.results import Results
 from ups_eval.seed_spread import spreads
@@ -66,9 +65,7 @@ class EvalCommand:
             return 0
         found = read_results(args.run)
         if args.json:
-            print_json(
-                {step: read_json(directory / "metrics.json") for step, (directory, _) in found.items()}
-            )
+            print_json({step: results.to_dict() for step, (_, results) in found.items()})
             return 0
         output = RichConsole(soft_wrap=True, highlight=False)
         for step, (_, results) in found.items():

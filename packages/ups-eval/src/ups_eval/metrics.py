@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from torchmetrics import Metric
 
 from ups_core import UPSError
 from ups_core.base_configs import MetricConfig
+from ups_eval.trajectory_statistics import Reduction
 
 VRMSE_EPSILON = 1e-7
 """Added to the variance by The Well's VMSE."""
@@ -72,8 +74,11 @@ def nrmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
     return ratio(rmse_per_frame(prediction, target), scale).mean(dim=2)
 
 
-class Summed(Metric):
-    """Sums a value of every sample; `compute` of a subclass turns the sum into the metric.
+class TrajectoryMetric(Metric):
+    """A metric that follows from values of single trajectories, so that `ups verify` can compute it again.
+
+    A subclass says what the values are and, as `reduction`, how the metric follows from them. As a metric of
+    torchmetrics it accumulates them in constant memory.
 
     Args:
         config: metrics have no options.
@@ -82,19 +87,31 @@ class Summed(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    reduction: ClassVar[Reduction]
+
+    def __init__(self, config: MetricConfig | None = None) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Values of every trajectory, `(B, ...)` in float64, of predictions and targets `(B, T, C, *S)`."""
+
+
+class Summed(TrajectoryMetric):
+    """Sums the values; `compute` of a subclass turns the sum into the metric.
+
+    Args:
+        config: metrics have no options.
+    """
 
     total: Tensor
     count: Tensor
 
     def __init__(self, config: MetricConfig | None = None) -> None:
-        super().__init__()
+        super().__init__(config)
         # Scalars that the first update broadcasts: the number of frames and channels is not known yet.
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    @abstractmethod
-    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The value of every sample, `(B, ...)`."""
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add samples `(B, T, C, *S)`."""
@@ -105,6 +122,8 @@ class Summed(Metric):
 
 class SampleMean(Summed):
     """Mean over samples of a value per sample `(B,)`."""
+
+    reduction = "mean"
 
     def compute(self) -> Tensor:
         """The mean over all samples; NaN if there were none."""
@@ -117,6 +136,8 @@ class RootOfSampleMean(Summed):
     The sums keep the shape `(T, C, K)`, so `T` and `C` must be the same in every update, and under DDP every
     rank must have seen a sample.
     """
+
+    reduction = "root_mean"
 
     def compute(self) -> Tensor:
         """The metric over all samples; NaN if there were none or the band is empty."""
@@ -192,28 +213,30 @@ class CRMSE(RootOfSampleMean):
         return mean_over_space(prediction - target).square().unsqueeze(3)
 
 
-class MaxError(Metric):
+class MaxError(TrajectoryMetric):
     """mean over t,c of the largest |e| in any sample and cell.
 
     Args:
         config: metrics have no options.
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
+    reduction = "max"
 
     largest: Tensor
 
     def __init__(self, config: MetricConfig | None = None) -> None:
-        super().__init__()
+        super().__init__(config)
         self.add_state("largest", torch.tensor(-math.inf, dtype=torch.float64), dist_reduce_fx="max")
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Per sample, `(B, T, C)`."""
+        prediction, target = as_pair(prediction, target)
+        return (prediction - target).abs().flatten(3).amax(dim=3)
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add samples `(B, T, C, *S)`."""
-        prediction, target = as_pair(prediction, target)
         # Starts at -infinity and grows to `(T, C)`; compute() turns what was never updated into NaN.
-        self.largest = torch.maximum(self.largest, (prediction - target).abs().flatten(3).amax(dim=(0, 3)))
+        self.largest = torch.maximum(self.largest, self.values(prediction, target).amax(dim=0))
 
     def compute(self) -> Tensor:
         """The metric over all samples; NaN if there were none."""

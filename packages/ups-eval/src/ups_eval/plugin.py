@@ -33,7 +33,13 @@ def ups_register_evaluations(register: Register) -> None:
 
 @hookimpl
 def ups_register_commands(register: Register) -> None:
-    """Register `ups eval`."""
+    """Register `ups eval` and `ups verify`."""
+    register(
+        "verify",
+        "ups_eval.verify.command:VerifyCommand",
+        config="ups_core:CommandConfig",
+        summary="prove that the numbers of a run follow from its files",
+    )
     register(
         "eval",
         "ups_eval.command:EvalCommand",

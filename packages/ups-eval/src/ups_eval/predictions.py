@@ -2,19 +2,19 @@
 
 Figures and later analyses read it, so that nothing is rolled out twice. One group per task contains
 `target (n, T, C, *S)`, `prediction/<model>` of the same shape, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
-`params (n, P)`, `index (n,)` (trajectory ids), `coords (N, d)` and `nrmse/<model> (n,)`, the error of each
-trajectory. Its attributes are `info`, the task as JSON, and `picks`, the rows of the best, median and worst
-trajectory.
+`params (n, P)`, `index (n,)` (trajectory ids), `position (n,)` (among the scored trajectories),
+`coords (N, d)` and `nrmse/<model> (n,)`, the error of each trajectory. Its attributes are `info`, the task as
+JSON, and `picks`, the rows of the best, median and worst trajectory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -22,13 +22,19 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError
 from ups_core.files import replacing
+from ups_core.reading import UnsoundFile
 from ups_data.info import TaskInfo
+from ups_data.stores.hdf5 import open_hdf5, own_dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ups_data.batches.batch import FieldBatch
 
+FILE = "predictions.h5"
+SCHEMA = 2
+"""Of the file; since 2 it has positions."""
+ARRAYS = ("index", "position", "params", "coords", "state", "static", "target")
 FloatArray = NDArray[np.float32]
 
 
@@ -37,7 +43,7 @@ class Choice:
     """The trajectories of a split to store.
 
     Attributes:
-        positions: in the split, in the order of the file.
+        positions: in the split, ascending; the order of the file.
         picks: `best`, `median`, `worst` -> row of the file.
     """
 
@@ -46,11 +52,11 @@ class Choice:
 
 
 def choose(per_sample: Sequence[float], count: int) -> Choice:
-    """Choose `count` trajectories (-1: all) by their errors: best, median, worst, then from the first on."""
+    """Choose `count` trajectories (-1: all): best, median, worst by their errors, then from the first on."""
     order = np.argsort(np.asarray(per_sample), kind="stable").tolist()
     notable = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
     ranked = list(dict.fromkeys([*notable.values(), *range(len(order))]))
-    positions = ranked if count < 0 else ranked[:count]
+    positions = sorted(ranked if count < 0 else ranked[:count])
     rows = {position: row for row, position in enumerate(positions)}
     return Choice(positions, {name: rows[position] for name, position in notable.items() if position in rows})
 
@@ -61,6 +67,7 @@ class TaskPredictions:
 
     info: TaskInfo
     index: NDArray[np.int64]
+    position: NDArray[np.int64]
     params: FloatArray
     coords: FloatArray
     state: FloatArray
@@ -80,13 +87,14 @@ class PredictionsWriter:
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
-        self._file.attrs["schema"] = 1
+        self._file.attrs["schema"] = SCHEMA
 
-    def task(self, info: TaskInfo, picks: Mapping[str, int]) -> None:
-        """Begin a task; `picks` are the rows of its best, median and worst trajectory."""
+    def task(self, info: TaskInfo, choice: Choice) -> None:
+        """Begin a task with these trajectories."""
         group = self._file.create_group(info.name)
         group.attrs["info"] = json.dumps(info.to_dict())
-        group.attrs["picks"] = json.dumps(dict(picks))
+        group.attrs["picks"] = json.dumps(choice.picks)
+        group["position"] = np.asarray(choice.positions, dtype=np.int64)
 
     def truth(self, batch: FieldBatch) -> None:
         """Append the trajectories of a batch."""
@@ -137,32 +145,40 @@ def read_predictions(path: Path) -> dict[str, TaskPredictions]:
     """
     if not path.exists():
         return {}
-    try:
-        with h5py.File(path, "r") as file:
-            return {task: _read_task(group) for task, group in file.items()}
-    except (OSError, KeyError) as error:
-        raise UPSError(f"{path} cannot be read ({error}); run the evaluation step again") from None
+    with open_hdf5(path) as file:
+        try:
+            if (schema := file.attrs.get("schema")) != SCHEMA:
+                raise UnsoundFile(path, f"has schema {schema}; this version of ups-eval reads {SCHEMA}")
+            return {task: _read_task(file, task, path) for task in file}
+        except UPSError:
+            raise
+        except Exception as error:  # HDF5 and h5py raise all kinds of exceptions over a damaged file
+            reason = " ".join(str(error).split())
+            raise UnsoundFile(path, f"cannot be read ({reason}); run the evaluation step again") from None
 
 
-def _read_task(group: h5py.Group) -> TaskPredictions:
+def _read_task(file: h5py.File, task: str, path: Path) -> TaskPredictions:
+    def array(name: str) -> Any:
+        dataset = own_dataset(file, f"{task}/{name}", path, max_ratio=None)
+        if dataset is None:
+            raise KeyError(f"{task}/{name} is missing")
+        return dataset[()]
+
+    def by_model(name: str) -> dict[str, FloatArray]:
+        """Model -> its dataset; HDF5 takes the name of a plugin's model, `author/model`, for a path."""
+        models: list[str] = []
+        if name in group:
+            # Visits hard links only; `author/model` is a dataset inside a group.
+            group[name].visititems(
+                lambda model, item: models.append(model) if isinstance(item, h5py.Dataset) else None
+            )
+        return {model: array(f"{name}/{model}") for model in models}
+
+    group = file[task]
     return TaskPredictions(
         info=TaskInfo.from_dict(json.loads(group.attrs["info"])),
-        predictions=_by_model(group, "prediction"),
+        predictions=by_model("prediction"),
         picks=json.loads(group.attrs["picks"]),
-        nrmse=_by_model(group, "nrmse"),
-        **{name: group[name][()] for name in ("index", "params", "coords", "state", "static", "target")},
+        nrmse=by_model("nrmse"),
+        **{name: array(name) for name in ARRAYS},
     )
-
-
-def _by_model(group: h5py.Group, name: str) -> dict[str, FloatArray]:
-    """Model -> its dataset; HDF5 takes the name of a plugin's model, `author/model`, for a path."""
-    found: dict[str, FloatArray] = {}
-
-    def visit(model: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[model] = item[()]
-
-    if name in group:
-        # visititems, because `author/model` is a dataset inside a group.
-        group[name].visititems(visit)
-    return found

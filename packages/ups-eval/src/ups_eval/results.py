@@ -1,19 +1,24 @@
-"""`metrics.json`: the numbers of one evaluation step."""
+"""`metrics.json`: the numbers of one evaluation step, and `statistics.npz`, from which they follow."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from ups_core.files import write_json
 from ups_core.finished_step import FinishedStep
 from ups_core.reading import UnsoundFile, in_form, load_json
+from ups_core.sealed import read_sealed, write_sealed
+from ups_eval.trajectory_statistics import Reduction, Values, reduce_values
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from ups_eval.scoring import TaskScore
+
+SCHEMA = 2
+"""Of `metrics.json`; since 2 it is sealed and has statistics."""
 FILE = "metrics.json"
 
 
@@ -34,6 +39,10 @@ class Results:
         trajectories: task -> ids of the scored trajectories.
         parameters: model -> number of trainable parameters.
         seconds: task -> model -> wall time of the rollouts in seconds.
+        weights: model -> SHA-256 of the weights that were scored; models without weights are not there.
+        reductions: metric -> how it follows from the values of trajectories.
+        values: task -> model -> metric -> name of the array of those values in `statistics.npz`.
+        per_frame: task -> model -> name of the array with the nRMSE of every trajectory and frame.
     """
 
     model: str
@@ -45,6 +54,31 @@ class Results:
     trajectories: dict[str, list[int]] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+    reductions: dict[str, Reduction] = field(default_factory=dict)
+    values: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    per_frame: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, task: str, model: str, score: TaskScore, arrays: dict[str, Values]) -> None:
+        """Add a score; what it follows from goes to `arrays`, the later content of `statistics.npz`."""
+        for metric, value in (*score.metrics.items(), ("diverged", float(score.diverged))):
+            self.metrics[self.key(task, model, metric)] = value
+        for metric, values in score.values.items():
+            self._note(task, model, metric, _store(arrays, values))
+        self.per_frame.setdefault(task, {})[model] = _store(arrays, score.per_frame)
+        self.per_step.setdefault(task, {})[model] = score.per_step
+        self.per_sample.setdefault(task, {})[model] = score.per_sample
+        self.seconds.setdefault(task, {})[model] = score.seconds
+        self.trajectories.setdefault(task, score.trajectories)
+
+    def add_mean(self, task: str, model: str, metric: str, values: Values, arrays: dict[str, Values]) -> None:
+        """Add a metric that is the mean of a value per trajectory `(n,)`."""
+        self.reductions[metric] = "mean"
+        self.metrics[self.key(task, model, metric)] = reduce_values(values, "mean")
+        self._note(task, model, metric, _store(arrays, values))
+
+    def _note(self, task: str, model: str, metric: str, array: str) -> None:
+        self.values.setdefault(task, {}).setdefault(model, {})[metric] = array
 
     @property
     def models(self) -> list[str]:
@@ -88,9 +122,13 @@ class Results:
         ]
         return min(scored)[1] if scored else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        return {"schema": SCHEMA, **asdict(self)}
+
     def write(self, directory: Path) -> None:
         """Write `metrics.json`."""
-        write_json(directory / FILE, {"schema": SCHEMA, **asdict(self)})
+        write_sealed(directory / FILE, self.to_dict())
 
     @classmethod
     def read(cls, step: FinishedStep) -> Results | None:
@@ -103,17 +141,26 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> Results | None:
-        """Results from a file whose checksum the caller has compared; None if it is not of this form.
+        """Results from a file; None if it is not of this form.
 
         Raises:
-            UnsoundFile: the file cannot be read, or is of another version.
+            UnsoundFile: the file cannot be read, has changed since it was written, or is of another version.
         """
         raw = load_json(path)
         if not isinstance(raw, dict) or "per_step" not in raw:
             return None  # of a plugin's step that scores something else
-        if (schema := raw.pop("schema", None)) != SCHEMA:
-            raise UnsoundFile(path, f"has schema {schema}; update ups-eval to read it")
+        if (schema := raw.get("schema")) != SCHEMA:
+            raise UnsoundFile(path, f"has schema {schema}; this version of ups-eval reads {SCHEMA}")
+        raw = read_sealed(path)
+        del raw["schema"]
         return in_form(path, _ADAPTER.validate_python, _numbers(raw), "a file of results")
+
+
+def _store(arrays: dict[str, Values], values: Values) -> str:
+    """Add an array under a name of its own: names of tasks, models and metrics could collide."""
+    name = f"a{len(arrays)}"
+    arrays[name] = values
+    return name
 
 
 _ADAPTER = TypeAdapter(Results)

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torchmetrics import Metric
 
 from ups_core import Component, StepContext, StepResult, UPSError
@@ -18,16 +19,22 @@ from ups_core.component import validate_options
 from ups_core.expand import baseline_id
 from ups_core.plugin_loader import registry_in_use
 from ups_eval.config import RolloutConfig
-from ups_eval.metrics import nrmse_per_frame
+from ups_eval.kept import Kept
+from ups_eval.metrics import TrajectoryMetric
+from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import PredictionsWriter, choose, write_predictions
 from ups_eval.results import Results
-from ups_eval.scoring import TaskScore, predict_target, reconstruction_error, score
+from ups_eval.scoring import TaskScore, reconstruction_errors, score
 from ups_eval.tables import rich_headline
-from ups_models.bundle import load_bundle, read_bundle_config
-from ups_models.device import choose_device, device_of
+from ups_eval.trajectory_statistics import FILE as STATISTICS
+from ups_eval.trajectory_statistics import Values, write_statistics
+from ups_models.bundle import load_bundle
+from ups_models.bundle_config import read_bundle_config, weights_sum
+from ups_models.device import choose_device
 from ups_models.simulator import LatentSimulator, build_simulator
 
 if TYPE_CHECKING:
+    from ups_data.batches.batch import FieldBatch
     from ups_data.prepare.opening import TaskData
     from ups_models.simulator import Simulator
 
@@ -55,37 +62,49 @@ class RolloutStep:
         if context.spec.trainer.threads is not None:
             torch.set_num_threads(context.spec.trainer.threads)
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
-        simulators = self._simulators(context, data)
+        simulators, weights = self._simulators(context, data)
         results = Results(
             model=next(iter(simulators)),
             baselines=list(simulators)[1:],
             split=self.config.split,
             parameters={name: simulator.parameter_count() for name, simulator in simulators.items()},
+            weights=weights,
         )
         metrics = {component.kind: component.create() for component in self.config.metrics}
-        path = context.directory / "predictions.h5"
+        results.reductions = {
+            name: metric.reduction for name, metric in metrics.items() if isinstance(metric, TrajectoryMetric)
+        }
+        arrays: dict[str, Values] = {}
+        path = context.directory / PREDICTIONS
         with write_predictions(path) if self.config.save_predictions else nullcontext() as writer:
             for task_data in data.values():
-                self._task(context, task_data, simulators, metrics, results, writer)
+                self._task(context, task_data, simulators, metrics, results, arrays, writer)
+        write_statistics(context.directory / STATISTICS, arrays)
         results.write(context.directory)
         context.console.rich.print(rich_headline(results, f"{context.step_id} ({results.split} split)"))
         return StepResult(results.metrics)
 
-    def _simulators(self, context: StepContext, data: Mapping[str, TaskData]) -> dict[str, Simulator]:
-        """Display name -> simulator; the model under test first."""
+    def _simulators(
+        self, context: StepContext, data: Mapping[str, TaskData]
+    ) -> tuple[dict[str, Simulator], dict[str, str]]:
+        """Display name -> simulator, the model under test first, and -> SHA-256 of its weights."""
         device = choose_device(context.spec.trainer.accelerator)
         bundle = context.inputs["simulator"] / "model"
-        name = str(read_bundle_config(bundle)["kind"])
+        bundle_config = read_bundle_config(bundle)
+        name = str(bundle_config["kind"])
         # The spec's model may be among its baselines, trained otherwise: names must not collide.
         name = f"{name} (model)" if name in self.config.baselines else name
         simulators = {name: load_bundle(bundle).to(device)}
+        weights = {name: weights_sum(bundle_config)}
         if self.config.latent_rollout:
             simulators["latent_rollout"] = LatentSimulator(simulators[name])
         for baseline in self.config.baselines:
             trained = context.artifacts["simulator"].get(baseline_id(baseline))
             simulator = load_bundle(trained / "model") if trained else untrained(baseline, data)
             simulators[baseline] = simulator.to(device)
-        return simulators
+            if trained:
+                weights[baseline] = weights_sum(read_bundle_config(trained / "model"))
+        return simulators, weights
 
     def _task(
         self,
@@ -94,6 +113,7 @@ class RolloutStep:
         simulators: Mapping[str, Simulator],
         metrics: Mapping[str, Metric],
         results: Results,
+        arrays: dict[str, Values],
         writer: PredictionsWriter | None,
     ) -> None:
         # Every model that can be scored on a task is: a comparison on other trajectories would mislead.
@@ -102,51 +122,26 @@ class RolloutStep:
             return
         task, split = data.info.name, self.config.split
         scores: dict[str, TaskScore] = {}
-        total = len(able) * len(data.trajectories(split))
+        kept = Kept(writer, data, split) if writer is not None else None
+        total, size = len(able) * len(data.trajectories(split)), self.config.batch_size
         with context.console.progress(f"{context.step_id}: {task}", total) as advance:
             for name, simulator in able.items():
-                scores[name] = score(
-                    simulator,
-                    data,
-                    split,
-                    metrics,
-                    batch_size=self.config.batch_size,
-                    on_batch=lambda batch, _: advance(len(batch)),
-                )
+
+                def on_batch(batch: FieldBatch, prediction: Tensor, name: str = name) -> None:
+                    advance(len(batch))
+                    if kept is not None:
+                        kept.batch(name, batch, prediction)
+
+                scores[name] = score(simulator, data, split, metrics, batch_size=size, on_batch=on_batch)
+                if kept is not None and kept.choice is None:
+                    choice = choose(scores[name].per_sample, self.config.save_predictions)
+                    kept.choose(choice, name, simulator, size)
         for name, scored in scores.items():
-            for metric, value in (*scored.metrics.items(), ("diverged", float(scored.diverged))):
-                results.metrics[results.key(task, name, metric)] = value
+            results.add(task, name, scored, arrays)
         model = simulators[results.model]
         if model.has_latent and data.info.kind == "evolution":
-            error = reconstruction_error(model, data, split, batch_size=self.config.batch_size)
-            results.metrics[results.key(task, results.model, "reconstruction")] = error
-        results.per_step[task] = {name: scored.per_step for name, scored in scores.items()}
-        results.per_sample[task] = {name: scored.per_sample for name, scored in scores.items()}
-        results.seconds[task] = {name: scored.seconds for name, scored in scores.items()}
-        first = next(iter(scores.values()))
-        results.trajectories[task] = first.trajectories
-        if writer is not None:
-            self._save(data, able, first.per_sample, writer)
-
-    def _save(
-        self,
-        data: TaskData,
-        able: Mapping[str, Simulator],
-        per_sample: list[float],
-        writer: PredictionsWriter,
-    ) -> None:
-        """Roll out the chosen trajectories again, which is cheaper than keeping all predictions."""
-        choice = choose(per_sample, self.config.save_predictions)
-        windows = data.trajectories(self.config.split)
-        writer.task(data.info, choice.picks)
-        with torch.inference_mode():
-            for begin in range(0, len(choice.positions), self.config.batch_size):
-                batch = windows.batch(choice.positions[begin : begin + self.config.batch_size])
-                writer.truth(batch)
-                for name, simulator in able.items():
-                    prediction = predict_target(simulator.eval(), batch.to(device_of(simulator))).cpu()
-                    nrmse = nrmse_per_frame(prediction, batch.target.cpu()).mean(dim=1)
-                    writer.prediction(batch.task, name, prediction, nrmse)
+            errors = reconstruction_errors(model, data, split, batch_size=self.config.batch_size)
+            results.add_mean(task, results.model, "reconstruction", errors, arrays)
 
 
 def untrained(name: str, data: Mapping[str, TaskData]) -> Simulator:

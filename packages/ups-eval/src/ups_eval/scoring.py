@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from ups_core import UPSError
-from ups_eval.metrics import nrmse_per_frame
+from ups_eval.metrics import TrajectoryMetric, nrmse_per_frame
+from ups_eval.trajectory_statistics import MAX_BYTES, Values, frame_means, reduce_values, trajectory_means
 from ups_models.device import device_of
 
 if TYPE_CHECKING:
@@ -36,19 +38,31 @@ class TaskScore:
 
     Attributes:
         metrics: value of every requested metric; all are infinite if any trajectory diverged.
-        per_step: nRMSE of every predicted frame, mean over trajectories; T values.
-        per_sample: nRMSE of every trajectory, mean over frames, in the order of the split.
-        trajectories: their ids in the data file, in the same order.
+        values: metric -> what every trajectory contributes to it, `(n, ...)`; infinite where it diverged.
+            Missing are metrics of plugins that are not a :class:`~ups_eval.metrics.TrajectoryMetric`, and
+            those with more than :data:`~ups_eval.trajectory_statistics.MAX_BYTES` of values.
+        per_frame: nRMSE of every trajectory and predicted frame, `(n, T)`.
+        trajectories: their ids in the data file, in the order of the split.
         diverged: number of trajectories with a prediction that is not finite.
         seconds: wall time of the rollouts alone, in seconds.
     """
 
     metrics: dict[str, float]
-    per_step: list[float]
-    per_sample: list[float]
+    values: dict[str, Values]
+    per_frame: Values
     trajectories: list[int]
     diverged: int
     seconds: float
+
+    @property
+    def per_step(self) -> list[float]:
+        """nRMSE of every predicted frame, mean over trajectories; T values."""
+        return frame_means(self.per_frame)
+
+    @property
+    def per_sample(self) -> list[float]:
+        """nRMSE of every trajectory, mean over frames, in the order of the split."""
+        return trajectory_means(self.per_frame)
 
     @property
     def nrmse(self) -> float:
@@ -69,8 +83,7 @@ def score(
     """Roll out the trajectories of a split to their end and score them.
 
     A trajectory with a prediction that is not finite counts as infinitely wrong from that frame on; it never
-    raises. If several processes score, `metrics` combine them as torchmetrics do, while everything else is
-    about this process.
+    raises.
 
     Args:
         simulator: left in the mode (train or eval) that it was in.
@@ -93,7 +106,8 @@ def score(
     metrics = {name: metric.to(_float64_device(device)) for name, metric in (metrics or {}).items()}
     for metric in metrics.values():
         metric.reset()
-    errors, trajectories, seconds = [], [], 0.0
+    tally = _Tally(metrics, len(windows))
+    trajectories, seconds = [], 0.0
     was_training = simulator.training
     simulator.eval()
     try:
@@ -106,28 +120,21 @@ def score(
                 prediction = predict_target(simulator, batch)
                 finite = torch.isfinite(prediction).flatten(2).all(dim=2).cpu()  # waits for the device
                 seconds += time.perf_counter() - started
-                errors.append(_score_batch(prediction, batch.target, finite, metrics))
+                tally.add(prediction, batch.target, finite)
                 trajectories += batch.index.tolist()
                 if on_batch is not None:
                     on_batch(batch, prediction)
     finally:
         simulator.train(was_training)
-    per_frame = torch.cat(errors)
-    diverged = int(torch.isinf(per_frame).any(dim=1).sum())
-    return TaskScore(
-        metrics={name: math.inf if diverged else float(metric.compute()) for name, metric in metrics.items()},
-        per_step=per_frame.mean(dim=0).tolist(),
-        per_sample=per_frame.mean(dim=1).tolist(),
-        trajectories=trajectories,
-        diverged=diverged,
-        seconds=seconds,
-    )
+    return tally.score(trajectories, seconds)
 
 
-def reconstruction_error(
+def reconstruction_errors(
     simulator: Simulator, task_data: TaskData, split: str, *, batch_size: int = 32
-) -> float:
-    """nRMSE of encoding and decoding the newest given frame: a lower bound for the error of a rollout.
+) -> Values:
+    """nRMSE of encoding and decoding the newest given frame of every trajectory, `(n,)`.
+
+    It is a lower bound for the error of a rollout.
 
     Raises:
         UPSError: the simulator has no latent space.
@@ -138,8 +145,8 @@ def reconstruction_error(
         for begin in range(0, len(windows), batch_size):
             batch = windows.batch(range(begin, min(begin + batch_size, len(windows)))).to(device)
             decoded, given = simulator.reconstruct(batch), batch.state[:, -1]
-            errors.append(nrmse_per_frame(decoded[:, None].cpu(), given[:, None].cpu()))
-    return float(torch.cat(errors).mean())
+            errors.append(nrmse_per_frame(decoded[:, None].cpu(), given[:, None].cpu())[:, 0])
+    return torch.cat(errors).numpy()
 
 
 def predict_target(simulator: Simulator, batch: FieldBatch) -> Tensor:
@@ -157,17 +164,52 @@ def predict_target(simulator: Simulator, batch: FieldBatch) -> Tensor:
     return prediction
 
 
-def _score_batch(prediction: Tensor, target: Tensor, finite: Tensor, metrics: Mapping[str, Metric]) -> Tensor:
-    """nRMSE per frame `(B, T)` on the CPU, infinite where not `finite`; metrics get finite samples only."""
-    device = _float64_device(prediction.device)
-    prediction, target = prediction.to(device), target.to(device)
-    errors = nrmse_per_frame(prediction, target).cpu()
-    # One NaN would turn a metric's sum into NaN; a diverged trajectory is counted instead.
-    complete = finite.all(dim=1)
-    if complete.any():
-        for metric in metrics.values():
-            metric.update(prediction[complete], target[complete])
-    return torch.where(finite, errors, math.inf)
+class _Tally:
+    """Collects what the trajectories of the batches contribute to every metric.
+
+    Args:
+        metrics: name -> metric, reset and on the device to score on.
+        count: number of trajectories to come.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric], count: int) -> None:
+        self.metrics = metrics
+        self.count = count
+        self.errors: list[Tensor] = []
+        self.values: dict[str, list[Tensor]] = {}
+
+    def add(self, prediction: Tensor, target: Tensor, finite: Tensor) -> None:
+        """Add a batch; `finite` says for every trajectory and frame whether the prediction is, `(B, T)`."""
+        device = _float64_device(prediction.device)
+        prediction, target = prediction.to(device), target.to(device)
+        self.errors.append(torch.where(finite, nrmse_per_frame(prediction, target).cpu(), math.inf))
+        # One NaN would turn a metric's sum into NaN; a diverged trajectory is counted instead.
+        complete = finite.all(dim=1)
+        for name, metric in self.metrics.items():
+            if isinstance(metric, TrajectoryMetric):
+                values = metric.values(prediction, target).cpu()
+                if 8 * self.count * values[0].numel() <= MAX_BYTES:
+                    where = complete.reshape(-1, *[1] * (values.ndim - 1))
+                    self.values.setdefault(name, []).append(torch.where(where, values, math.inf))
+                    continue
+            if complete.any():
+                metric.update(prediction[complete], target[complete])
+
+    def score(self, trajectories: list[int], seconds: float) -> TaskScore:
+        """The score of all batches."""
+        per_frame = torch.cat(self.errors).numpy()
+        diverged = int(np.isinf(per_frame).any(axis=1).sum())
+        values = {name: torch.cat(pieces).numpy() for name, pieces in self.values.items()}
+
+        def number(name: str, metric: Metric) -> float:
+            if diverged:
+                return math.inf
+            if isinstance(metric, TrajectoryMetric) and name in values:
+                return reduce_values(values[name], metric.reduction)
+            return float(metric.compute())
+
+        numbers = {name: number(name, metric) for name, metric in self.metrics.items()}
+        return TaskScore(numbers, values, per_frame, trajectories, diverged, seconds)
 
 
 def _float64_device(device: torch.device) -> torch.device:

@@ -17,22 +17,13 @@ from ups_core import Component, UPSError
 from ups_core.component import validate_options
 from ups_core.files import replacing
 from ups_core.plugin_loader import registry_in_use
-from ups_core.reading import UnsoundFile, load_json
-from ups_core.sealed import read_sealed, write_sealed
-from ups_core.sums import FileSum, check_sum, file_sum
+from ups_core.reading import UnsoundFile
+from ups_core.sealed import write_sealed
+from ups_core.sums import file_sum
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
+from ups_models.bundle_config import ARTIFACT, CONFIG, SCHEMA, WEIGHTS, check_weights, read_bundle_config
 from ups_models.simulator import Simulator, build_simulator
-
-SCHEMA = 2
-"""Of bundles; since 2 they have checksums."""
-CONFIG = "config.json"
-WEIGHTS = "weights.safetensors"
-ARTIFACT = "simulator"
-"""Kind of artifact that a bundle written here is; other kinds have writers of their own."""
-
-_KEYS = ("kind", "options", "provider", "version", "tasks", "statistics", "weights")
-"""What `config.json` must contain beside the schema."""
 
 
 def save_bundle(directory: Path, simulator: Simulator, component: Component, fingerprint: str) -> None:
@@ -72,31 +63,6 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
     )
 
 
-def read_bundle_config(directory: Path) -> dict[str, Any]:
-    """The bundle's `config.json`.
-
-    Raises:
-        UPSError: the file is missing or damaged, of another schema, or of another kind of artifact.
-    """
-    path = directory / CONFIG
-    if not path.exists() and not path.is_symlink():
-        raise UPSError(f"{directory} is not a saved model ({CONFIG} missing)")
-    raw = load_json(path)
-    schema = raw.get("schema") if isinstance(raw, dict) else None
-    if schema != SCHEMA:
-        raise UnsoundFile(path, f"has schema {schema!r}; this version reads schema {SCHEMA}")
-    config = read_sealed(path)
-    missing = next((key for key in _KEYS if key not in config), None)
-    artifact = config.get("artifact")
-    if artifact != ARTIFACT:
-        raise UPSError(
-            f"{directory} contains a {artifact}, not a {ARTIFACT}; choose a directory of a {ARTIFACT}"
-        )
-    if missing is not None:
-        raise UnsoundFile(path, f"is damaged ('{missing}' missing); save the model again")
-    return config
-
-
 def load_bundle(directory: Path) -> Simulator:
     """Load a simulator in evaluation mode on the CPU.
 
@@ -113,12 +79,11 @@ def load_bundle(directory: Path) -> Simulator:
         raise UnsoundFile(directory / CONFIG, f"is damaged ({error!r}); save the model again") from None
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays
         simulator = build_simulator(component, tasks, statistics)
-    path = directory / WEIGHTS
+    path = check_weights(directory, config)
     try:
-        check_sum(path, FileSum(**config["weights"]))
         weights = load_file(path)
         simulator.network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError, OSError, TypeError) as error:
+    except (SafetensorError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UnsoundFile(path, f"does not contain the weights of this model: {reason}") from None
     bad = next((name for name, tensor in weights.items() if not torch.isfinite(tensor).all()), None)

@@ -44,13 +44,16 @@ def open_hdf5(path: Path) -> h5py.File:
         ) from None
 
 
-def own_dataset(group: h5py.Group, key: str, path: Path) -> h5py.Dataset | None:
+def own_dataset(
+    group: h5py.Group, key: str, path: Path, max_ratio: int | None = MAX_RATIO
+) -> h5py.Dataset | None:
     """A dataset whose values are in this file; None if there is no dataset of this name.
 
     Args:
         group: of an open file.
         key: name in the group; `/` separates groups.
         path: the file, for errors.
+        max_ratio: see :func:`refusal`.
 
     Raises:
         UnsoundFile: a part of the name is a link, or :func:`refusal` refuses the dataset.
@@ -69,13 +72,18 @@ def own_dataset(group: h5py.Group, key: str, path: Path) -> h5py.Dataset | None:
         item = item[part]
     if not isinstance(item, h5py.Dataset):
         return None
-    if problem := refusal(item):
+    if problem := refusal(item, max_ratio):
         raise UnsoundFile(path, f"has '{printable(key)}', which {problem}")
     return item
 
 
-def refusal(dataset: h5py.Dataset) -> str | None:
-    """Why a dataset is not read, to follow its name in a sentence; None if it may be read."""
+def refusal(dataset: h5py.Dataset, max_ratio: int | None = MAX_RATIO) -> str | None:
+    """Why a dataset is not read, to follow its name in a sentence; None if it may be read.
+
+    Args:
+        dataset: of an open file.
+        max_ratio: limit of declared over stored bytes; None where constants are to be expected.
+    """
     if dataset.is_virtual:
         return "is a virtual dataset; its values are in other files, which are not opened"
     if dataset.external:
@@ -85,6 +93,6 @@ def refusal(dataset: h5py.Dataset) -> str | None:
     if dataset.chunks and (size := prod(dataset.chunks) * dataset.dtype.itemsize) > MAX_CHUNK:
         return f"has chunks of {size / 1e6:.0f} MB, which HDF5 reads as a whole; rewrite it with smaller ones"
     stored = dataset.id.get_storage_size()
-    if dataset.nbytes > max(SMALL, MAX_RATIO * stored):
+    if max_ratio is not None and dataset.nbytes > max(SMALL, max_ratio * stored):
         return f"declares {dataset.nbytes / 1e6:.0f} MB but stores {stored} bytes: it does not contain fields"
     return None

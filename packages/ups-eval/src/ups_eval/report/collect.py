@@ -15,11 +15,11 @@ from ups_core.finished_step import FinishedStep
 from ups_core.layout import partial_directory
 from ups_core.reading import UnsoundFile, read_text
 from ups_core.run_file import RunStep, read_run
+from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
 
 LOG = "metrics.jsonl"
-PREDICTIONS = "predictions.h5"
 
 
 @dataclass(frozen=True)

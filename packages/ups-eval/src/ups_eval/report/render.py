@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from ups_core.files import write_text
 from ups_core.page import PAGE, page_of
+from ups_eval.page_seal import sealed_page
 from ups_eval.predictions import TaskPredictions
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import Evaluation, Run, collect
@@ -76,7 +77,7 @@ def write_report(
     """
     run = settle(collect(Path(run_directory)), own_step)
     path = target / PAGE if target else page_of(run.directory)
-    write_text(path, render(run, title=title, animate=animate))
+    write_text(path, sealed_page(render(run, title=title, animate=animate)))
     return path
 
 

@@ -1,0 +1,88 @@
+"""What every trajectory contributes to a metric, and how the metric follows from it; numpy alone.
+
+`statistics.npz` stores these numbers beside `metrics.json`, so that anybody can compute every number of a run
+again, without a GPU, torch or the data.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_core.files import replacing
+from ups_core.reading import UnsoundFile, open_regular
+
+FILE = "statistics.npz"
+Reduction = Literal["mean", "root_mean", "max"]
+"""How a metric follows from values `(n, ...)` of n trajectories: `mean` over all; `root_mean`, the mean of
+the roots of means over trajectories; `max`, the mean of maxima over trajectories."""
+Values = NDArray[np.float64]
+MAX_BYTES = 256 * 1024**2
+"""Limit of the values of one metric, task and model; those of a larger one are not kept."""
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def reduce_values(values: Values, reduction: Reduction) -> float:
+    """The metric of trajectories with values `(n, ...)`: NaN without any, infinite if one is not finite."""
+    if not values.size:
+        return math.nan
+    if not np.isfinite(values).all():
+        return math.inf
+    if reduction == "mean":
+        return float(values.mean())
+    if reduction == "root_mean":
+        return float(np.sqrt(values.mean(axis=0)).mean())
+    return float(values.max(axis=0).mean())
+
+
+def frame_means(per_frame: Values) -> list[float]:
+    """The error of every frame, mean over trajectories, from errors `(n, T)`."""
+    return [float(mean) for mean in per_frame.mean(axis=0)]
+
+
+def trajectory_means(per_frame: Values) -> list[float]:
+    """The error of every trajectory, mean over frames, from errors `(n, T)`."""
+    return [float(mean) for mean in per_frame.mean(axis=1)]
+
+
+def write_statistics(path: Path, arrays: Mapping[str, Values]) -> None:
+    """Write arrays by name, uncompressed, with the same bytes for the same numbers."""
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, values in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(values), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", FIXED_TIME), buffer.getvalue())
+
+
+def read_statistics(path: Path) -> dict[str, Values]:
+    """Arrays by name. Raises :class:`UnsoundFile`, also for an array that is not of float64."""
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                # An uncompressed archive cannot be larger than it looks.
+                if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                    raise ValueError("an entry is compressed")
+                arrays: dict[str, Any] = {}
+                for entry in archive.infolist():
+                    with archive.open(entry) as content:
+                        array = np.lib.format.read_array(content, allow_pickle=False)
+                    if array.dtype != np.float64:
+                        raise ValueError(f"{entry.filename} has type {array.dtype}")
+                    arrays[entry.filename.removesuffix(".npy")] = array
+        except (
+            ValueError,
+            OSError,
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+        ) as error:
+            raise UnsoundFile(path, f"is not a file of statistics ({error})") from None
+    return arrays
