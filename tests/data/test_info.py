@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,14 @@ assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["channels", "parameters"])
+@pytest.mark.parametrize("name", ["", "a/b", "a.b", "a\n", "a b", "a" * 65])
+def test_names_of_channels_and_parameters_are_checked_when_a_task_is_described(what: str, name: str) -> None:
+    info = create_task("advection1d", {}).info
+    (first, *_) = getattr(info, what)
+    with pytest.raises(UPSError, match=rf"task 'advection1d': {what[:-1]} .*expected a name of at most 64"):
+        replace(info, **{what: (replace(first, name=name),)})
+    with pytest.raises(UPSError, match=rf"task 'advection1d': {what[:-1]} '{first.name}' is named twice"):
+        replace(info, **{what: (first, first)})

@@ -72,7 +72,7 @@ def store(path: Path, info: TaskInfo, batches: list[FieldBatch], picks: dict[str
         for batch in batches:
             writer.truth(batch)
             writer.prediction(info.name, "ours", batch.target + 1, batch.index.float())
-            writer.prediction(info.name, "author/their net", batch.target * 2, batch.index.float() + 10)
+            writer.prediction(info.name, "ours/their.net", batch.target * 2, batch.index.float() + 10)
 
 
 @pytest.mark.parametrize("info", CASES, ids=lambda info: f"{info.kind} {info.dim}d")
@@ -88,10 +88,10 @@ def test_every_kind_of_task_survives_the_file(tmp_path: Path, info: TaskInfo) ->
         assert found.shape == tuple(expected.shape), name
         np.testing.assert_array_equal(found, expected.numpy(), err_msg=name)
     np.testing.assert_array_equal(stored.coords, batches[0].coords.numpy())
-    assert set(stored.predictions) == set(stored.nrmse) == {"ours", "author/their net"}
+    assert set(stored.predictions) == set(stored.nrmse) == {"ours", "ours/their.net"}
     np.testing.assert_array_equal(stored.predictions["ours"], stored.target + 1)
-    np.testing.assert_array_equal(stored.predictions["author/their net"], stored.target * 2)
-    np.testing.assert_array_equal(stored.nrmse["author/their net"], stored.index + 10)
+    np.testing.assert_array_equal(stored.predictions["ours/their.net"], stored.target * 2)
+    np.testing.assert_array_equal(stored.nrmse["ours/their.net"], stored.index + 10)
 
 
 def test_the_file_documents_itself(tmp_path: Path) -> None:

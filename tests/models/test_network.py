@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from toy_models import simulator
 from toy_tasks import batch_of, evolution, statistics, steady
+from ups_core.names import decoded
 from ups_data.info import TaskInfo
 from ups_models.network import (
     LatentNetwork,
@@ -63,11 +66,29 @@ def test_plain_conditioning_lays_everything_side_by_side(task: TaskInfo) -> None
 
 def test_names_with_dots_are_keys_too() -> None:
     first, second = evolution("flow.re100"), evolution("flow_re100")
-    assert module_key("flow.re100") == "flow_dot_re100"
+    assert module_key("flow.re100") == "flow%2Ere100"
     modules = per_task({task.name: task for task in (first, second)}, lambda task: nn.Identity())
     assert len(modules) == 2
     sim = simulator("fno", first, second)
     assert sim.step(batch_of(first)).shape == (3, 2, 32)
+
+
+@pytest.mark.parametrize(
+    "name", ["keys", "items", "type", "forward", "train", "to", "parameters", "pop", "half"]
+)
+def test_names_of_attributes_are_keys_too(name: str) -> None:
+    task = evolution(name)
+    assert decoded(module_key(name).removesuffix("%")) == name
+    for kind in ("fno", "unet", "latent_operator"):
+        assert simulator(kind, task).step(batch_of(task)).shape == (3, 2, 32)
+
+
+@given(st.sampled_from([*dir(nn.ModuleDict()), "a.b"]) | st.text(min_size=1), st.text(min_size=1))
+def test_two_tasks_never_share_a_key(first: str, second: str) -> None:
+    modules = nn.ModuleDict(
+        {module_key(name): nn.Identity() for name in {first, second, f"{first}%", f"{first}_"}}
+    )
+    assert len(modules) == len({first, second, f"{first}%", f"{first}_"})
 
 
 def test_each_task_has_a_network_of_its_own() -> None:

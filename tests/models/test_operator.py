@@ -172,7 +172,7 @@ def test_forward_is_encode_advance_decode(task: TaskInfo) -> None:
 def test_only_periodic_evolutions_have_a_propagator() -> None:
     tasks = named(evolution("p"), evolution("w", boundary="dirichlet"), steady(), evolution("a.b"))
     operator = LatentOperator(config(), tasks)
-    assert sorted(operator.propagators) == ["a_dot_b", "p"]
+    assert sorted(operator.propagators) == ["a%2Eb", "p"]
     x = input_of(steady())
     operator.initialise(x, torch.zeros(3, 1, 16, 16))  # has nothing to fit
     assert not any(propagator.active for propagator in operator.propagators.values())

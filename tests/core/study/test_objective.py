@@ -49,6 +49,13 @@ def test_only_metrics_of_the_validation_split_are_objectives(metric: str, accept
             objective_key(spec, metric)
 
 
+def test_a_task_may_be_called_as_a_split(load: Load) -> None:
+    spec, _ = load(SPEC.replace("  a: {", "  test: {"))
+    assert objective_key(spec, "check/test/width") == "check/test/width"
+    with pytest.raises(UsageError, match="the test split"):
+        objective_key(spec, "operator/test/loss")
+
+
 def test_a_step_without_a_split_is_no_objective(load: Load) -> None:
     spec, _ = load(SPEC + "  - {evaluate: toy/page, id: page}\n")
     with pytest.raises(UsageError, match="measured on no split that 'page' names; a study selects on"):

@@ -160,10 +160,11 @@ def _key(data: Any, part: str) -> Key | None:
     """The key or index that `part` of a path means; None where a list has no such entry."""
     if not isinstance(data, list):
         return part
-    if re.fullmatch("-?[0-9]{1,9}", part):
-        return int(part) if -len(data) <= int(part) < len(data) else None
     names = [_name(item) for item in data]
-    return names.index(part) if part in names else None
+    if part in names:
+        return names.index(part)
+    index = int(part) if re.fullmatch("-?[0-9]{1,9}", part) else len(data)
+    return index % len(data) if -len(data) <= index < len(data) else None
 
 
 def _name(item: Any) -> str | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ups_core.config import Config
-from ups_core.errors import UPSError
+from ups_core.errors import UPSError, truncated
 from ups_core.kinds import KINDS, singular
+from ups_core.names import COMPONENT, DESCRIPTIONS, fits
 from ups_core.references import load_object
 
 
@@ -49,8 +50,16 @@ class Entry:
         """Check what can be checked without importing anything.
 
         Raises:
-            UPSError: the factory is not callable, or the options class is not one of this kind.
+            UPSError: the name or the summary cannot be shown or used as a key, the factory is not callable,
+                or the options class is not one of this kind.
         """
+        if not fits(COMPONENT, self.name):
+            raise UPSError(
+                f"{singular(self.kind)} {truncated(repr(self.name))} of {self.provider}: expected a name of "
+                f"{DESCRIPTIONS[COMPONENT]}"
+            )
+        if not isinstance(self.summary, str):
+            raise UPSError(f"{self}: its summary {self.summary!r} is not text")
         if not isinstance(self.factory, str):
             self._check_factory(self.factory)
         if not isinstance(self.config, str):

@@ -9,6 +9,7 @@ from ups_core.base_configs import ModelConfig
 from ups_core.component import Component, validate_options
 from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue
+from ups_core.names import step_id
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.step_config import Requirement, StageConfig
@@ -29,8 +30,8 @@ class PipelineStep:
 
 
 def baseline_id(model: str) -> str:
-    """The id of the step that trains a baseline: the model's name as one path component."""
-    return model.replace("/", "-")
+    """The id of the step that trains a baseline: as of a step without an id."""
+    return step_id(model)
 
 
 def expand_pipeline(

@@ -15,10 +15,10 @@ from ups_core.component import Registered
 from ups_core.config import Config
 from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue, non_ascii_hint, truncated
+from ups_core.names import DESCRIPTIONS
 from ups_core.registry import Registry
 from ups_core.scalars import resolve_scalar
-from ups_core.spec import NAME, ROLES, PipelineSpec, StepSpec
-from ups_core.step_config import ID
+from ups_core.spec import ROLES, PipelineSpec, StepSpec
 
 
 def explain_mistake(document: Document, detail: ErrorDetails, registry: Registry) -> Issue:
@@ -54,11 +54,6 @@ _EXPECTED = {
 }
 """Error types of pydantic with messages about JSON -> what a spec should have there."""
 
-_PATTERNS = {
-    NAME: "at most 64 letters, digits, '_', '.' and '-', the first a letter or digit",
-    ID: "at most 64 lower-case letters, digits, '_' and '-', the first a letter or digit",
-}
-
 
 def _expected(detail: ErrorDetails, message: str) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
@@ -66,7 +61,7 @@ def _expected(detail: ErrorDetails, message: str) -> str:
         return f"expected {_EXPECTED[kind]}"
     if kind == "string_pattern_mismatch":
         pattern = context["pattern"]
-        return f"expected {_PATTERNS.get(pattern, f'text of the pattern {pattern}')}"
+        return f"expected {DESCRIPTIONS.get(pattern, f'text of the pattern {pattern}')}"
     if kind == "too_short":
         return f"expected at least {_entries(context['min_length'])}"
     if kind == "too_long":

@@ -109,7 +109,7 @@ def _load_one(point: EntryPoint, loaded: LoadedPlugins) -> None:
     for entry in entries:
         try:
             loaded.registry.add(entry)
-        except UPSError as error:
+        except Exception as error:
             loaded.registry.failures.append(Failure(point.name, provider, _one_line(error)))
 
 

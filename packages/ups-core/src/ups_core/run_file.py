@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ups_core.finished_step import VerdictRecord
+from ups_core.names import STEP
 from ups_core.reading import UnsoundFile, in_form
 from ups_core.sealed import read_sealed
-from ups_core.step_config import ID
 
 RUN = "run.json"
 
@@ -20,7 +20,7 @@ class RunStep(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    id: Annotated[str, StringConstraints(pattern=ID)]
+    id: Annotated[str, StringConstraints(pattern=STEP)]
     uses: str
     status: Literal["pending", "running", "completed", "failed", "interrupted"]
     fingerprint: str

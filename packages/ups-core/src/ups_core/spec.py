@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from ups_core.component import REGISTERED, Component, Registered, default_component, find_component
 from ups_core.config import Config
 from ups_core.entry import Entry
+from ups_core.names import RUN, TASK, step_id
 from ups_core.step_config import StepConfig
 from ups_core.trainer import TrainerSpec
 
@@ -25,9 +26,6 @@ ROLES = {"stage": "stages", "evaluate": "evaluations"}
 
 PIPELINE = "pipeline"
 """Mark of a pipeline entry in a JSON Schema, replaced by all stages and evaluations."""
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-"""What a run may be called."""
 
 
 class SamplingSpec(Config):
@@ -49,7 +47,7 @@ class StepSpec:
 
     @property
     def id(self) -> str:
-        return self.config.id or self.entry.name.replace("/", "-")
+        return self.config.id or step_id(self.entry.name)
 
     def to_dict(self) -> dict[str, Any]:
         options = self.config.model_dump(mode="json") | {"id": self.id}
@@ -93,11 +91,14 @@ class PipelineSpec(Config):
 
     version: Literal[1]
     """Version of the spec language."""
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, Field(pattern=RUN)]
     """Names the run directory."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seeds weights, order and augmentation."""
-    tasks: Annotated[dict[str, Annotated[Component, Registered("tasks")]], Field(min_length=1)]
+    tasks: Annotated[
+        dict[Annotated[str, Field(pattern=TASK)], Annotated[Component, Registered("tasks")]],
+        Field(min_length=1),
+    ]
     """PDE problems by name."""
     sampling: SamplingSpec = SamplingSpec()
     """How batches are drawn from the tasks."""

@@ -10,10 +10,8 @@ from pydantic import Field
 
 from ups_core.component import Component, Registered
 from ups_core.config import Config
+from ups_core.names import STEP
 from ups_core.trainer import TrainerSpec
-
-ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""What a step may be called."""
 
 Issues = Sequence[tuple[str, str]]
 """Problems as `(option path, message)`."""
@@ -35,7 +33,7 @@ class Requirement:
 class StepConfig(Config):
     """Options of every pipeline step."""
 
-    id: Annotated[str, Field(pattern=ID)] | None = None
+    id: Annotated[str, Field(pattern=STEP)] | None = None
     """Name of the step in records and metric keys; default: the component's name."""
     needs: list[str] = []
     """Ids of earlier steps to take inputs from; default: the newest that produce what this consumes."""

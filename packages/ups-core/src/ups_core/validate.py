@@ -45,6 +45,8 @@ def validate(document: Document, registry: Registry | None = None) -> PipelineSp
 
 
 def _cross_checks(spec: PipelineSpec, document: Document) -> Iterator[Issue]:
+    if "kind" in spec.tasks:  # a mapping with `kind` is a component where specs are merged
+        yield document.issue(("tasks", "kind"), "a task cannot be called 'kind'; choose another name")
     seen: list[str] = []
     for index, step in enumerate(spec.pipeline):
         path: KeyPath = ("pipeline", index)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ups_core.names import check_names
+
 Role = Literal["state", "coefficient", "target"]
 
 
@@ -50,6 +52,9 @@ class Parameter:
 class TaskInfo:
     """All that a model or a report may know about a task; a round trip through JSON changes nothing.
 
+    Names of channels and of parameters are :data:`ups_core.names.FIELD`, each different from the others;
+    :class:`ups_core.UPSError` names the one that is not.
+
     Attributes:
         name: the task's name in the spec.
         family: the registered kind, e.g. `advection1d`.
@@ -82,6 +87,10 @@ class TaskInfo:
     invariants: tuple[str, ...]
     equation: str
     symmetries: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_names(f"task '{self.name}': channel", [channel.name for channel in self.channels])
+        check_names(f"task '{self.name}': parameter", [parameter.name for parameter in self.parameters])
 
     @property
     def dim(self) -> int:

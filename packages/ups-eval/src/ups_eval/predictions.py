@@ -3,8 +3,9 @@
 Figures and later analyses read it, so that nothing is rolled out twice. One group per task contains
 `target (n, T, C, *S)`, `prediction/<model>` of the same shape, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
 `params (n, P)`, `index (n,)` (trajectory ids), `position (n,)` (among the scored trajectories),
-`coords (N, d)` and `nrmse/<model> (n,)`, the error of each trajectory. Its attributes are `info`, the task as
-JSON, and `picks`, the rows of the best, median and worst trajectory.
+`coords (N, d)` and `nrmse/<model> (n,)`, the error of each trajectory; models are named by
+:func:`ups_core.names.encoded`. Its attributes are `info`, the task as JSON, and `picks`, the rows of the best,
+median and worst trajectory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError
 from ups_core.files import replacing
+from ups_core.names import decoded, encoded
 from ups_core.reading import UnsoundFile
 from ups_data.info import TaskInfo
 from ups_data.stores.hdf5 import open_hdf5, own_dataset
@@ -107,8 +109,8 @@ class PredictionsWriter:
     def prediction(self, task: str, model: str, prediction: Tensor, nrmse: Tensor) -> None:
         """Append a model's prediction `(B, T, C, *S)` and its error `(B,)`, in the order of the truth."""
         group = self._file[task]
-        self._append(group, f"prediction/{model}", prediction)
-        self._append(group, f"nrmse/{model}", nrmse)
+        self._append(group, f"prediction/{encoded(model)}", prediction)
+        self._append(group, f"nrmse/{encoded(model)}", nrmse)
 
     @staticmethod
     def _append(group: h5py.Group, name: str, tensor: Tensor) -> None:
@@ -165,14 +167,7 @@ def _read_task(file: h5py.File, task: str, path: Path) -> TaskPredictions:
         return dataset[()]
 
     def by_model(name: str) -> dict[str, FloatArray]:
-        """Model -> its dataset; HDF5 takes the name of a plugin's model, `author/model`, for a path."""
-        models: list[str] = []
-        if name in group:
-            # Visits hard links only; `author/model` is a dataset inside a group.
-            group[name].visititems(
-                lambda model, item: models.append(model) if isinstance(item, h5py.Dataset) else None
-            )
-        return {model: array(f"{name}/{model}") for model in models}
+        return {decoded(model): array(f"{name}/{model}") for model in group.get(name, ())}
 
     group = file[task]
     return TaskPredictions(

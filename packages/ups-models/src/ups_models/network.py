@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ups_core.names import encoded
 from ups_data.info import TaskInfo
 
 
@@ -110,8 +111,16 @@ class LatentNetwork(Network):
 
 
 def module_key(name: str) -> str:
-    """A task's name as a key of `nn.ModuleDict`, which does not allow dots."""
-    return name.replace(".", "_dot_")
+    """A task's name as a key of `nn.ModuleDict`, which allows neither dots nor names of its own attributes.
+
+    `flow` stays `flow`, `flow.re100` is `flow%2Ere100`, and `keys` is `keys%`; no other name has that key.
+    """
+    key = encoded(name)
+    return f"{key}%" if hasattr(_EMPTY, key) else key
+
+
+_EMPTY = nn.ModuleDict()
+"""Has the attributes that no key may be called."""
 
 
 def lifted_channels(task: TaskInfo) -> int:

@@ -6,7 +6,7 @@ are accepted, and trials end where training ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ def objective_key(spec: PipelineSpec, given: str | None) -> str:
         raise UsageError(
             f"--metric {given}: write it as STEP/METRIC, e.g. {usual}; steps: {', '.join(steps)}"
         )
-    if (split := _split(steps[step_id], name)) != "val":
+    if (split := _split(steps[step_id], name, spec.tasks)) != "val":
         raise UsageError(
             f"--metric {given} is measured on {split}; a study selects on the validation split only, "
             f"otherwise its result does not predict errors on new data; use {usual}"
@@ -57,24 +57,28 @@ def training_part(spec: PipelineSpec, document: Document, metric: str) -> tuple[
     return part, replace(
         document,
         data={**document.data, "pipeline": [document.data["pipeline"][index] for index in kept]},
-        positions=_moved(document.positions, kept, len(spec.pipeline)),
-        interpolated=_moved(document.interpolated, kept, len(spec.pipeline)),
+        positions=_moved(document.positions, kept),
+        interpolated=_moved(document.interpolated, kept),
     )
 
 
-def _split(step: StepSpec, name: str) -> str:
+def _split(step: StepSpec, name: str, tasks: Collection[str]) -> str:
     """The split that a metric is measured on: `val`, or a phrase for the error message."""
-    split = "test" if "test" in name.split("/") else step.config.measures
+    first, *others = name.split("/")
+    # A training stage's metrics begin with their split, those of an evaluation with a task of any name.
+    named = step.role == "evaluate" and first in tasks
+    words = others if named else [first, *others]
+    split = "test" if "test" in words else step.config.measures
     return "val" if split == "val" else f"the {split} split" if split else f"no split that '{step.id}' names"
 
 
-def _moved(record: Mapping[KeyPath, T], kept: list[int], count: int) -> dict[KeyPath, T]:
+def _moved(record: Mapping[KeyPath, T], kept: list[int]) -> dict[KeyPath, T]:
     """What is known about places in the document, with the pipeline's entries renumbered."""
     moved = {}
     for path, value in record.items():
         if len(path) > 1 and path[0] == "pipeline" and isinstance(path[1], int):
-            if path[1] % count not in kept:
+            if path[1] not in kept:
                 continue
-            path = (path[0], kept.index(path[1] % count), *path[2:])
+            path = (path[0], kept.index(path[1]), *path[2:])
         moved[path] = value
     return moved

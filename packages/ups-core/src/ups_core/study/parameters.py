@@ -62,8 +62,9 @@ def resolve_key(name: str, spec: PipelineSpec) -> str:
     """
     parts = name.split(".")
     if parts[0] in PipelineSpec.model_fields:
-        if parts[0] == "pipeline" and len(parts) > 1 and parts[1] in map(str, range(len(spec.pipeline))):
-            parts[1] = spec.pipeline[int(parts[1])].id  # one name for one value
+        ids = [step.id for step in spec.pipeline]
+        if parts[0] == "pipeline" and len(parts) > 1 and parts[1] not in ids:
+            parts[1] = dict(zip(map(str, range(len(ids))), ids, strict=True)).get(parts[1], parts[1])
         return ".".join(parts)
     stages = [step.id for step in spec.pipeline if step.role == "stage"]
     if not stages:
