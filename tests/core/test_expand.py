@@ -62,7 +62,11 @@ def test_the_added_stage_has_the_same_options_and_another_model(expand: Expand) 
     assert other.spec.entry is train.spec.entry
 
 
-def test_a_baseline_does_not_wait_for_what_the_stage_needs(spec_file: Path, expand: Expand) -> None:
+def test_a_baseline_does_not_wait_for_what_the_stage_needs(
+    spec_file: Path, expand: Expand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumes: ClassVar[tuple[str, ...]] = ("simulator",)
+    monkeypatch.setattr(registry_in_use().get("stages", "toy/train").load_config(), "consumes", consumes)
     stage = STAGE + "  - {stage: toy/train, id: second, needs: [train], epochs: 7}\n"
     spec_file.write_text(spec_file.read_text().replace(STAGE, stage))
     other = expand()[2]

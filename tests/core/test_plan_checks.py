@@ -19,15 +19,12 @@ def test_every_contradiction_is_reported_at_once_and_at_its_place(spec_file: Pat
         "model.width=50",
         "pipeline.train.span=9",
         "trainer.devices=2",
-        "pipeline.score.baselines=[nobody]",
     )
     with pytest.raises(SpecError) as refused:
         make(*changes)
     lines = str(refused.value).splitlines()
     assert lines == [
         "--set model.width=50 model.width: width 50 exceeds the grid 8 of task 'a'",
-        "--set pipeline.score.baselines=[nobody] pipeline[1].baselines: unknown model 'nobody'; known: "
-        "toy/constant, toy/net, toy/other (or name a step: train)",
         "--set pipeline.train.span=9 pipeline[0].span: 9 cells are more than the 8 of task 'a'",
         "--set trainer.devices=2 trainer.devices: the launcher 'local' supports 1 device, got 2; set launcher to torchrun",
     ]

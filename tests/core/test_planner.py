@@ -205,6 +205,56 @@ def two_stages(spec_file: Path, needs: str = "") -> None:
     spec_file.write_text(text)
 
 
+def test_a_baseline_that_the_user_wrote_is_no_input_of_any_step(spec_file: Path, make: MakePlan) -> None:
+    """A step that compares with nothing must be given what is under test, too."""
+    own = "  - {stage: toy/train, id: toy-other, model: toy/other}\n"
+    gates = "  - {evaluate: toy/gate, id: after}\n  - {evaluate: toy/gate, id: named, needs: [toy-other]}\n"
+    text = spec_file.read_text().replace(
+        "  - evaluate: toy/score", f"{own}  - evaluate: toy/gate\n  - evaluate: toy/score"
+    )
+    spec_file.write_text(text + gates)
+    plan = make()
+    assert [step.id for step in plan.steps if step.baseline] == [OTHER]
+    assert not any(step.added for step in plan.steps)
+    inputs = {step.id: step.inputs["simulator"] for step in plan.steps if step.inputs}
+    assert inputs == {"toy-gate": TRAIN, SCORE: TRAIN, "after": TRAIN, "named": OTHER}
+    before = make("pipeline.score.baselines=[toy/constant]")
+    assert before.step("toy-gate").inputs == {"simulator": OTHER}, "a stage like any other"
+
+
+def test_a_baseline_is_tested_where_nothing_else_is_trained(spec_file: Path, make: MakePlan) -> None:
+    """Each of two models is the baseline of the other."""
+    own = "  - {stage: toy/train, id: second, model: toy/other}\n"
+    text = spec_file.read_text().replace("  - evaluate: toy/score", f"{own}  - evaluate: toy/score")
+    spec_file.write_text(
+        f"{text}  - {{evaluate: toy/score, id: other, baselines: [second]}}\n  - evaluate: toy/gate\n"
+    )
+    plan = make("pipeline.score.baselines=[train]")
+    inputs = {step.id: step.inputs["simulator"] for step in plan.steps if step.inputs}
+    assert inputs == {SCORE: "second", "other": TRAIN, "toy-gate": "second"}
+
+
+@pytest.mark.parametrize(
+    ("where", "needs", "problem"),
+    [
+        ("newer", "[train]", "'toy/train' takes no input from another step; remove 'train'"),
+        ("score", "[train, judge]", "'toy/score' consumes simulator, and 'judge' produces none; remove it"),
+        ("page", "[score]", "'toy/page' takes no input from another step; remove 'score'"),
+    ],
+)
+def test_a_step_does_not_name_what_it_does_not_use(
+    spec_file: Path, make: MakePlan, where: str, needs: str, problem: str
+) -> None:
+    two_stages(spec_file)
+    text = spec_file.read_text().replace(
+        "  - evaluate: toy/score", "  - {evaluate: toy/gate, id: judge}\n  - evaluate: toy/score"
+    )
+    spec_file.write_text(text)
+    with pytest.raises(SpecError) as refused:
+        make(f"pipeline.{where}.needs={needs}")
+    assert str(refused.value).endswith(f"].needs[{needs.count(',')}]: {problem}")
+
+
 def test_an_input_is_the_newest_artifact_unless_needs_names_one(spec_file: Path, make: MakePlan) -> None:
     two_stages(spec_file)
     assert make().step(SCORE).inputs == {"simulator": "newer"}
@@ -338,5 +388,7 @@ def test_a_plan_is_plain_data(make: MakePlan) -> None:
         "problem": "",
         "fingerprint": plan.step(SCORE).fingerprint,
         "after": [TRAIN, OTHER],
+        "inputs": {"simulator": TRAIN},
+        "baseline": False,
         "providers": dict(plan.step(SCORE).providers),
     }

@@ -51,7 +51,7 @@ def test_the_schema_of_specs_covers_the_plugins(capsys: pytest.CaptureFixture[st
     definitions = schema["$defs"]
     assert kinds(definitions["models"]) == ["toy/constant", "toy/net", "toy/other"]
     assert kinds(definitions["pipeline"], "stage") == ["toy/train"]
-    assert kinds(definitions["pipeline"], "evaluate") == ["toy/gate", "toy/page", "toy/score"]
+    assert kinds(definitions["pipeline"], "evaluate") == ["toy/gate", "toy/page", "toy/score", "toy/summary"]
     assert schema["properties"]["pipeline"]["items"] == {"$ref": "#/$defs/pipeline"}
     assert schema["properties"]["extends"]["type"] == "string"
     assert {"version", "name", "tasks", "model", "pipeline"} == set(schema["required"])

@@ -271,6 +271,7 @@ class GateConfig(EvaluationConfig):
     """Judges the width of the simulator."""
 
     consumes: ClassVar[tuple[str, ...]] = ("simulator",)
+    produces: ClassVar[tuple[str, ...]] = ("judgement",)
 
     limit: float = 1.0
     """Largest width that passes."""
@@ -285,6 +286,25 @@ class Gate:
         width = json.loads((context.inputs["simulator"] / "model.json").read_text())["width"]
         passed = width <= self.config.limit
         return StepResult({"width": width}, Verdict(passed, f"width {width}, limit {self.config.limit:g}"))
+
+
+class SummaryConfig(EvaluationConfig):
+    """Repeats what a gate has judged."""
+
+    consumes: ClassVar[tuple[str, ...]] = ("judgement",)
+
+    @property
+    def measures(self) -> str:
+        return "val"
+
+
+class Summary:
+    def __init__(self, config: SummaryConfig) -> None:
+        self.config = config
+
+    def run(self, context: StepContext) -> StepResult:
+        count(context, context.step_id)
+        return StepResult({"a/gates": float(len(context.inputs))})
 
 
 class PageConfig(EvaluationConfig):
@@ -386,4 +406,5 @@ def ups_register_stages(register: Register) -> None:
 def ups_register_evaluations(register: Register) -> None:
     register("toy/score", "toy_plugin:Score", config="toy_plugin:ScoreConfig", summary="scores")
     register("toy/gate", Gate, config=GateConfig, summary="judges")
+    register("toy/summary", Summary, config=SummaryConfig, summary="repeats")
     register("toy/page", Page, config=PageConfig, summary="a page of everything")

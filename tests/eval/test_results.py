@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,46 @@ def test_headline_compares_with_persistence_and_marks_the_best() -> None:
     assert [cell.text for cell in flow.cells] == ["0.300", "–", "–"]
     assert flow.cells[0].ratio == ""
     assert all_metrics(results(), "flow")[0].label == "nrmse"
+
+
+def scored(names: list[str], higher: list[str]) -> Results:
+    found = Results(model="ours", baselines=["you/net"], split="test", names=names, higher_is_better=higher)
+    found.per_step = {"wave": {"ours": [0.1], "you/net": [0.2]}}
+    for number, name in enumerate(names):
+        found.metrics[found.key("wave", "ours", name)] = number + 0.25
+        found.metrics[found.key("wave", "you/net", name)] = number + 0.75
+    return found
+
+
+def test_a_metric_of_a_plugin_has_a_row_of_its_own(tmp_path: Path) -> None:
+    names = ["nrmse", "you/score", "you/a/b", "score"]
+    scored(names, ["you/score"]).write(tmp_path)
+    read = Results.load(tmp_path / "metrics.json")
+    assert read is not None
+    assert read.metric_names == names
+    assert sorted(read.metrics)[:2] == ["wave/nrmse", "wave/score"]
+    assert "wave/you-score" in read.metrics
+    assert "wave/you/net/you-score" in read.metrics
+    rows = {row.label: row for row in all_metrics(read, "wave")}
+    assert [cell.text for cell in rows["you/score"].cells] == ["1.25", "1.75"]
+    assert [cell.best for cell in rows["you/score"].cells] == [False, True], "higher is better"
+    assert [cell.best for cell in rows["you/a/b"].cells] == [True, False]
+
+
+def test_the_best_is_finite_in_both_directions() -> None:
+    found = scored(["nrmse", "you/score"], ["you/score"])
+    found.metrics["wave/you/net/diverged"] = 2
+    assert found.best("wave", "you/score") == "ours"
+    found.metrics["wave/diverged"] = 1
+    assert found.best("wave", "you/score") is None
+
+
+def test_results_of_earlier_versions_have_no_directions(tmp_path: Path) -> None:
+    results().write(tmp_path)
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    del content["names"], content["higher_is_better"]
+    write_json(tmp_path / "metrics.json", content)
+    read = Results.load(tmp_path / "metrics.json")
+    assert read is not None
+    assert read.metric_names == ["nrmse"]
+    assert read.best("wave") == "ours"

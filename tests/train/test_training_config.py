@@ -197,7 +197,7 @@ def test_steady_tasks_have_no_horizon() -> None:
 
 
 def test_weights_are_of_tasks_of_the_spec() -> None:
-    found = config(task_weights={"wave": 0.5, "wafe": 2.0}).check(TASKS, PLAIN)
+    found = config(task_weights={"wave": 0.5, "wafe": 2.0}).check_names(list(TASKS))
     assert found == [("task_weights", "unknown task 'wafe'; tasks: wave, flow")]
 
 

@@ -69,15 +69,14 @@ def test_trials_run_the_stages_the_judge_and_what_it_needs(load: Load) -> None:
     part, cut = training_part(spec, document, "check/a/width")
     assert [step.id for step in part.pipeline] == ["operator", "second", "check"]
     assert [entry.get("id") for entry in cut.data["pipeline"]] == ["operator", "second", "check"]
-    needing = SPEC.replace("    id: check\n", "    id: check\n    needs: [before]\n").replace(
-        "  - evaluate: toy/score\n    id: check\n",
-        "  - {evaluate: toy/page, id: before}\n  - evaluate: toy/score\n    id: check\n",
+    needing = (
+        "  - {evaluate: toy/gate, id: before}\n  - {evaluate: toy/summary, id: after, needs: [before]}\n"
     )
-    spec, document = load(needing)
-    assert [step.id for step in training_part(spec, document, "check/a/width")[0].pipeline] == [
+    spec, document = load(SPEC + needing)
+    assert [step.id for step in training_part(spec, document, "after/a/gates")[0].pipeline] == [
         "operator",
         "before",
-        "check",
+        "after",
     ]
 
 

@@ -134,7 +134,7 @@ def test_an_evaluation_on_the_validation_split_may_be_the_objective(runs: FakeRu
 
 def test_trials_have_all_stages_and_no_evaluation(runs: FakeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECOND", "again")
-    later = "  - stage: toy/train\n    id: ${env:SECOND}\n    needs: [operator]\n    epochs: 3\n"
+    later = "  - stage: toy/train\n    id: ${env:SECOND}\n    epochs: 3\n"
     Path("tiny.yaml").write_text(SPEC + later)
     assert tune(*RANDOM, "--trials", "1", "--metric", LOSS) == 0
     (trial,) = study()["trials"]

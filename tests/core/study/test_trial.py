@@ -104,15 +104,11 @@ def test_a_stopped_run_stops_the_study(load: Load, monkeypatch: pytest.MonkeyPat
 def test_a_negative_verdict_is_no_failure(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate belongs to what the judge needs; its exit code 3 comes after a complete run."""
     gate = "  - {evaluate: toy/gate, id: gate, limit: 1.0}\n"
-    text = SPEC.replace(
-        "  - evaluate: toy/score\n    id: check\n",
-        gate + "  - evaluate: toy/score\n    id: check\n    needs: [operator, gate]\n",
-    )
-    _, document = load(text)
-    trials = Experiment(document, "check/a/width", Path("runs/trials"), Path("data"))
+    _, document = load(f"{SPEC}{gate}  - {{evaluate: toy/summary, id: judge, needs: [gate]}}\n")
+    trials = Experiment(document, "judge/a/gates", Path("runs/trials"), Path("data"))
     run_trial(trials.plan({}), Path("1.log"))
     assert "step 'gate' did not pass: width 8, limit 1" in Path("1.log").read_text()
-    assert known_value(trials.plan({}), "check/a/width") == 8.0
+    assert known_value(trials.plan({}), "judge/a/gates") == 1.0
 
 
 def test_a_stopped_study_stops_its_trial(load: Load) -> None:

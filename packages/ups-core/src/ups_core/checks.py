@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ups_core.base_configs import DeviceLimits, ModelConfig
 from ups_core.component import Component
-from ups_core.document import Document, KeyPath
+from ups_core.document import Document
 from ups_core.errors import Issue
 from ups_core.expand import PipelineStep
+from ups_core.inputs import baseline_ids, choose_input
 from ups_core.spec import PipelineSpec
 from ups_core.task import TaskProvider
 
@@ -20,30 +22,66 @@ def check_plan(
     infos = {name: task.info for name, task in tasks.items()}
     issues: list[Issue] = []
 
-    def check_model(model: Component, path: KeyPath) -> None:
-        assert isinstance(model.config, ModelConfig)
-        for option, message in model.config.check(infos):
-            issues.append(document.issue((*path, option), message))
-
     for what, component in (("launcher", spec.launcher), ("strategy", spec.trainer.strategy)):
         for message in _device_problems(what, component, spec.trainer.devices):
             issues.append(document.issue(("trainer", "devices"), message))
-    check_model(spec.model, ("model",))
-    newest = spec.model
-    for step in pipeline:
+    for option, message in _model_problems(spec.model, infos):
+        issues.append(document.issue(("model", *option.split(".")), message))
+    baselines = baseline_ids(pipeline)
+    for index, step in enumerate(pipeline):
         config = step.spec.config
         trained = config.trained_model(spec.model)
+        if step.baseline and trained is not None:
+            issues += _baseline_problems(step, trained, infos, document, issues)
+            continue
         if trained is not None and trained is not spec.model:
-            check_model(trained, (*step.path, "model"))
-        for option, message in config.check(infos, trained or newest):
+            for option, message in _model_problems(trained, infos):
+                issues.append(document.issue((*step.path, "model", *option.split(".")), message))
+        tested = trained or _tested_model(spec, step, pipeline[:index], baselines)
+        for option, message in config.check(infos, tested):
             issues.append(document.issue((*step.path, *option.split(".")), message))
         for option, message in config.check_trainer(spec.trainer, spec.launcher):
             place = () if option.startswith("trainer") else step.path
             issues.append(document.issue((*place, *option.split(".")), message))
-        # An evaluation without an input that is named is checked against the newest trained model.
-        if trained is not None and not step.baseline:
-            newest = trained
     return issues
+
+
+def _model_problems(model: Component, infos: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    assert isinstance(model.config, ModelConfig)
+    return model.config.check(infos)
+
+
+def _baseline_problems(
+    step: PipelineStep, model: Component, infos: Mapping[str, Any], document: Document, known: Sequence[Issue]
+) -> Iterator[Issue]:
+    """Problems of a step that was added, at the place where the spec names its baseline.
+
+    Args:
+        known: problems of the steps before; the stage that the step repeats has most of them, too.
+    """
+    place = (*step.path, *step.option)
+    for option, message in _model_problems(model, infos):
+        keys = option.split(".")
+        if document.has((*place, keys[0])):
+            yield document.issue((*place, *keys), message)
+        else:
+            yield document.issue(place, f"baseline '{model.kind}': {option}: {message}")
+    seen = {issue.message for issue in known}
+    for option, message in step.spec.config.check(infos, model):
+        if message not in seen:
+            yield document.issue(place, f"baseline '{model.kind}': {option}: {message}")
+
+
+def _tested_model(
+    spec: PipelineSpec, step: PipelineStep, earlier: Sequence[PipelineStep], baselines: frozenset[str]
+) -> Component:
+    """The model of the step that this one takes its simulator from; the spec's where there is none."""
+    for artifact in step.spec.config.consumes:
+        chosen = choose_input(artifact, step, earlier, baselines)
+        model = chosen and chosen.spec.config.trained_model(spec.model)
+        if model:
+            return model
+    return spec.model
 
 
 def _device_problems(what: str, component: Component, devices: int) -> Iterator[str]:

@@ -84,17 +84,22 @@ def default_component(kind: str, **options: Any) -> Any:
 
 
 class Registered:
-    """Annotation that makes a :class:`Component` option: its `kind` is looked up in a registry."""
+    """Annotation that makes a :class:`Component` option: its `kind` is looked up in a registry.
 
-    def __init__(self, registry_kind: str) -> None:
+    With `or_step` a bare name stays text, for an option that also takes ids of steps; the options class
+    returns it as a :class:`ups_core.Requirement`, and it is checked together with the pipeline.
+    """
+
+    def __init__(self, registry_kind: str, *, or_step: bool = False) -> None:
         self.registry_kind = registry_kind
+        self.or_step = or_step
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         # A plain validator replaces the schema of `Component`, which is not a pydantic model: which options
         # are valid depends on the registry, not on the type.
         return core_schema.with_info_plain_validator_function(
             self._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(Component.to_dict),
+            serialization=core_schema.plain_serializer_function_ser_schema(_plain),
         )
 
     def __get_pydantic_json_schema__(
@@ -102,8 +107,8 @@ class Registered:
     ) -> JsonSchemaValue:
         return {REGISTERED: self.registry_kind}
 
-    def _validate(self, value: Any, info: ValidationInfo) -> Component:
-        if isinstance(value, Component):
+    def _validate(self, value: Any, info: ValidationInfo) -> Component | str:
+        if isinstance(value, Component) or (self.or_step and isinstance(value, str)):
             return value
         if isinstance(value, str):
             value = {"kind": value}
@@ -117,7 +122,12 @@ class Registered:
         if "kind" not in value:
             raise PydanticCustomError("component_kind", "missing key 'kind'", {})
         options = {key: option for key, option in value.items() if key != "kind"}
-        return find_component(self.registry_kind, value["kind"], options, info)
+        component = find_component(self.registry_kind, value["kind"], options, info)
+        return component if options or not self.or_step else component.kind
+
+
+def _plain(value: Component | str) -> Any:
+    return value if isinstance(value, str) else value.to_dict()
 
 
 def find_component(

@@ -31,6 +31,7 @@ class StepContext:
         artifacts: artifact kind -> step id -> directory, for every earlier step that produced one (the id of
             a baseline's step is its model's name with `-` for `/`).
         fingerprint: this step's fingerprint, for saved models.
+        baselines: ids of the earlier steps that trained what some step compares with.
     """
 
     spec: PipelineSpec
@@ -43,3 +44,4 @@ class StepContext:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     artifacts: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     fingerprint: str = ""
+    baselines: frozenset[str] = frozenset()

@@ -42,6 +42,16 @@ class Document:
             path = path[:-1]
         return self.positions.get(path, Position(self.file, 1, 1))
 
+    def has(self, path: KeyPath) -> bool:
+        """Whether the document has a value at `path`."""
+        data = self.data
+        for key in path:
+            try:
+                data = data[key]
+            except (KeyError, IndexError, TypeError):
+                return False
+        return True
+
     def issue(self, path: KeyPath, message: str) -> Issue:
         """A mistake at `path`."""
         at = self.position(path)

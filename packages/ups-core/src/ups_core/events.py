@@ -49,7 +49,7 @@ class StudyInfo:
 
     Attributes:
         directory: holds `study.json` with every trial.
-        metric: what the study minimises.
+        metric: what the study minimises, or maximises where the metric is better when higher.
     """
 
     directory: Path

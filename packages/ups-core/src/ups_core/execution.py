@@ -44,7 +44,8 @@ def execute(plan: Plan, step: PlannedStep, console: Console) -> StepResult:
 def step_context(plan: Plan, step: PlannedStep, console: Console) -> StepContext:
     """What the step may use."""
     artifacts: dict[str, dict[str, Path]] = {}
-    for other in plan.steps[: plan.steps.index(step)]:
+    earlier = plan.steps[: plan.steps.index(step)]
+    for other in earlier:
         for artifact in other.spec.config.produces:
             artifacts.setdefault(artifact, {})[other.id] = step_directory(plan.directory, other.id)
     return StepContext(
@@ -58,4 +59,5 @@ def step_context(plan: Plan, step: PlannedStep, console: Console) -> StepContext
         inputs={artifact: step_directory(plan.directory, name) for artifact, name in step.inputs.items()},
         artifacts=artifacts,
         fingerprint=step.fingerprint,
+        baselines=frozenset(other.id for other in earlier if other.baseline),
     )

@@ -22,11 +22,13 @@ class PipelineStep:
     Attributes:
         baseline: true where the step was added to train a baseline.
         path: the entry of the document that the step comes from.
+        option: of an added step, the option in that entry that names the baseline.
     """
 
     spec: StepSpec
     baseline: bool
     path: KeyPath
+    option: KeyPath = ()
 
 
 def baseline_id(model: str) -> str:
@@ -49,16 +51,14 @@ def expand_pipeline(
     for index, step in enumerate(spec.pipeline):
         path: KeyPath = ("pipeline", index)
         for requirement in step.config.requirements():
-            if baseline_id(requirement.model) in earlier:
-                continue
             try:
-                added = _stage_for(requirement, earlier, registry)
+                added = _stage_for(requirement, earlier, spec.model, registry)
             except _CannotTrain as problem:
-                issues.append(document.issue((*path, "baselines"), str(problem)))
+                issues.append(document.issue((*path, *requirement.option), str(problem)))
                 continue
             if added is not None:
                 earlier[added.id] = added
-                yield PipelineStep(added, True, path)
+                yield PipelineStep(added, True, path, requirement.option)
         if step.config.produces:
             earlier[step.id] = step
         yield PipelineStep(step, False, path)
@@ -68,14 +68,20 @@ class _CannotTrain(Exception):
     """Why no stage can be added for a baseline."""
 
 
-def _stage_for(requirement: Requirement, earlier: dict[str, StepSpec], registry: Registry) -> StepSpec | None:
-    """A copy of the newest fitting stage with the required model; None for a model without parameters."""
-    name = requirement.model
-    entry = registry.find("models", name)
-    if entry is None:
-        ids = [step.id for step in earlier.values() if requirement.artifact in step.config.produces]
-        steps = f" (or name a step: {', '.join(ids)})" if ids else ""
-        raise _CannotTrain(f"{registry.explain_missing('models', name)}{steps}")
+def _stage_for(
+    requirement: Requirement, earlier: dict[str, StepSpec], default: Component, registry: Registry
+) -> StepSpec | None:
+    """A copy of the newest fitting stage with the required model; None where none is needed."""
+    name, model = requirement.model, requirement.component
+    existing = earlier.get(baseline_id(name))
+    if existing is not None:
+        if model is not None and existing.config.trained_model(default) != model:
+            raise _CannotTrain(
+                f"step '{existing.id}' trains '{name}' with other options; write them there, or give that "
+                "step another id"
+            )
+        return None
+    entry = registry.get("models", name)
     config_class = entry.load_config()
     assert issubclass(config_class, ModelConfig)  # Entry.load_config has checked it
     if not config_class.trainable:
@@ -83,7 +89,7 @@ def _stage_for(requirement: Requirement, earlier: dict[str, StepSpec], registry:
     for stage in reversed(earlier.values()):  # dictionaries keep insertion order: the newest first
         config = stage.config
         if isinstance(config, StageConfig) and requirement.artifact in config.produces:
-            model = Component(entry, validate_options(config_class, {}, registry))
+            model = model or Component(entry, validate_options(config_class, {}, registry))
             changes = {"id": baseline_id(name), "needs": [], **config.for_baseline(model)}
             return StepSpec("stage", stage.entry, config.model_copy(update=changes))
     raise _CannotTrain(

@@ -91,7 +91,7 @@ def ups_register_stages(register: Register) -> None:
 @hookspec
 def ups_register_metrics(register: Register) -> None:
     """Metrics: `factory(config)` returns a `torchmetrics.Metric` of predictions and targets, both
-    `(B, T, C, *S)`."""
+    `(B, T, C, *S)`; its `higher_is_better` decides which value is the best."""
 
 
 @hookspec

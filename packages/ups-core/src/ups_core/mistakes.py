@@ -24,7 +24,7 @@ from ups_core.spec import ROLES, PipelineSpec, StepSpec
 def explain_mistake(document: Document, detail: ErrorDetails, registry: Registry) -> Issue:
     """One of pydantic's errors as a mistake at its place in the spec."""
     path: KeyPath = tuple(key for key in detail["loc"] if not str(key).startswith("function-"))
-    while path and not _exists(document.data, path) and detail["type"] != "missing":
+    while path and not document.has(path) and detail["type"] != "missing":
         path = path[:-1]  # union members and tags are part of pydantic's path but not of the file's
     kind = detail["type"]
     if kind == "extra_forbidden":
@@ -95,15 +95,6 @@ def _explain_key(key: str, data: Any, path: KeyPath, registry: Registry) -> str:
     return f"{non_ascii_hint(key)}{hint}"
 
 
-def _exists(data: Any, path: KeyPath) -> bool:
-    for key in path:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
-
-
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint at the most similar known word, or at all of them; "" where none is known."""
     close = difflib.get_close_matches(word, known, n=1)
@@ -121,7 +112,8 @@ def _config_at(data: Any, path: KeyPath, registry: Registry) -> type[Config] | N
             field = target.model_fields.get(str(key))
             target = None if field is None else _target([field.annotation, *field.metadata], data, registry)
         else:
-            target = _target(list(typing.get_args(target))[-1:], data, registry)
+            inside = [kind for kind in typing.get_args(target) if kind is not Ellipsis]
+            target = _target(inside[-1:], data, registry)
         if target is None:
             return None
     return target if isinstance(target, type) and issubclass(target, Config) else None

@@ -27,7 +27,8 @@ class PlannedStep:
     Attributes:
         inputs: artifact kind -> id of the step that provides it.
         after: ids of all steps that this one depends on.
-        baseline: true where the planner added the step to train a baseline.
+        baseline: true where the step trains what another step compares with.
+        added: true where the planner added the step, for a baseline that no stage of the spec trains.
         providers: distribution -> version of the code that computes the step.
         problem: what is wrong with the files of a step that is `damaged` or `foreign`.
     """
@@ -36,6 +37,7 @@ class PlannedStep:
     inputs: Mapping[str, str]
     after: tuple[str, ...]
     baseline: bool
+    added: bool
     providers: Mapping[str, str]
     fingerprint: str
     state: State
@@ -114,6 +116,8 @@ class Plan:
                     "problem": step.problem,
                     "fingerprint": step.fingerprint,
                     "after": list(step.after),
+                    "inputs": dict(step.inputs),
+                    "baseline": step.baseline,
                     "providers": dict(step.providers),
                 }
                 for step in self.steps

@@ -16,6 +16,7 @@ from ups_core.document import Document
 from ups_core.errors import Issue, SpecError, UPSError
 from ups_core.expand import PipelineStep, baseline_id, expand_pipeline
 from ups_core.fingerprint import code_versions, digest
+from ups_core.inputs import baseline_ids, choose_input
 from ups_core.layout import run_directory
 from ups_core.plan import Plan, PlannedStep
 from ups_core.plugin_loader import registry_in_use
@@ -56,7 +57,7 @@ def make_plan(
         raise SpecError(list(dict.fromkeys(issues)))
     fingerprint = digest(_with_effect(spec))
     directory = directory or run_directory(runs_dir, spec.name, fingerprint, fresh)
-    planner = _Planner(spec, data, document, registry)
+    planner = _Planner(spec, data, document, registry, baseline_ids(pipeline))
     for step in pipeline:
         planned = planner.add(step)
         state, problem = state_of(directory, planned.id, planned.fingerprint, accept_others)
@@ -81,22 +82,29 @@ class _Planner:
     """Plans one step after the other; a step's inputs are among the steps before it."""
 
     def __init__(
-        self, spec: PipelineSpec, data: Mapping[str, DataPlan], document: Document, registry: Registry
+        self,
+        spec: PipelineSpec,
+        data: Mapping[str, DataPlan],
+        document: Document,
+        registry: Registry,
+        baselines: frozenset[str],
     ) -> None:
         self.spec = spec
         self.data = data
         self.document = document
         self.registry = registry
+        self.baselines = baselines
         self.effect = _with_effect(spec)
+        self.earlier: list[PipelineStep] = []
         self.steps: list[PlannedStep] = []
 
     def add(self, step: PipelineStep) -> PlannedStep:
         """Find the step's inputs and fingerprint it."""
         config = step.spec.config
         compared = {baseline_id(requirement.model) for requirement in config.requirements()}
-        inputs = self._inputs(step, compared)
+        inputs = self._inputs(step)
         wanted = {*inputs.values(), *config.needs, *compared}
-        after = tuple(other.id for other in self.steps if config.always or other.id in wanted)
+        before = [other for other in self.steps if config.always or other.id in wanted]
         trained = config.trained_model(self.spec.model)
         own_model = trained is not None and trained is not self.spec.model
         # Changing the spec's model must not repeat a step that has a model of its own.
@@ -111,28 +119,35 @@ class _Planner:
                 "data": {name: plan.fingerprint for name, plan in self.data.items()}
                 if "tasks" in sections
                 else {},
-                "after": [other.fingerprint for other in self.steps if other.id in after],
+                "after": [other.fingerprint for other in before],
                 "providers": providers,
             }
         )
-        planned = PlannedStep(step.spec, inputs, after, step.baseline, providers, fingerprint, "to do")
+        planned = PlannedStep(
+            step.spec,
+            inputs,
+            tuple(other.id for other in before),
+            step.baseline or step.spec.id in self.baselines,
+            step.baseline,
+            providers,
+            fingerprint,
+            "to do",
+        )
         self.steps.append(planned)
+        self.earlier.append(step)
         return planned
 
-    def _inputs(self, step: PipelineStep, compared: set[str]) -> dict[str, str]:
-        """Artifact kind -> id of the step that provides it: one that is named, else the newest."""
+    def _inputs(self, step: PipelineStep) -> dict[str, str]:
+        """Artifact kind -> id of the step that provides it."""
         inputs: dict[str, str] = {}
         for artifact in step.spec.config.consumes:
-            candidates = [other for other in self.steps if artifact in other.spec.config.produces]
-            named = [other for other in candidates if other.id in step.spec.config.needs]
-            # A baseline is trained to be compared with, so it is an input only where `needs` names it.
-            own = [other for other in candidates if not other.baseline and other.id not in compared]
-            if not (named or own):
+            chosen = choose_input(artifact, step, self.earlier, self.baselines)
+            if chosen is None:
                 problem = (
                     f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one; add one"
                 )
                 raise SpecError([self.document.issue(step.path, problem)])
-            inputs[artifact] = (named or own)[-1].id
+            inputs[artifact] = chosen.spec.id
         return inputs
 
     def _providers(self, step: PipelineStep, sections: list[str]) -> dict[str, str]:

@@ -136,7 +136,7 @@ def recorded_options(plan: Plan, step: PlannedStep) -> dict[str, Any]:
             # A reference of the stage that a baseline was copied from is one of the baseline too.
             if source is step.spec:
                 _restore(options, tuple(rest[1:]), text)
-            elif step.baseline and source.entry is step.spec.entry:
+            elif step.added and source.entry is step.spec.entry:
                 with suppress(LookupError, TypeError):  # an option that the baseline has otherwise
                     _restore(options, tuple(rest[1:]), text)
     return options

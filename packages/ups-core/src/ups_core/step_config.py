@@ -22,12 +22,16 @@ class Requirement:
     """A trained model that a step needs beside its inputs, such as a baseline.
 
     Attributes:
-        model: name of the registered model.
+        model: name of the registered model, or id of an earlier step.
         artifact: kind of artifact that the step training it must produce.
+        component: the model with its options; None for those of the step of this id, else the defaults.
+        option: which of the step's options names the model, for errors.
     """
 
     model: str
     artifact: str
+    component: Component | None = None
+    option: tuple[str | int, ...] = ("baselines",)
 
 
 class StepConfig(Config):
@@ -57,6 +61,13 @@ class StepConfig(Config):
         """
         return None
 
+    def higher_is_better(self, metric: str) -> bool:
+        """Whether a larger value of a metric of this step, relative to the step, is the better one.
+
+        `ups tune` asks for the metric that a study selects by.
+        """
+        return False
+
     def requirements(self) -> Sequence[Requirement]:
         """Models that must have been trained before this step; the planner adds a stage for each."""
         return ()
@@ -64,6 +75,14 @@ class StepConfig(Config):
     def trained_model(self, default: Component) -> Component | None:
         """The model that the step trains, None for a step that trains none; `default` is the spec's."""
         return None
+
+    def check_names(self, tasks: Sequence[str]) -> Issues:
+        """Options that name something which the spec does not have.
+
+        Args:
+            tasks: names of the spec's tasks.
+        """
+        return ()
 
     def check(self, tasks: Mapping[str, Any], model: Component) -> Issues:
         """Problems that need knowledge of the data.

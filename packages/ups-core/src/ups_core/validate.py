@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +14,8 @@ from ups_core.errors import Issue, SpecError
 from ups_core.mistakes import did_you_mean, explain_mistake
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
-from ups_core.spec import PipelineSpec
+from ups_core.spec import PipelineSpec, StepSpec
+from ups_core.step_config import Requirement
 
 
 def load_spec(
@@ -38,24 +39,51 @@ def validate(document: Document, registry: Registry | None = None) -> PipelineSp
         details = error.errors(include_url=False)
         raise SpecError([explain_mistake(document, detail, registry) for detail in details]) from None
     assert isinstance(spec, PipelineSpec)
-    issues = list(_cross_checks(spec, document))
+    issues = list(_cross_checks(spec, document, registry))
     if issues:
         raise SpecError(issues)
     return spec
 
 
-def _cross_checks(spec: PipelineSpec, document: Document) -> Iterator[Issue]:
+def _cross_checks(spec: PipelineSpec, document: Document, registry: Registry) -> Iterator[Issue]:
     if "kind" in spec.tasks:  # a mapping with `kind` is a component where specs are merged
         yield document.issue(("tasks", "kind"), "a task cannot be called 'kind'; choose another name")
-    seen: list[str] = []
+    seen: dict[str, StepSpec] = {}
     for index, step in enumerate(spec.pipeline):
         path: KeyPath = ("pipeline", index)
         if step.id in seen:
             yield document.issue(path, f"duplicate step id '{step.id}'; give this step another 'id'")
         for number, needed in enumerate(step.config.needs):
-            if needed not in seen:
-                yield document.issue(
-                    (*path, "needs", number),
-                    f"no earlier step has the id '{needed}'{did_you_mean(needed, seen)}",
-                )
-        seen.append(step.id)
+            if problem := _need_problem(needed, step, seen):
+                yield document.issue((*path, "needs", number), problem)
+        for requirement in step.config.requirements():
+            if problem := _name_problem(requirement, seen, registry):
+                yield document.issue((*path, *requirement.option), problem)
+        for option, message in step.config.check_names(list(spec.tasks)):
+            yield document.issue((*path, *option.split(".")), message)
+        seen.setdefault(step.id, step)
+
+
+def _need_problem(needed: str, step: StepSpec, earlier: Mapping[str, StepSpec]) -> str | None:
+    """Why `needs` names a step in vain."""
+    if needed not in earlier:
+        return f"no earlier step has the id '{needed}'{did_you_mean(needed, list(earlier))}"
+    config = step.config
+    if not config.consumes:
+        return f"'{step.entry.name}' takes no input from another step; remove '{needed}'"
+    if not set(config.consumes) & set(earlier[needed].config.produces):
+        wanted = " or ".join(config.consumes)
+        return f"'{step.entry.name}' consumes {wanted}, and '{needed}' produces none; remove it"
+    return None
+
+
+def _name_problem(
+    requirement: Requirement, earlier: Mapping[str, StepSpec], registry: Registry
+) -> str | None:
+    """Why a baseline's name is neither that of a model nor the id of an earlier step."""
+    name = requirement.model
+    producers = [key for key, step in earlier.items() if requirement.artifact in step.config.produces]
+    if registry.find("models", name) is not None or name in producers:
+        return None
+    steps = f" (or name a step: {', '.join(producers)})" if producers else ""
+    return f"{registry.explain_missing('models', name)}{steps}"

@@ -8,11 +8,26 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
+from ups_core.names import metric_key, step_id
 from ups_eval.builtin_metrics import METRICS
 
 # Plain data, not components: importing options must not look anything up in the registry.
 ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
 """The default metrics, validated like those of a spec."""
+
+
+OWN_METRICS = ("diverged", "reconstruction")
+"""Names of numbers that a rollout reports beside its metrics."""
+
+
+def is_higher_better(metric: Any) -> bool:
+    """What a metric declares: `higher_is_better` of torchmetrics, None or missing for a lower one."""
+    return bool(getattr(metric, "higher_is_better", False))
+
+
+def baseline_name(baseline: Component | str) -> str:
+    """What a baseline is called: its model, or the id of the step that trained it."""
+    return baseline if isinstance(baseline, str) else baseline.kind
 
 
 class RolloutConfig(EvaluationConfig):
@@ -26,8 +41,9 @@ class RolloutConfig(EvaluationConfig):
     """Which trajectories to score."""
     metrics: tuple[Annotated[Component, Registered("metrics")], ...] = ALL_METRICS
     """Metrics to compute; `nrmse` must be among them, because tables and gates compare it."""
-    baselines: tuple[str, ...] = ("persistence",)
-    """Models to score in the same harness; the plan gets a training step for each that must be trained."""
+    baselines: tuple[Annotated[Component | str, Registered("models", or_step=True)], ...] = ("persistence",)
+    """Models to score in the same harness, with options as `{kind: unet, levels: 4}`; the plan gets a
+    training step for each that must be trained. The id of an earlier step names what that step trained."""
     latent_rollout: bool = False
     """Score the rollout inside the latent space too; train the model with `latent_unroll` of the stage."""
     batch_size: int = Field(default=32, ge=1)
@@ -41,16 +57,29 @@ class RolloutConfig(EvaluationConfig):
         names = [metric.kind for metric in metrics]
         if "nrmse" not in names:
             raise ValueError("'nrmse' is missing; add it, because tables and gates compare it")
-        if duplicates := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"metrics named twice: {', '.join(sorted(duplicates))}; remove the duplicates")
+        keys = [metric_key(name) for name in names]
+        if duplicates := sorted({name for name in names if keys.count(metric_key(name)) > 1}):
+            raise ValueError(f"metrics named twice: {', '.join(duplicates)}; remove the duplicates")
+        if taken := next((name for name in names if metric_key(name) in OWN_METRICS), None):
+            raise ValueError(f"'{taken}' is a number that the step itself reports; rename the metric")
         return metrics
 
     @field_validator("baselines")
     @classmethod
-    def _baselines_differ(cls, baselines: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(baselines)) < len(baselines):
-            raise ValueError(f"a baseline is named twice in {', '.join(baselines)}; remove the duplicate")
+    def _baselines_differ(cls, baselines: tuple[Component | str, ...]) -> tuple[Component | str, ...]:
+        names = [baseline_name(baseline) for baseline in baselines]
+        if len(set(map(step_id, names))) < len(names):
+            raise ValueError(
+                f"a baseline is named twice in {', '.join(names)}; remove the duplicate, or write a "
+                "stage with an id for one and name that id"
+            )
         return baselines
+
+    def higher_is_better(self, metric: str) -> bool:
+        """As the metric itself declares, which has to be made to find out."""
+        key = metric.rpartition("/")[2]
+        chosen = next((component for component in self.metrics if metric_key(component.kind) == key), None)
+        return chosen is not None and is_higher_better(chosen.create())
 
     @property
     def measures(self) -> str:
@@ -66,7 +95,15 @@ class RolloutConfig(EvaluationConfig):
 
     def requirements(self) -> Sequence[Requirement]:
         """The baselines, trained."""
-        return tuple(Requirement(model=name, artifact="simulator") for name in self.baselines)
+        return tuple(
+            Requirement(
+                model=baseline_name(baseline),
+                artifact="simulator",
+                component=baseline if isinstance(baseline, Component) else None,
+                option=("baselines", number),
+            )
+            for number, baseline in enumerate(self.baselines)
+        )
 
 
 class ReportConfig(EvaluationConfig):

@@ -4,8 +4,8 @@ Figures and later analyses read it, so that nothing is rolled out twice. One gro
 `target (n, T, C, *S)`, `prediction/<model>` of the same shape, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
 `params (n, P)`, `index (n,)` (trajectory ids), `position (n,)` (among the scored trajectories),
 `coords (N, d)` and `nrmse/<model> (n,)`, the error of each trajectory; models are named by
-:func:`ups_core.names.encoded`. Its attributes are `info`, the task as JSON, and `picks`, the rows of the best,
-median and worst trajectory.
+:func:`ups_core.names.encoded`. Its attributes are `info`, the task as JSON, and `picks`, the rows of the
+best, median and worst trajectory.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from ups_core.finished_step import FinishedStep
+from ups_core.names import metric_key
 from ups_core.reading import UnsoundFile, in_form, load_json
 from ups_core.sealed import read_sealed, write_sealed
 from ups_eval.trajectory_statistics import Reduction, Values, reduce_values
@@ -43,6 +44,8 @@ class Results:
         reductions: metric -> how it follows from the values of trajectories.
         values: task -> model -> metric -> name of the array of those values in `statistics.npz`.
         per_frame: task -> model -> name of the array with the nRMSE of every trajectory and frame.
+        names: registered names of the metrics that were asked for.
+        higher_is_better: those of `names` whose largest value is the best.
     """
 
     model: str
@@ -58,6 +61,8 @@ class Results:
     reductions: dict[str, Reduction] = field(default_factory=dict)
     values: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     per_frame: dict[str, dict[str, str]] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    higher_is_better: list[str] = field(default_factory=list)
 
     def add(self, task: str, model: str, score: TaskScore, arrays: dict[str, Values]) -> None:
         """Add a score; what it follows from goes to `arrays`, the later content of `statistics.npz`."""
@@ -93,12 +98,14 @@ class Results:
     @property
     def metric_names(self) -> list[str]:
         """Metrics in the order of the file."""
-        names = (key.rpartition("/")[2] for key in self.metrics)
-        return [name for name in dict.fromkeys(names) if name != "diverged"]
+        names = {metric_key(name): name for name in self.names}
+        keys = dict.fromkeys(key.rpartition("/")[2] for key in self.metrics)
+        return [names.get(key, key) for key in keys if key != "diverged"]
 
     def key(self, task: str, model: str, metric: str) -> str:
-        """The key of a number in `metrics`."""
-        return f"{task}/{metric}" if model == self.model else f"{task}/{model}/{metric}"
+        """The key of a number in `metrics`; its last part is the metric's, with `-` for `/`."""
+        name = metric_key(metric)
+        return f"{task}/{name}" if model == self.model else f"{task}/{model}/{name}"
 
     def value(self, task: str, model: str, metric: str = "nrmse") -> float | None:
         """A score; infinite if the model diverged, None if it was not scored on the task."""
@@ -116,11 +123,13 @@ class Results:
         return value / other if value is not None and other and math.isfinite(other) else None
 
     def best(self, task: str, metric: str = "nrmse") -> str | None:
-        """The model with the lowest finite score of the task."""
-        scored = [
-            (value, model) for model in self.models if _finite(value := self.value(task, model, metric))
-        ]
-        return min(scored)[1] if scored else None
+        """The model with the best finite score of the task; None if there is none."""
+        scores = {model: self.value(task, model, metric) for model in self.models}
+        known = {
+            model: value for model, value in scores.items() if value is not None and math.isfinite(value)
+        }
+        choose = max if metric in self.higher_is_better else min
+        return choose(known, key=known.__getitem__) if known else None
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`."""
@@ -164,10 +173,6 @@ def _store(arrays: dict[str, Values], values: Values) -> str:
 
 
 _ADAPTER = TypeAdapter(Results)
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _numbers(value: Any) -> Any:

@@ -18,7 +18,7 @@ from ups_core import Component, StepContext, StepResult, UPSError
 from ups_core.component import validate_options
 from ups_core.expand import baseline_id
 from ups_core.plugin_loader import registry_in_use
-from ups_eval.config import RolloutConfig
+from ups_eval.config import RolloutConfig, baseline_name, is_higher_better
 from ups_eval.kept import Kept
 from ups_eval.metrics import TrajectoryMetric
 from ups_eval.predictions import FILE as PREDICTIONS
@@ -70,7 +70,9 @@ class RolloutStep:
             parameters={name: simulator.parameter_count() for name, simulator in simulators.items()},
             weights=weights,
         )
-        metrics = {component.kind: component.create() for component in self.config.metrics}
+        metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.metrics}
+        results.names = list(metrics)
+        results.higher_is_better = [name for name, metric in metrics.items() if is_higher_better(metric)]
         results.reductions = {
             name: metric.reduction for name, metric in metrics.items() if isinstance(metric, TrajectoryMetric)
         }
@@ -93,17 +95,18 @@ class RolloutStep:
         bundle_config = read_bundle_config(bundle)
         name = str(bundle_config["kind"])
         # The spec's model may be among its baselines, trained otherwise: names must not collide.
-        name = f"{name} (model)" if name in self.config.baselines else name
+        baselines = {baseline_name(baseline): baseline for baseline in self.config.baselines}
+        name = f"{name} (model)" if name in baselines else name
         simulators = {name: load_bundle(bundle).to(device)}
         weights = {name: weights_sum(bundle_config)}
         if self.config.latent_rollout:
             simulators["latent_rollout"] = LatentSimulator(simulators[name])
-        for baseline in self.config.baselines:
-            trained = context.artifacts["simulator"].get(baseline_id(baseline))
+        for name, baseline in baselines.items():
+            trained = context.artifacts["simulator"].get(baseline_id(name))
             simulator = load_bundle(trained / "model") if trained else untrained(baseline, data)
-            simulators[baseline] = simulator.to(device)
+            simulators[name] = simulator.to(device)
             if trained:
-                weights[baseline] = weights_sum(read_bundle_config(trained / "model"))
+                weights[name] = weights_sum(read_bundle_config(trained / "model"))
         return simulators, weights
 
     def _task(
@@ -144,22 +147,28 @@ class RolloutStep:
             results.add_mean(task, results.model, "reconstruction", errors, arrays)
 
 
-def untrained(name: str, data: Mapping[str, TaskData]) -> Simulator:
+def untrained(baseline: Component | str, data: Mapping[str, TaskData]) -> Simulator:
     """A model that needs no training, such as `persistence`.
 
     Args:
-        name: the registered model.
+        baseline: the model, or its registered name.
         data: task name -> its data.
 
     Raises:
         UPSError: the model has trainable parameters, so it would be a straw man untrained.
     """
-    registry = registry_in_use()
-    entry = registry.get("models", name)
-    component = Component(entry, validate_options(entry.load_config(), {}, registry))
+    component = baseline if isinstance(baseline, Component) else _with_defaults(baseline)
     infos = {task: task_data.info for task, task_data in data.items()}
     statistics = {task: task_data.statistics for task, task_data in data.items()}
     simulator = build_simulator(component, infos, statistics)
     if simulator.parameter_count():
-        raise UPSError(f"baseline '{name}' must be trained; add a stage that trains it before this step")
+        raise UPSError(
+            f"baseline '{component.kind}' must be trained; add a stage that trains it before this step"
+        )
     return simulator
+
+
+def _with_defaults(name: str) -> Component:
+    registry = registry_in_use()
+    entry = registry.get("models", name)
+    return Component(entry, validate_options(entry.load_config(), {}, registry))

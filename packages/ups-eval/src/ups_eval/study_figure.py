@@ -93,7 +93,8 @@ def _history(axes: Axes, study: Study) -> None:
 
     done = _completed(study)
     values = _values(done)
-    best = [min(values[: count + 1]) for count in range(len(values))]
+    choose = max if study.higher_is_better else min
+    best = [choose(values[: count + 1]) for count in range(len(values))]
     numbers = [trial.number for trial in done]
     axes.plot(numbers, values, "o", color=PERSISTENCE, markersize=4, label="trial")
     axes.step(numbers, best, where="post", color=PALETTE[0], linewidth=1.5, label="best so far")

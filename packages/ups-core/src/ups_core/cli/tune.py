@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from ups_core import interrupts
 from ups_core.base_configs import CommandConfig
@@ -25,7 +26,7 @@ from ups_core.spec import PipelineSpec
 from ups_core.study.defaults import default_kinds
 from ups_core.study.experiment import Experiment
 from ups_core.study.loop import StudyLoop
-from ups_core.study.objective import objective_key, training_part
+from ups_core.study.objective import higher_is_better, objective_key, training_part
 from ups_core.study.parameters import parse_space, resolve_key
 from ups_core.study.search import METHODS, Search, choose_method, create_search
 from ups_core.study.space import Space
@@ -89,8 +90,8 @@ class TuneCommand:
         parser.add_argument(
             "--metric",
             metavar="KEY",
-            help="what to minimise (default: the monitor of the last training stage, such as "
-            "operator/val/nrmse); never a test metric",
+            help="what to optimise, in the direction that the metric declares (default: the monitor of the "
+            "last training stage, such as operator/val/nrmse); never a test metric",
         )
         parser.add_argument(
             "--seed", type=_at_least(0), default=0, metavar="N", help="seed of the search (default: 0)"
@@ -120,7 +121,8 @@ class TuneCommand:
         experiment.check(space)
         experiment.plan({})  # a mistake in the spec itself would be one of every trial
         total = _total(args.trials, search, console)
-        console.say(f"study {study.directory}: {method}, minimises {metric}")
+        aim = "maximises" if study.higher_is_better else "minimises"
+        console.say(f"study {study.directory}: {method}, {aim} {metric}")
         with locked(study.directory), interrupts.listening():
             study.load()
             changed = StudyLoop(study, search, experiment, console, args.retry_failed).run(total)
@@ -157,7 +159,7 @@ def _study(
     args: argparse.Namespace, spec: PipelineSpec, document: Document, space: Space, metric: str, method: str
 ) -> Study:
     """The study of these arguments; its directory is named by a fingerprint of all that it searches."""
-    about = {
+    about: dict[str, Any] = {
         "name": spec.name,
         "spec": str(args.spec),
         "metric": metric,
@@ -166,6 +168,8 @@ def _study(
         "points": args.points,
         "parameters": {parameter.key: parameter.text for parameter in space},
     }
+    if higher_is_better(spec, metric):
+        about["higher_is_better"] = True
     part, _ = training_part(spec, document, metric)
     searched = {key: value for key, value in about.items() if key != "spec"}
     fingerprint = digest(searched | {"pipeline": part.model_dump(mode="json")})

@@ -1,1 +1,1 @@
-"""Studies: a search over options of a spec that minimises a validation metric, one ordinary run per trial."""
+"""Studies: a search over options of a spec that optimises a validation metric, one ordinary run per trial."""

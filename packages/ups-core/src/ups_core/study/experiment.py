@@ -24,7 +24,7 @@ from ups_core.validate import validate
 
 @dataclass(frozen=True)
 class Experiment:
-    """The complete spec, the metric to minimise, and where trials run and find data."""
+    """The complete spec, the metric to optimise, and where trials run and find data."""
 
     document: Document
     metric: str

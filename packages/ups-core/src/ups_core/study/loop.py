@@ -42,7 +42,7 @@ class StudyLoop:
         changed = 0
         for number in range(1, total + 1):
             if number > len(self.study.trials):
-                earlier = [(trial.parameters, trial.value) for trial in self.study.trials]
+                earlier = [(trial.parameters, self.study.cost(trial)) for trial in self.study.trials]
                 self.study.trials.append(Trial(number, dict(self.search.propose(number, earlier))))
             changed += self._settle(self.study.trials[number - 1], total)
         return changed

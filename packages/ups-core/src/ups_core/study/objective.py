@@ -1,4 +1,4 @@
-"""What a study minimises, and the part of the pipeline that its trials run.
+"""What a study minimises or maximises, and the part of the pipeline that its trials run.
 
 Selecting by a test metric would make the test split part of training, so only metrics of the validation split
 are accepted, and trials end where training ends.
@@ -44,6 +44,12 @@ def objective_key(spec: PipelineSpec, given: str | None) -> str:
             f"otherwise its result does not predict errors on new data; use {usual}"
         )
     return given
+
+
+def higher_is_better(spec: PipelineSpec, metric: str) -> bool:
+    """Whether a study maximises this metric: the step that measures it knows."""
+    step_id, _, name = metric.partition("/")
+    return next(step for step in spec.pipeline if step.id == step_id).config.higher_is_better(name)
 
 
 def training_part(spec: PipelineSpec, document: Document, metric: str) -> tuple[PipelineSpec, Document]:

@@ -22,7 +22,7 @@ METHODS = ("grid", "random", "optuna")
 MAX_GRID = 10_000
 
 Result = tuple[Values, float | None]
-"""The values of an earlier trial and its result, None where it failed."""
+"""The values of an earlier trial and its result (lower is better), None where it failed."""
 
 
 class Search(Protocol):

@@ -45,7 +45,8 @@ class Study:
     """The trials of one study directory.
 
     Attributes:
-        about: what is searched and how; copied to `study.json`.
+        about: what is searched and how; copied to `study.json`. With `higher_is_better` the largest value is
+            the best.
         command: the `ups-run` command to which the best values are added.
     """
 
@@ -69,7 +70,7 @@ class Study:
         stored = read_json(directory / "study.json")
         if not isinstance(stored, dict):
             raise UPSError(f"{directory} is not a study directory (study.json missing or unreadable)")
-        study = cls(directory, read_space(stored["parameters"]), {}, ())
+        study = cls(directory, read_space(stored["parameters"]), stored, ())
         study.load()
         return study
 
@@ -83,13 +84,26 @@ class Study:
         write_json(self.path, self.to_dict())
 
     @property
+    def higher_is_better(self) -> bool:
+        """Whether the largest value is the best."""
+        return bool(self.about.get("higher_is_better", False))
+
+    def cost(self, trial: Trial) -> float | None:
+        """A trial's value with the sign that makes the lowest one the best; None without a value."""
+        return trial.value if trial.value is None or not self.higher_is_better else -trial.value
+
+    @property
     def ranked(self) -> list[Trial]:
         """The best first; trials without a value last, in their order."""
-        return sorted(self.trials, key=lambda trial: math.inf if trial.value is None else trial.value)
+        costs = {trial.number: self.cost(trial) for trial in self.trials}
+        return sorted(
+            self.trials,
+            key=lambda trial: math.inf if (cost := costs[trial.number]) is None else cost,
+        )
 
     @property
     def best(self) -> Trial | None:
-        """The completed trial with the lowest value, the first of equal ones."""
+        """The completed trial with the best value, the first of equal ones."""
         return next((trial for trial in self.ranked if trial.value is not None), None)
 
     def edges(self) -> list[str]:

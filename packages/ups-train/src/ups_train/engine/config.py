@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -145,6 +145,14 @@ class TrainingConfig(StageConfig):
         other = Component(optimizer.entry, optimizer.config.for_other_model())
         return super().for_baseline(model) | {"optimizer": other}
 
+    def check_names(self, tasks: Sequence[str]) -> Issues:
+        """Weights belong to tasks of the spec."""
+        return [
+            ("task_weights", f"unknown task '{name}'; tasks: {', '.join(tasks)}")
+            for name in self.task_weights
+            if name not in tasks
+        ]
+
     def check(self, tasks: Mapping[str, Any], model: Component) -> Issues:
         """Training windows must fit into the trajectories; the model must have weights."""
         assert isinstance(model.config, ModelConfig)
@@ -157,11 +165,6 @@ class TrainingConfig(StageConfig):
             )
             for name, task in tasks.items()
             if task.kind == "evolution" and self.horizon + task.history > task.frames
-        ]
-        problems += [
-            ("task_weights", f"unknown task '{name}'; tasks: {', '.join(tasks)}")
-            for name in self.task_weights
-            if name not in tasks
         ]
         problems += [
             (f"optimizer.{option}", message) for option, message in self.optimizer.config.check(model, tasks)
