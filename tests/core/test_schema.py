@@ -47,14 +47,16 @@ def test_the_schema_of_specs_covers_the_plugins(capsys: pytest.CaptureFixture[st
     assert schema == json.loads(json.dumps(spec_schema()))
     check_complete(schema)
     assert schema["$schema"].endswith("2020-12/schema")
-    assert schema["properties"]["model"]["$ref"] == "#/$defs/models"
     definitions = schema["$defs"]
+    spec = definitions["spec"]
+    assert spec["properties"]["model"]["$ref"] == "#/$defs/models"
     assert kinds(definitions["models"]) == ["toy/constant", "toy/net", "toy/other"]
     assert kinds(definitions["pipeline"], "stage") == ["toy/train"]
     assert kinds(definitions["pipeline"], "evaluate") == ["toy/gate", "toy/page", "toy/score", "toy/summary"]
-    assert schema["properties"]["pipeline"]["items"] == {"$ref": "#/$defs/pipeline"}
-    assert schema["properties"]["extends"]["type"] == "string"
-    assert {"version", "name", "tasks", "model", "pipeline"} == set(schema["required"])
+    assert spec["properties"]["pipeline"]["items"] == {"$ref": "#/$defs/pipeline"}
+    assert spec["properties"]["extends"]["type"] == "string"
+    assert {"version", "name", "tasks", "model", "pipeline"} == set(spec["required"])
+    assert "required" not in definitions["spec_changes"]
 
 
 @pytest.mark.usefixtures("toy")

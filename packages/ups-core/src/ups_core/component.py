@@ -19,6 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from ups_core.config import Config
+from ups_core.default_options import with_default_kinds
 from ups_core.entry import Entry
 from ups_core.kinds import KINDS
 from ups_core.plugin_loader import registry_in_use
@@ -67,6 +68,7 @@ def validate_options(
 ) -> Options:
     """Validate plain data (from YAML or JSON) as `config`.
 
+    A mapping without `kind` changes the default of a component option.
     JSON mode keeps scalars strict (`"3"` is not an integer) while lists may fill tuples.
 
     Raises:
@@ -74,7 +76,7 @@ def validate_options(
     """
     # In strict mode pydantic accepts lists as tuples, and strings as enumerations, from JSON only.
     return config.model_validate_json(
-        json.dumps(dict(options)), context={"registry": registry or registry_in_use()}
+        json.dumps(with_default_kinds(config, options)), context={"registry": registry or registry_in_use()}
     )
 
 

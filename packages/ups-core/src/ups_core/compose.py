@@ -82,6 +82,8 @@ def _merge(base: Document, path: KeyPath, child: Document, source: KeyPath, valu
                 _merge(base, (*path, key), child, (*source, key), item)
             return
     _forget(base, path)
+    if isinstance(target, str) and isinstance(value, dict):
+        base.short_forms[path] = target
     base.positions |= _moved(child.positions, source, path)
     base.interpolated |= _moved(child.interpolated, source, path)
     _get(base.data, path[:-1])[path[-1]] = value
@@ -93,9 +95,17 @@ def _moved(known: Mapping[KeyPath, Known], source: KeyPath, path: KeyPath) -> di
     return {(*path, *key[size:]): what for key, what in known.items() if key[:size] == source}
 
 
+def open_short_forms(document: Document) -> None:
+    """Give options that extend a component's bare name the name as `kind`: they do not mean the default."""
+    for path, name in document.short_forms.items():
+        options = _get(document.data, path)
+        if isinstance(options, dict) and "kind" not in options:
+            _get(document.data, path[:-1])[path[-1]] = {"kind": name, **options}
+
+
 def _forget(document: Document, path: KeyPath) -> None:
     """Drop what is known about the places of a value that another one replaces."""
-    for record in (document.positions, document.interpolated):
+    for record in (document.positions, document.interpolated, document.short_forms):
         for old in [key for key in record if key[: len(path)] == path]:
             record.pop(old)
 
@@ -137,12 +147,10 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
             raise mistake(_no_entry(data, part))
         path.append(key)
         if index < len(parts) - 1:
+            _open_short_form(data, key)
             if isinstance(data, dict) and not isinstance(data.get(key), (dict, list)):
-                if isinstance(data.get(key), str):  # the short form of a component
-                    data[key] = {"kind": data[key]}
-                else:
-                    data[key] = {}
-                    document.positions[tuple(path)] = here
+                data[key] = {}
+                document.positions[tuple(path)] = here
             data = data[key]
             if not isinstance(data, (dict, list)):
                 raise mistake(f"'{'.'.join(parts[: index + 1])}' is not a mapping")
@@ -154,6 +162,13 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
     data[path[-1]] = value.data
     document.positions[where] = here
     document.interpolated |= {(*where, *key): original for key, original in value.interpolated.items()}
+
+
+def _open_short_form(data: Any, key: Key) -> None:
+    """Make a mapping of a component that is written as its name, so that options can be set."""
+    value = data.get(key) if isinstance(data, dict) else data[key]
+    if isinstance(value, str):
+        data[key] = {"kind": value}
 
 
 def _key(data: Any, part: str) -> Key | None:
@@ -170,7 +185,7 @@ def _key(data: Any, part: str) -> Key | None:
 def _name(item: Any) -> str | None:
     """What an entry of a list is addressed by."""
     if not isinstance(item, dict):
-        return None
+        return item if isinstance(item, str) else None
     name = item.get("id") or item.get("stage") or item.get("evaluate") or item.get("kind")
     return name if isinstance(name, str) else None
 

@@ -29,12 +29,14 @@ class Document:
         positions: path -> position of the key (in mappings) or of the item (in lists).
         interpolated: path -> original text of values that `${env:NAME}` filled in, so that records can
             show the reference instead of the value.
+        short_forms: path of a mapping -> text of a base that it has replaced: a component's bare name.
     """
 
     file: str
     data: Any
     positions: dict[KeyPath, Position] = field(default_factory=dict)
     interpolated: dict[KeyPath, str] = field(default_factory=dict)
+    short_forms: dict[KeyPath, str] = field(default_factory=dict)
 
     def position(self, path: KeyPath) -> Position:
         """The place of `path`, or of its nearest parent that has one."""

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from ups_core.component import Registered
 from ups_core.config import Config
+from ups_core.default_options import over_default
 from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue, non_ascii_hint, truncated
 from ups_core.names import DESCRIPTIONS
@@ -28,13 +29,16 @@ def explain_mistake(document: Document, detail: ErrorDetails, registry: Registry
         path = path[:-1]  # union members and tags are part of pydantic's path but not of the file's
     kind = detail["type"]
     if kind == "extra_forbidden":
-        key = str(path[-1])
-        return document.issue(
-            path, f"unknown key '{truncated(key)}'{_explain_key(key, document.data, path, registry)}"
-        )
+        key = str(detail["loc"][-1])
+        # Inside the entry of a default list, which the document does not have, nothing more is known.
+        hint = _explain_key(key, document.data, path, registry) if path[-1] == key else ""
+        return document.issue(path, f"unknown key '{truncated(key)}'{hint}")
     if kind == "missing":
         return document.issue(path[:-1], f"missing key '{path[-1]}'")
     message = detail["msg"].removeprefix("Value error, ")
+    if kind == "component_kind" and document.position(path).file.startswith("--set "):
+        words = document.position(path).file.removeprefix("--set ").partition("=")[0].split(".")
+        message += f"; it has no default, so set {'.'.join(words[: len(path)])}.kind before its options"
     if kind in ("unknown_component", "component_kind", "pipeline_entry"):
         return document.issue(path, message)
     given = detail["input"]
@@ -110,6 +114,8 @@ def _config_at(data: Any, path: KeyPath, registry: Registry) -> type[Config] | N
         data = data[key]
         if isinstance(target, type) and issubclass(target, Config):
             field = target.model_fields.get(str(key))
+            if field is not None:
+                data = over_default(field.get_default(call_default_factory=True), data)
             target = None if field is None else _target([field.annotation, *field.metadata], data, registry)
         else:
             inside = [kind for kind in typing.get_args(target) if kind is not Ellipsis]

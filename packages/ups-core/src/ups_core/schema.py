@@ -6,35 +6,62 @@ kind (an optimizer of several optimizers).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ups_core.component import REGISTERED
 from ups_core.entry import Entry
 from ups_core.plugin_loader import registry_in_use
+from ups_core.schema_forms import CHANGES, ENVIRONMENT, LOCAL, changes, component_changes, with_environment
 from ups_core.spec import PIPELINE, ROLES, PipelineSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SPEC = "spec"
+"""Definition of a complete spec; `spec_changes` is that of a spec with `extends`."""
 
 
 def spec_schema() -> dict[str, Any]:
-    """The schema of a complete spec, for editors."""
-    kinds = _Kinds()
+    """The schema of a spec, for editors: complete, or with `extends` what it changes."""
+    kinds = _Kinds(written=True)
     schema = kinds.fill_in(_without_references(PipelineSpec.model_json_schema()))
     schema["properties"]["extends"] = {"type": "string", "description": "path of a spec to build on"}
-    return {"$schema": DIALECT, **schema, "$defs": kinds.definitions}
+    changed = {
+        f"{name}{CHANGES}": component_changes(
+            definition.get("oneOf", []), tuple(ROLES) if name == PIPELINE else ("kind",)
+        )
+        for name, definition in kinds.definitions.items()
+    }
+    return with_environment(
+        {
+            "$schema": DIALECT,
+            "title": schema["title"],
+            "description": schema["description"],
+            "type": "object",
+            "if": {"required": ["extends"]},
+            "then": {"$ref": f"{LOCAL}{SPEC}{CHANGES}"},
+            "else": {"$ref": f"{LOCAL}{SPEC}"},
+            "$defs": {SPEC: schema, f"{SPEC}{CHANGES}": changes(schema), **kinds.definitions, **changed},
+        }
+    )
 
 
 def component_schema(entry: Entry, keyword: str = "kind") -> dict[str, Any]:
     """The schema of one registered component; the key `keyword` has its name."""
-    kinds = _Kinds()
+    kinds = _Kinds(written=False)
     schema = kinds.component(entry, keyword)
     return {**schema, "$defs": kinds.definitions} if kinds.definitions else schema
 
 
 class _Kinds:
-    """Definitions of the kinds that schemas refer to, made when they are first needed."""
+    """Definitions of the kinds that schemas refer to, made when they are first needed.
 
-    def __init__(self) -> None:
+    Args:
+        written: whether to allow what only a document has: references to the environment, and options of a
+            default component without its `kind`.
+    """
+
+    def __init__(self, written: bool) -> None:
+        self.written = written
         self.definitions: dict[str, Any] = {}
 
     def fill_in(self, schema: Any) -> Any:
@@ -44,7 +71,16 @@ class _Kinds:
         if not isinstance(schema, dict):
             return schema
         filled = {key: self.fill_in(value) for key, value in schema.items() if key != REGISTERED}
-        return {"$ref": self._define(schema[REGISTERED]), **filled} if REGISTERED in schema else filled
+        if "patternProperties" in filled:  # pydantic leaves open what other keys mean
+            filled.setdefault("additionalProperties", False)
+        if REGISTERED not in schema:
+            return filled
+        kind = schema[REGISTERED]
+        reference = {"$ref": self._define(kind)}
+        default = schema.get("default")
+        if self.written and isinstance(default, Mapping) and "kind" in default:
+            return {"anyOf": [reference, {"$ref": self._define_default(kind, default["kind"])}], **filled}
+        return {**reference, **filled}
 
     def component(self, entry: Entry, keyword: str) -> dict[str, Any]:
         """The schema of a component, its nested option groups written out."""
@@ -58,20 +94,40 @@ class _Kinds:
     def _define(self, kind: str) -> str:
         if kind not in self.definitions:
             self.definitions[kind] = {}  # while it is being made, its components may refer to it
-            if kind == PIPELINE:
-                choices = [
-                    self.component(entry, role)
-                    for role, registry_kind in ROLES.items()
-                    for entry in registry_in_use().entries(registry_kind)
-                ]
-            else:
-                entries = registry_in_use().entries(kind)
-                choices = [self.component(entry, "kind") for entry in entries]
+            roles = ROLES if kind == PIPELINE else {"kind": kind}
+            choices = [
+                self.component(entry, keyword)
+                for keyword, registry_kind in roles.items()
+                for entry in registry_in_use().entries(registry_kind)
+            ]
+            if self.written:
+                choices += [_named_by_environment(keyword) for keyword in roles]
+            if kind != PIPELINE:
+                choices += [{"$ref": f"{LOCAL}{ENVIRONMENT}"}] if self.written else []
                 # A component without required options may be given by its bare name.
-                names = [c["properties"]["kind"]["const"] for c in choices if c["required"] == ["kind"]]
+                named = [choice for choice in choices if choice.get("required") == ["kind"]]
+                names = [choice["properties"]["kind"]["const"] for choice in named if "properties" in choice]
                 choices += [{"enum": names}] if names else []
             self.definitions[kind] = {"oneOf": choices} if choices else {}
-        return f"#/$defs/{kind}"
+        return f"{LOCAL}{kind}"
+
+    def _define_default(self, kind: str, name: str) -> str:
+        """The options of a default component, which a document gives without its `kind`."""
+        key = f"{kind}:{name}"
+        if key not in self.definitions:
+            self.definitions[key] = {}
+            entry = registry_in_use().find(kind, name)
+            options = self.component(entry, "kind") if entry else {"properties": {}, "required": []}
+            options["properties"].pop("kind", None)
+            options["required"] = [option for option in options["required"] if option != "kind"]
+            self.definitions[key] = {"oneOf": [options]}
+        return f"{LOCAL}{key}"
+
+
+def _named_by_environment(keyword: str) -> dict[str, Any]:
+    """A component whose name, and so whose options, only the environment knows."""
+    named = {f"^{keyword}$": {"$ref": f"{LOCAL}{ENVIRONMENT}"}}
+    return {"type": "object", "patternProperties": named, "required": [keyword]}
 
 
 def _without_references(schema: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ups_core.component import validate_options
-from ups_core.compose import read_spec
+from ups_core.compose import open_short_forms, read_spec
 from ups_core.document import Document, KeyPath
 from ups_core.errors import Issue, SpecError
 from ups_core.mistakes import did_you_mean, explain_mistake
@@ -33,6 +33,7 @@ def load_spec(
 def validate(document: Document, registry: Registry | None = None) -> PipelineSpec:
     """Validate a composed document. Raises :class:`SpecError`."""
     registry = registry or registry_in_use()
+    open_short_forms(document)
     try:
         spec = validate_options(PipelineSpec, document.data, registry)
     except ValidationError as error:
