@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import torch
 import ups_data
 from ups_core import UPSError
 from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
+from ups_data.prepare.conditions import Conditions
+from ups_data.prepare.statistics import Statistics
 from ups_data.stores import pdebench_store as store_module
 
 ADVECTION = {"beta": [0.4, 1.0], "trajectories": 20, "resolution": 32, "frames": 7, "history": 2}
@@ -245,3 +249,26 @@ def test_lightning_resumes_the_loader_mid_epoch(tmp_path: Path, advection: TaskD
 def test_import_is_light_and_names_resolve() -> None:
     assert all(getattr(ups_data, name) for name in ups_data.__all__)
     assert not hasattr(ups_data, "nothing_here")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_batch_has_the_parameters_that_its_task_declares(advection: TaskData, count: int) -> None:
+    info = replace(advection.info, parameters=advection.info.parameters[:count])
+    batch = replace(advection, info=info).windows("train", horizon=1).batch([0, 1])
+    assert batch.params.shape == batch.params_mask.shape == (2, count)
+
+
+def test_files_give_one_parameter_at_most(advection: TaskData) -> None:
+    info = replace(advection.info, parameters=advection.info.parameters * 2)
+    with pytest.raises(UPSError, match="'advection1d' declares 2 parameters, but its files give one"):
+        replace(advection, info=info).windows("train", horizon=1)
+
+
+def test_statistics_say_what_the_train_split_varies(advection: TaskData, darcy: TaskData) -> None:
+    varied = advection.statistics.conditions
+    assert varied == Conditions(((0.4, 1.0),), (False,), (advection.info.dt, advection.info.dt))
+    fixed = darcy.statistics.conditions
+    assert fixed is not None
+    assert (fixed.parameters, fixed.dt) == (((10.0, 10.0),), (0.0, 0.0))
+    for statistics in (advection.statistics, darcy.statistics):
+        assert Statistics.from_dict(json.loads(json.dumps(statistics.to_dict()))) == statistics

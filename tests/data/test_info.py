@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from ups_core import UPSError
-from ups_data.info import TaskInfo
+from ups_data.batches.symmetry import SYMMETRIES
+from ups_data.info import Channel, Parameter, Symmetry, TaskInfo
 from ups_data.tasks.base import Task
 from ups_data.tasks.create import create_task
 
@@ -104,3 +105,85 @@ def test_names_of_channels_and_parameters_are_checked_when_a_task_is_described(w
         replace(info, **{what: (replace(first, name=name),)})
     with pytest.raises(UPSError, match=rf"task 'advection1d': {what[:-1]} '{first.name}' is named twice"):
         replace(info, **{what: (first, first)})
+
+
+def flow(**changes: Any) -> TaskInfo:
+    """A sound evolution on a plane, with changes."""
+    sound: dict[str, Any] = {
+        "name": "flow",
+        "family": "toy",
+        "kind": "evolution",
+        "channels": (Channel("u", "1", "state"),),
+        "parameters": (),
+        "boundary": "periodic",
+        "domain": ((0.0, 1.0), (0.0, 2.0)),
+        "shape": (8, 8),
+        "dt": 0.1,
+        "frames": 5,
+        "history": 1,
+        "invariants": ("mean",),
+        "equation": "u_t = 0",
+        "symmetries": ("translation", "transpose"),
+    }
+    return TaskInfo(**sound | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"boundary": "Periodic"},
+            r"unknown boundary 'Periodic'; did you mean 'periodic'\? \(known: periodic, dirichlet, neumann\)",
+        ),
+        ({"boundary": "open"}, "task 'flow': unknown boundary 'open'; known: periodic, dirichlet, neumann"),
+        ({"kind": "steadi"}, "task 'flow': unknown kind 'steadi'; did you mean 'steady'"),
+        ({"invariants": ("mean", "energy")}, "task 'flow': unknown invariant 'energy'; known: mean, l2"),
+        ({"symmetries": ("rotation",)}, "task 'flow': unknown symmetry 'rotation'"),
+        ({"shape": (4, 4, 4, 4), "domain": ((0.0, 1.0),) * 4}, "the shape has 4 axes; use 1, 2 or 3"),
+        ({"shape": ()}, "the shape has 0 axes"),
+        ({"domain": ((0.0, 1.0),)}, "differ in length"),
+        ({"points": ((0.0, 1.0),)}, "differ in length"),
+        ({"domain": ((0.0, 1.0), (1.0, 1.0))}, "an axis without length"),
+        ({"kind": "steady", "invariants": ()}, "no channel has the role 'target'"),
+        ({"channels": (Channel("p", "1", "target"),)}, "no channel has the role 'state'"),
+        ({"boundary": "dirichlet"}, "boundary 'dirichlet' has no symmetry 'translation'; remove it"),
+        ({"symmetries": ("odd_reflection",)}, "'odd_reflection' is defined on one axis, not on 2"),
+        ({"shape": (8, 16)}, r"'transpose' needs two last axes of equal length, not \(8, 16\)"),
+        (
+            {"kind": "steady", "channels": (Channel("p", "1", "target"),)},
+            "a steady task conserves nothing; remove invariant 'mean'",
+        ),
+    ],
+)
+def test_what_a_task_cannot_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UPSError, match=message):
+        flow(**changes)
+
+
+def test_what_channels_and_parameters_cannot_be() -> None:
+    with pytest.raises(UPSError, match=r"channel 'u': unknown role 'stat'; did you mean 'state'\?"):
+        Channel("u", "1", "stat")  # type: ignore[arg-type]
+    with pytest.raises(UPSError, match=r"parameter 'nu': unknown scale 'Log'; .*known: linear, log"):
+        Parameter("nu", "1", 1.0, 2.0, scale="Log")  # type: ignore[arg-type]
+    with pytest.raises(UPSError, match="parameter 'nu': low 0 has no logarithm; use scale 'linear'"):
+        Parameter("nu", "1", 0.0, 2.0, scale="log")
+    with pytest.raises(UPSError, match="parameter 'nu': low 3 exceeds high 2"):
+        Parameter("nu", "1", 3.0, 2.0)
+
+
+def test_every_symmetry_has_a_transformation() -> None:
+    assert set(SYMMETRIES) == set(get_args(Symmetry))
+
+
+def test_a_task_knows_its_grid_points(task: Callable[..., Task]) -> None:
+    plain = flow()
+    assert plain.spacing == (0.125, 0.25)
+    assert plain.axes[0] == tuple((point + 0.5) / 8 for point in range(8))
+    ends = flow(points=((0.0, 1.0), (0.0, 1.75)))
+    assert ends.axes[1] == tuple(0.25 * point for point in range(8))
+    assert ends.axes[0][-1] == pytest.approx(1.0)
+    for kind in ("advection1d", "darcy2d"):
+        made = task(kind, resolution=32)
+        for axis in made.info.axes:
+            assert axis == pytest.approx(made.request.axis)
+        assert TaskInfo.from_dict(json.loads(json.dumps(made.info.to_dict()))).axes == made.info.axes

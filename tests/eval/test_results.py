@@ -123,14 +123,3 @@ def test_the_best_is_finite_in_both_directions() -> None:
     assert found.best("wave", "you/score") == "ours"
     found.metrics["wave/diverged"] = 1
     assert found.best("wave", "you/score") is None
-
-
-def test_results_of_earlier_versions_have_no_directions(tmp_path: Path) -> None:
-    results().write(tmp_path)
-    content = json.loads((tmp_path / "metrics.json").read_text())
-    del content["names"], content["higher_is_better"]
-    write_json(tmp_path / "metrics.json", content)
-    read = Results.load(tmp_path / "metrics.json")
-    assert read is not None
-    assert read.metric_names == ["nrmse"]
-    assert read.best("wave") == "ours"

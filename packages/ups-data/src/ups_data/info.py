@@ -5,13 +5,22 @@ Imports neither torch nor numpy, so that planning stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from ups_core.errors import UPSError
+from ups_core.mistakes import did_you_mean
 
 from ups_core.names import check_names
 
 Role = Literal["state", "coefficient", "target"]
+Kind = Literal["evolution", "steady"]
+Scale = Literal["linear", "log"]
+Boundary = Literal["periodic", "dirichlet", "neumann"]
+Invariant = Literal["mean", "l2"]
+Symmetry = Literal["translation", "reflection", "sign", "odd_reflection", "transpose"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,9 @@ class Channel:
     name: str
     unit: str
     role: Role
+
+    def __post_init__(self) -> None:
+        _check_word(f"channel '{self.name}'", "role", self.role, Role)
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,15 @@ class Parameter:
     unit: str
     low: float
     high: float
-    scale: Literal["linear", "log"] = "linear"
+    scale: Scale = "linear"
+
+    def __post_init__(self) -> None:
+        where = f"parameter '{self.name}'"
+        _check_word(where, "scale", self.scale, Scale)
+        if not self.low <= self.high:
+            raise UPSError(f"{where}: low {self.low:g} exceeds high {self.high:g}; exchange them")
+        if self.scale == "log" and self.low <= 0:
+            raise UPSError(f"{where}: low {self.low:g} has no logarithm; use scale 'linear'")
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,8 @@ class TaskInfo:
         kind: `evolution` (state to later state) or `steady` (coefficient to solution).
         channels: all fields, in the order of the arrays.
         parameters: the numbers that the PDE depends on, in the order of `FieldBatch.params`.
-        boundary: `periodic` or `dirichlet`.
+        boundary: `periodic`, `dirichlet` or `neumann`. Models wrap periodic domains around, and
+            give the others coordinates.
         domain: (low, high) of every spatial axis.
         shape: grid points along every spatial axis.
         dt: physical time between frames; 0 when steady.
@@ -71,22 +92,34 @@ class TaskInfo:
         equation: the problem in one line of text.
         symmetries: transformations that map solutions to solutions, by their names in
             :data:`ups_data.batches.symmetry.SYMMETRIES`.
+        points: coordinate of the first and the last grid point of every axis, between which the others are
+            evenly spaced; default: the centres of equal cells.
+
+    Raises:
+        UPSError: a word or a number is not one that a task may have.
     """
 
     name: str
     family: str
-    kind: Literal["evolution", "steady"]
+    kind: Kind
     channels: tuple[Channel, ...]
     parameters: tuple[Parameter, ...]
-    boundary: str
+    boundary: Boundary
     domain: tuple[tuple[float, float], ...]
     shape: tuple[int, ...]
     dt: float
     frames: int
     history: int
-    invariants: tuple[str, ...]
+    invariants: tuple[Invariant, ...]
     equation: str
-    symmetries: tuple[str, ...] = ()
+    symmetries: tuple[Symmetry, ...] = ()
+    points: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_words(self)
+        problem = next(_problems(self), None)
+        if problem is not None:
+            raise UPSError(f"task '{self.name}': {problem}")
 
     def __post_init__(self) -> None:
         check_names(f"task '{self.name}': channel", [channel.name for channel in self.channels])
@@ -96,6 +129,30 @@ class TaskInfo:
     def dim(self) -> int:
         """Number of spatial axes."""
         return len(self.shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance between neighbouring grid points along every axis."""
+        return tuple(
+            (last - first) / max(1, cells - 1)
+            for (first, last), cells in zip(self._ends, self.shape, strict=True)
+        )
+
+    @cached_property
+    def axes(self) -> tuple[tuple[float, ...], ...]:
+        """Coordinates of the grid points along every axis."""
+        return tuple(
+            tuple(first + number * step for number in range(cells))
+            for (first, _), step, cells in zip(self._ends, self.spacing, self.shape, strict=True)
+        )
+
+    @property
+    def _ends(self) -> tuple[tuple[float, float], ...]:
+        """`points`, or the centres of the first and the last of equal cells."""
+        return self.points or tuple(
+            (low + (high - low) / cells / 2, high - (high - low) / cells / 2)
+            for (low, high), cells in zip(self.domain, self.shape, strict=True)
+        )
 
     @property
     def state_channels(self) -> tuple[Channel, ...]:
@@ -132,5 +189,47 @@ class TaskInfo:
                 "shape": tuple(plain["shape"]),
                 "invariants": tuple(plain["invariants"]),
                 "symmetries": tuple(plain.get("symmetries", ())),
+                "points": tuple((float(first), float(last)) for first, last in plain.get("points", ())),
             }
         )
+
+
+def _check_word(where: str, what: str, word: Any, words: Any) -> None:
+    """Raise :class:`UPSError` unless `word` is one of a Literal's words."""
+    known = get_args(words)
+    if word not in known:
+        hint = did_you_mean(str(word), known)
+        if "known:" not in hint:
+            hint += f" (known: {', '.join(known)})"
+        raise UPSError(f"{where}: unknown {what} {word!r}{hint}")
+
+
+def _check_words(task: TaskInfo) -> None:
+    where = f"task '{task.name}'"
+    _check_word(where, "kind", task.kind, Kind)
+    _check_word(where, "boundary", task.boundary, Boundary)
+    for invariant in task.invariants:
+        _check_word(where, "invariant", invariant, Invariant)
+    for symmetry in task.symmetries:
+        _check_word(where, "symmetry", symmetry, Symmetry)
+
+
+def _problems(task: TaskInfo) -> Iterator[str]:
+    """What contradicts the definition of a task."""
+    if not 1 <= task.dim <= 3:
+        yield f"the shape has {task.dim} axes; use 1, 2 or 3"
+    if len(task.domain) != task.dim or len(task.points) not in (0, task.dim):
+        yield f"domain, points and the shape of {task.dim} axes differ in length"
+    if any(not low < high for low, high in task.domain):
+        yield f"domain {task.domain} has an axis without length"
+    if not task.target_channels:
+        role = "state" if task.kind == "evolution" else "target"
+        yield f"no channel has the role '{role}', so there is nothing to predict; add one"
+    if task.kind == "steady" and task.invariants:
+        yield f"a steady task conserves nothing; remove invariant '{task.invariants[0]}'"
+    if "translation" in task.symmetries and task.boundary != "periodic":
+        yield f"boundary '{task.boundary}' has no symmetry 'translation'; remove it"
+    if "odd_reflection" in task.symmetries and task.dim != 1:
+        yield f"symmetry 'odd_reflection' is defined on one axis, not on {task.dim}; remove it"
+    if "transpose" in task.symmetries and (task.dim < 2 or task.shape[-2] != task.shape[-1]):
+        yield f"symmetry 'transpose' needs two last axes of equal length, not {task.shape}; remove it"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
 from ups_data.batches.seeds import coin, derive_seed
-from ups_data.info import TaskInfo
+from ups_data.info import Symmetry, TaskInfo
 
 
 def augment(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
@@ -80,7 +80,7 @@ def transpose(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     return replace(exchanged, coords=swapped.reshape(batch.coords.shape))
 
 
-SYMMETRIES: dict[str, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = {
+SYMMETRIES: dict[Symmetry, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = {
     "translation": translate,
     "reflection": reflect,
     "sign": negate,

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import torch
 
+from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.stores.pdebench_store import Fields, Integers
@@ -24,6 +25,9 @@ class Windows:
         ids: trajectory numbers of the split.
         starts: number of start frames per trajectory, from frame 0.
         targets: number of frames to predict.
+
+    Raises:
+        UPSError: the task declares more parameters than its files give.
     """
 
     def __init__(self, info: TaskInfo, fields: Fields, ids: Sequence[int], starts: int, targets: int) -> None:
@@ -32,12 +36,18 @@ class Windows:
         self._fields = fields
         self._ids = np.asarray(ids, dtype=np.int64)
         self._starts = starts
-        self._values = torch.tensor(fields.request.values, dtype=torch.float32)
+        values = torch.tensor(fields.request.values, dtype=torch.float32)
+        if len(info.parameters) > 1:
+            raise UPSError(
+                f"task '{info.name}' declares {len(info.parameters)} parameters, but its files give one; "
+                "declare one or none"
+            )
+        self._params = values[:, None][:, : len(info.parameters)]
         grid = list(product(fields.request.axis, repeat=info.dim))
         self._coords = torch.tensor(grid, dtype=torch.float32)
 
     def __len__(self) -> int:
-        return len(self._values) * len(self._ids) * self._starts
+        return len(self._params) * len(self._ids) * self._starts
 
     def trajectory(self, index: int) -> int:
         """The trajectory number of a window."""
@@ -54,7 +64,7 @@ class Windows:
         frames = self._fields.solutions(files, rows, starts, given + self.targets)
         # One array for given and target frames: the batch's tensors are views of it, nothing is copied again.
         fields = torch.from_numpy(frames[:, :, None])
-        params = self._values[torch.from_numpy(files), None]
+        params = self._params[torch.from_numpy(files)]
         return FieldBatch(
             task=self.info.name,
             state=fields[:, :given],

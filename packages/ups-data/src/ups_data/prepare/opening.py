@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ups_core import DataPlan, UPSError
@@ -11,6 +11,7 @@ from ups_core.console import Console
 from ups_data.batches.windows import Windows
 from ups_data.info import TaskInfo
 from ups_data.prepare.audit import audit_data
+from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.splits import Splits
 from ups_data.prepare.statistics import Statistics
 from ups_data.stores.pdebench import Request
@@ -69,4 +70,11 @@ def open_data(
     if plan.missing:
         raise UPSError(f"task '{info.name}': {plan.missing[0]} is not generated yet; prepare the data first")
     audit = audit_data(info, request, fractions, plan, data_root, Console(quiet=True))
-    return TaskData(info, audit.splits, audit.statistics, Fields(request, plan.files))
+    statistics = replace(audit.statistics, conditions=_conditions(info, request))
+    return TaskData(info, audit.splits, statistics, Fields(request, plan.files))
+
+
+def _conditions(info: TaskInfo, request: Request) -> Conditions:
+    """Every split has trajectories of every parameter value, and every sample knows its value."""
+    values = ((min(request.values), max(request.values)),) * len(info.parameters)
+    return Conditions(values, (False,) * len(values), (info.dt, info.dt))

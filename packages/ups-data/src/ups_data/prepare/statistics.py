@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ups_data.prepare.conditions import Conditions
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -42,6 +44,7 @@ class Statistics:
         static: coefficient channels (empty if there are none).
         target: channels to predict; equal to `state` for an evolution.
         delta: standard deviation of one-frame differences of each state channel (empty when steady).
+        conditions: what training varies besides the fields; None if that is not known.
 
     Raises:
         ValueError: a number is not finite, or a standard deviation is not positive.
@@ -51,6 +54,7 @@ class Statistics:
     static: ChannelStatistics = ChannelStatistics()
     target: ChannelStatistics = ChannelStatistics()
     delta: tuple[float, ...] = ()
+    conditions: Conditions | None = None
 
     def __post_init__(self) -> None:
         _check(self.delta, 0.0)
@@ -66,7 +70,12 @@ class Statistics:
             name: ChannelStatistics(tuple(data[name]["mean"]), tuple(data[name]["std"]))
             for name in ("state", "static", "target")
         }
-        return cls(**channels, delta=tuple(data["delta"]))
+        conditions = data.get("conditions")
+        return cls(
+            **channels,
+            delta=tuple(data["delta"]),
+            conditions=None if conditions is None else Conditions.from_dict(conditions),
+        )
 
 
 @dataclass

@@ -97,6 +97,11 @@ class Request:
         return tuple((point + 0.5) / native for point in range(0, native, native // self.resolution))
 
     @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """First and last coordinate of every spatial axis."""
+        return ((self.axis[0], self.axis[-1]),) * len(self.family.native)
+
+    @property
     def nbytes(self) -> int:
         """Size of one file's selection as float32."""
         fields = self.frames + (self.family.coefficient is not None)

@@ -64,6 +64,7 @@ class Darcy2d(Task):
             invariants=(),
             symmetries=("reflection", "transpose"),
             equation="-div(a grad u) = beta",
+            points=self.request.points,
         )
 
     @property

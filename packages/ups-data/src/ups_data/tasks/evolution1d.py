@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from pydantic import Field, field_validator, model_validator
 
-from ups_data.info import Channel, Parameter, TaskInfo
+from ups_data.info import Channel, Invariant, Parameter, Symmetry, TaskInfo
 from ups_data.stores.pdebench import Family, Request
 from ups_data.stores.striding import check_resolution
 from ups_data.tasks.base import PDETaskConfig, Task
@@ -72,7 +72,12 @@ class Evolution1d(Task):
         """Values of the parameter."""
 
     def describe_as(
-        self, parameter: Parameter, *, invariants: tuple[str, ...], symmetries: tuple[str, ...], equation: str
+        self,
+        parameter: Parameter,
+        *,
+        invariants: tuple[Invariant, ...],
+        symmetries: tuple[Symmetry, ...],
+        equation: str,
     ) -> TaskInfo:
         """The problem, given what is specific to it; see :class:`TaskInfo`."""
         config = self.config
@@ -91,6 +96,7 @@ class Evolution1d(Task):
             invariants=invariants,
             symmetries=symmetries,
             equation=equation,
+            points=self.request.points,
         )
 
     @property
