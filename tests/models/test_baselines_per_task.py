@@ -93,7 +93,7 @@ def test_more_levels_see_further() -> None:
     reached = []
     for levels in (1, 2, 3):
         module = net("unet", evolution(boundary="dirichlet", cells=128), width=4, levels=levels)
-        x = torch.zeros(1, lifted_channels(evolution()), 128)
+        x = torch.zeros(1, lifted_channels(evolution(boundary="dirichlet")), 128)
         source = x.clone()
         source[..., 64] = 1.0
         with torch.no_grad():
@@ -104,10 +104,10 @@ def test_more_levels_see_further() -> None:
 
 
 def test_a_unet_sees_the_boundary() -> None:
-    x = torch.randn(1, lifted_channels(evolution()), 32)
-    moved = x.clone()
-    moved[..., 0] += 1.0
     for boundary, wraps in (("periodic", True), ("dirichlet", False)):
+        x = torch.randn(1, lifted_channels(evolution(boundary=boundary)), 32)
+        moved = x.clone()
+        moved[..., 0] += 1.0
         module = net("unet", evolution(boundary=boundary), levels=1)
         with torch.no_grad():
             change = (module(moved) - module(x)).abs().amax((0, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle  # noqa: TID251 - to write a hostile file
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import UPSError
 from ups_core.sealed import read_sealed, write_sealed
 from ups_core.sums import file_sum
+from ups_data.prepare.conditions import Conditions
 from ups_models.bundle import load_bundle, save_bundle
 from ups_models.bundle_config import ARTIFACT, read_bundle_config
+from ups_models.simulator import build_simulator
 
 
 @pytest.fixture
@@ -227,3 +230,17 @@ def test_views_and_half_precision_weights_are_saved(tmp_path: Path) -> None:
     batch = batch_of(task)
     with torch.no_grad():
         assert torch.equal(load_bundle(tmp_path).step(batch), sim.step(batch))
+
+
+def test_a_bundle_knows_its_grid_points_and_what_training_varied(tmp_path: Path) -> None:
+    task = replace(evolution(cells=16), points=((0.0, 0.9375),))
+    varied = Conditions(((0.5, 0.5),), (False,), (0.1, 0.1), augmented=False)
+    scale = replace(statistics(task), conditions=varied)
+    model = component("fno")
+    save_bundle(tmp_path, build_simulator(model, {task.name: task}, {task.name: scale}), model, "abc")
+    loaded = load_bundle(tmp_path)
+    assert loaded.statistics[task.name].conditions == varied
+    known = loaded.tasks[task.name]
+    assert known.shape == (16,)
+    assert known.axes == (tuple(number / 16 for number in range(16)),)
+    assert known.spacing == (1 / 16,)

@@ -34,7 +34,8 @@ Fault = Literal[
     "random head",
     "unused weight",
     "ignores parameters",
-    "reads coordinates",
+    "looks at elapsed time",
+    "knows places",
     "unsaved buffer",
     "draws",
     "explodes",
@@ -69,7 +70,7 @@ class Net(Network):
                 nn.init.normal_(head.weight)  # type: ignore[arg-type]
 
     def _lift(self, task: TaskInfo, width: int) -> nn.Module:
-        channels = in_channels(task) + (task.dim if self.fault == "reads coordinates" else 0)
+        channels = in_channels(task) + (task.dim if self.fault == "knows places" else 0)
         periodic = task.boundary == "periodic"
         conv = grid_conv(task.dim, channels, width, 3, periodic=periodic)
         if self.fault == "no padding" and not periodic:
@@ -82,12 +83,17 @@ class Net(Network):
         if self.fault == "newest frame only":
             newest = (task.history - 1) * len(task.state_channels)
             fields = torch.cat([torch.zeros_like(fields[:, :newest]), fields[:, newest:]], dim=1)
-        if self.fault == "reads coordinates":
-            places = x.coords.movedim(-1, 0).expand(len(fields), -1, *fields.shape[2:])
+        if self.fault == "knows places":
+            axes = [torch.linspace(0, 1, cells) for cells in fields.shape[2:]]
+            places = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(
+                len(fields), -1, *fields.shape[2:]
+            )
             fields = torch.cat([fields, places], dim=1)
         condition = x.condition()
         if self.fault == "ignores parameters":
             condition = condition * 0
+        if self.fault == "looks at elapsed time":
+            condition = condition + x.elapsed[:, None]
         if self.fault == "needs a parameter":
             condition = condition + x.params[:, :1].amax()
         moved = self.condition[key](condition).reshape(len(fields), -1, *[1] * task.dim)
@@ -109,7 +115,8 @@ CATCHES: dict[Fault, tuple[str, str]] = {
     "random head": ("initial state", "not persistence or the mean; end in `zero_conv`"),
     "unused weight": ("gradients", "no gradient reaches network.spare"),
     "ignores parameters": ("conditions", "the PDE parameters have no effect on evolution on 32 cells"),
-    "reads coordinates": ("shift", "a shift of 1 cells changes evolution on 32 cells"),
+    "knows places": ("shift", "a shift of 1 cells changes evolution on 32 cells"),
+    "looks at elapsed time": ("constant inputs", "dt, constant in training, changes evolution on 32 cells"),
     "unsaved buffer": ("saving", "the loaded model predicts other bits on evolution"),
     "draws": ("determinism", "two calls differ on evolution"),
 }
@@ -146,7 +153,7 @@ def test_checks_leave_the_global_generator_alone() -> None:
 
 def test_a_model_promises_what_it_can() -> None:
     """Promises that are not made are not checked; dimensions and kinds that are not supported are left out."""
-    check_model(ModelCase("toy/net", {"fault": "reads coordinates"}), "shift")
+    check_model(ModelCase("toy/net", {"fault": "knows places"}), "shift")
     check_model(ModelCase("toy/net", {"fault": "random head"}, starts_at_zero=False), "initial state")
     check_model(ModelCase("toy/net", {"fault": "ignores parameters"}, uses_parameters=False), "conditions")
     seen: list[TaskInfo] = []

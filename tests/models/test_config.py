@@ -120,7 +120,11 @@ def test_plan_checks_name_the_grid() -> None:
         ("modes.2", "9 modes need 18 cells; task 'b' has 16 (at most 8 modes)"),
     ]
     assert UNetConfig(levels=6).check(tasks) == [
-        ("levels.2", "the grid 16x16 of task 'b' is not divisible by 32; use fewer levels")
+        (
+            "levels.1",
+            "task 'a' has 64 cells along an axis; a periodic convolution of 7 cells on blocks of 32 needs at "
+            "least 96; use fewer levels",
+        )
     ]
     config = LatentOperatorConfig(trunk="pdet_stack", kernel=4, width=30, heads=4)
     assert config.check({"b": tasks["b"]}) == [
@@ -144,8 +148,9 @@ def test_a_grid_that_is_not_square_counts_by_its_shortest_axis() -> None:
     plane = replace(steady("p", cells=16), shape=(16, 10))
     assert FNOConfig(modes=5).check({"p": plane}) == []
     assert "'p' has 10" in FNOConfig(modes=6).check({"p": plane})[0][1]
-    assert UNetConfig(levels=2).check({"p": plane}) == []
-    assert "16x10" in UNetConfig(levels=3).check({"p": plane})[0][1]
+    circle = replace(evolution("p", dim=2), shape=(64, 8))
+    assert UNetConfig(levels=2).check({"p": circle}) == []
+    assert "'p' has 8 cells" in UNetConfig(levels=3).check({"p": circle})[0][1]
 
 
 def test_planning_imports_no_torch() -> None:

@@ -16,8 +16,9 @@ KNOWN = [
         ModelCase("latent_operator", OPERATOR | {"trunk": trunk}, shift=BLOCK)
         for trunk in ("multiscale", "pdet_stack", "pdet_unet")
     ),
-    ModelCase("fno", SMALL["fno"]),
-    ModelCase("unet", SMALL["unet"]),
+    ModelCase("fno", SMALL["fno"], shift=1),
+    ModelCase("unet", SMALL["unet"], shift=2),
+    ModelCase("unet", SMALL["unet"] | {"levels": {"1": 4, "2": 3, "3": 2}, "blocks": 2}, shift=8),
 ]
 
 

@@ -20,11 +20,13 @@ from ups_models.network import (
     NetworkInput,
     PerTaskNetwork,
     as_channels,
+    condition_size,
     in_channels,
     lifted_channels,
     module_key,
     out_channels,
     per_task,
+    placed_axes,
 )
 from ups_models.normaliser import TaskNormaliser
 
@@ -36,9 +38,9 @@ def input_of(task: TaskInfo) -> NetworkInput:
 @pytest.mark.parametrize(
     ("task", "channels"),
     [
-        (evolution(history=1), (2, 2, 2 + 2 + 1 + 1 + 1)),
-        (evolution(history=3, parameters=0), (6, 2, 6 + 0 + 1 + 1 + 1)),
-        (evolution(dim=3, history=2, parameters=3), (4, 2, 4 + 6 + 1 + 3 + 3)),
+        (evolution(history=1), (2, 2, 2 + 2 + 1)),
+        (evolution(history=3, parameters=0), (6, 2, 6 + 0 + 1)),
+        (evolution(dim=3, history=2, parameters=3), (4, 2, 4 + 6 + 1)),
         (steady(parameters=2), (1, 1, 1 + 4 + 1 + 2 + 2)),
     ],
     ids=["1d", "no parameters", "3d", "steady"],
@@ -54,13 +56,14 @@ def test_plain_conditioning_lays_everything_side_by_side(task: TaskInfo) -> None
     x = input_of(task)
     lifted = as_channels(x)
     fields, condition, places = lifted.split(
-        [in_channels(task), lifted_channels(task) - in_channels(task) - task.dim, task.dim], dim=1
+        [in_channels(task), condition_size(task), placed_axes(task)], dim=1
     )
     assert torch.equal(fields, x.fields)
     per_cell = condition.flatten(2)
     assert torch.equal(per_cell[..., 0], x.condition()), "the condition is the same in every cell"
     assert torch.equal(per_cell, per_cell[..., :1].expand_as(per_cell))
-    for axis in range(task.dim):
+    assert places.shape[1] == (task.dim if task.kind == "steady" else 0), "a circle has no first cell"
+    for axis in range(places.shape[1]):
         assert torch.equal(places[0, axis], x.coords[..., axis])
 
 

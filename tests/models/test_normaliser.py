@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from toy_tasks import batch_of, evolution, statistics, steady
-from ups_data.info import Parameter, TaskInfo
+from ups_data.info import Parameter, Symmetry, TaskInfo
+from ups_data.prepare.conditions import Conditions
 from ups_models.network import condition_size, in_channels
 from ups_models.normaliser import TaskNormaliser
 
@@ -93,7 +94,7 @@ def test_mixed_scales_are_kept_apart() -> None:
 
 
 def test_conditions_are_parameters_mask_dt_and_offset() -> None:
-    task = evolution(dim=2, parameters=2)
+    task = evolution(dim=2, parameters=2, boundary="dirichlet")
     batch = batch_of(task)
     batch.params_mask[0, 1] = False
     x = normaliser(task).network_input(batch)
@@ -117,7 +118,7 @@ def on_axis(task: TaskInfo, points: list[Tensor]) -> Tensor:
     ids=["centred", "every second of a finer grid", "mirrored", "corner"],
 )
 def test_the_offset_counts_quarter_cells(first: float, offset: float) -> None:
-    task = evolution(cells=16)
+    task = evolution(cells=16, boundary="dirichlet")
     points = first + torch.arange(16) / 16
     batch = replace(batch_of(task), coords=points[:, None])
     x = normaliser(task).network_input(batch)
@@ -126,7 +127,7 @@ def test_the_offset_counts_quarter_cells(first: float, offset: float) -> None:
 
 
 def test_coordinates_are_scaled_by_the_domain_axis_by_axis() -> None:
-    task = replace(evolution(dim=2, cells=4), domain=((-1.0, 1.0), (0.0, 8.0)))
+    task = replace(evolution(dim=2, cells=4, boundary="dirichlet"), domain=((-1.0, 1.0), (0.0, 8.0)))
     x_axis, y_axis = torch.tensor([-0.75, -0.25, 0.25, 0.75]), torch.tensor([1.0, 3.0, 5.0, 7.0])
     batch = replace(batch_of(task), coords=on_axis(task, [x_axis, y_axis]))
     x = normaliser(task).network_input(batch)
@@ -138,7 +139,7 @@ def test_coordinates_are_scaled_by_the_domain_axis_by_axis() -> None:
 
 def test_another_grid_than_the_task_s_has_its_own_cells() -> None:
     """A simulator may roll out on a finer grid than it was trained on."""
-    task, fine = evolution(cells=16), evolution(cells=64)
+    task, fine = (evolution(cells=cells, boundary="dirichlet") for cells in (16, 64))
     part = normaliser(task)
     for info in (fine, task, fine):
         cells = info.shape[0]
@@ -166,7 +167,7 @@ def test_constants_move_with_the_module_and_are_not_weights() -> None:
 
 
 def test_the_grid_is_reused_only_for_the_same_coordinates() -> None:
-    task = evolution(cells=16)
+    task = evolution(cells=16, boundary="dirichlet")
     part, batch = normaliser(task), batch_of(task)
     first = part.network_input(batch)
     assert part.network_input(replace(batch, state=batch.state + 1)).coords is first.coords
@@ -178,7 +179,7 @@ def test_the_grid_is_reused_only_for_the_same_coordinates() -> None:
 
 
 def test_a_grid_seen_in_inference_mode_does_not_reach_training() -> None:
-    task = evolution(cells=16)
+    task = evolution(cells=16, boundary="dirichlet")
     part, batch = normaliser(task), batch_of(task)
     with torch.inference_mode():
         assert part.network_input(batch).coords.is_inference()
@@ -193,4 +194,73 @@ def test_tasks_without_parameters() -> None:
     task = evolution(parameters=0)
     x = normaliser(task).network_input(batch_of(task))
     assert x.params.shape == x.params_mask.shape == (3, 0)
-    assert x.condition().shape == (3, 2)
+    assert x.condition().shape == (3, 1)
+
+
+def seen(task: TaskInfo, **changes: object) -> TaskNormaliser:
+    """A normaliser that knows what a training varied: nothing but `changes`."""
+    count = len(task.parameters)
+    known = Conditions(((0.5, 0.5),) * count, (False,) * count, (task.dt, task.dt), augmented=False)
+    return TaskNormaliser(task, replace(statistics(task), conditions=replace(known, **changes)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+def test_conditions_that_training_never_varied_keep_their_values(boundary: str) -> None:
+    task = replace(evolution(cells=16, boundary=boundary, parameters=2), points=((0.0, 0.9375),))
+    batch = batch_of(task)
+    other = replace(
+        batch,
+        params=batch.params + 3,
+        params_mask=~batch.params_mask,
+        dt=batch.dt * 7,
+        coords=batch.coords + 0.25 / 16,
+    )
+    part = seen(task)
+    condition = part.network_input(other).condition()
+    assert torch.equal(condition, part.network_input(batch).condition())
+    expected = [-0.5, -0.5, 1, 1, 0.1, *([-2.0] if boundary == "dirichlet" else [])]
+    assert condition[0].tolist() == pytest.approx(expected, abs=1e-5)
+    assert torch.equal(part.network_input(other).elapsed, batch.dt * 7), "exact formulas get the real time"
+
+
+def test_conditions_that_training_varied_are_those_of_the_batch() -> None:
+    task = evolution(boundary="dirichlet", parameters=2)
+    batch = batch_of(task)
+    batch.params_mask[0, 1] = False
+    part = seen(task, parameters=((0.0, 2.0), (0.5, 0.5)), unknown=(False, True), dt=(0.05, 0.2))
+    later = part.network_input(replace(batch, dt=batch.dt * 2, params=batch.params.clamp(max=1.0)))
+    plain = normaliser(task).network_input(
+        replace(batch, dt=batch.dt * 2, params=batch.params.clamp(max=1.0))
+    )
+    assert torch.equal(later.params, plain.params), "a parameter that may be unknown is not constant"
+    assert torch.equal(later.params_mask, plain.params_mask)
+    assert torch.equal(later.dt, plain.dt)
+
+
+@pytest.mark.parametrize(
+    ("symmetries", "augmented", "varies"),
+    [
+        (("reflection",), True, True),
+        (("reflection",), False, False),
+        (("transpose",), True, False),
+        ((), True, False),
+    ],
+)
+def test_the_offset_varies_where_training_mirrors_the_grid(
+    symmetries: tuple[Symmetry, ...], augmented: bool, varies: bool
+) -> None:
+    points = ((0.25 / 16, 1 - 0.75 / 16),) * 2
+    task = replace(steady(cells=16), domain=((0.0, 1.0),) * 2, points=points, symmetries=symmetries)
+    grid = [torch.tensor(axis) for axis in task.axes]
+    batch = replace(batch_of(task), coords=on_axis(task, grid))
+    mirrored = replace(batch, coords=on_axis(task, [1 - axis.flip(0) for axis in grid]))
+    part = seen(task, augmented=augmented)
+    assert part.network_input(batch).grid_offset[0].tolist() == pytest.approx([-1, -1], abs=1e-4)
+    expected = [1, 1] if varies else [-1, -1]
+    assert part.network_input(mirrored).grid_offset[0].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_networks_on_a_circle_get_no_places() -> None:
+    task = evolution(dim=2)
+    x = normaliser(task).network_input(batch_of(task))
+    assert (x.coords.shape, x.grid_offset.shape) == ((16, 16, 0), (3, 0))

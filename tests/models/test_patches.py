@@ -1,13 +1,12 @@
-"""Folding cells into channels and back, padding and cropping: exact inverses with the right neighbours."""
+"""Folding cells into channels and back: exact inverses with the right neighbours."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
+from ups_models.latent.patches import fold, unfold
 
 
 @given(dim=st.integers(1, 3), blocks=st.integers(1, 3), factor=st.integers(1, 3), channels=st.integers(1, 3))
@@ -44,33 +43,3 @@ def test_folding_commutes_with_shifts_by_whole_blocks() -> None:
     x = torch.rand(1, 12, 8, 2)
     for axis in (1, 2):
         assert torch.equal(fold(x.roll(4, axis), 4), fold(x, 4).roll(1, axis))
-
-
-@given(
-    shape=st.lists(st.integers(4, 9), min_size=1, max_size=3),
-    multiple=st.integers(1, 4),
-    periodic=st.booleans(),
-)
-def test_padding_reaches_a_multiple_and_is_cropped_away(
-    shape: list[int], multiple: int, periodic: bool
-) -> None:
-    x = torch.rand(1, *shape, 2)
-    padded = pad_grid(x, multiple, periodic)
-    assert all(cells % multiple == 0 for cells in padded.shape[1:-1])
-    assert all(new - old < multiple for new, old in zip(padded.shape[1:-1], shape, strict=True))
-    assert torch.equal(crop_grid(padded, shape), x)
-    if padded.shape[1] > shape[0]:
-        expected = crop_grid(x, [1]) if periodic else torch.zeros_like(crop_grid(x, [1]))
-        assert torch.equal(crop_grid(padded, [*padded.shape[1:2], *shape[1:]])[:, shape[0]], expected[:, 0])
-
-
-@pytest.mark.parametrize("periodic", [True, False])
-def test_a_grid_that_fits_is_not_copied(periodic: bool) -> None:
-    x = torch.rand(1, 8, 12, 2)
-    assert pad_grid(x, 4, periodic) is x
-
-
-def test_values_beyond_the_edge() -> None:
-    x = torch.arange(1.0, 6.0).reshape(1, 5, 1)
-    assert pad_grid(x, 4, True).flatten().tolist() == [1, 2, 3, 4, 5, 1, 2, 3]
-    assert pad_grid(x, 4, False).flatten().tolist() == [1, 2, 3, 4, 5, 0, 0, 0]

@@ -9,8 +9,13 @@ from pydantic import Field
 
 from ups_core import ModelConfig
 from ups_data.info import TaskInfo
+from ups_models.grids import extended
 from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension, key_at
 
+COARSER = 2
+"""Cells per axis that a coarser level of the latent operator's trunk joins."""
+UNET_KERNEL = 7
+"""Cells per axis of the U-Net's convolutions."""
 Positive = Annotated[int, Field(ge=1)]
 Issues = Sequence[tuple[str, str]]
 
@@ -58,16 +63,17 @@ class UNetConfig(PerDimensionConfig):
     blocks: Positive = 1
     """Blocks per level on the way down and up."""
 
+    def block_cells(self, dim: int) -> int:
+        """Cells of a grid along an axis of one cell of the coarsest level."""
+        halvings = at(self.levels, dim) - 1
+        return 1 << halvings
+
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Grids that cannot be halved at every level."""
+        """Periodic grids whose coarsest level is smaller than a convolution."""
         return [
-            (
-                f"levels.{key_at(self.levels, task.dim)}",
-                f"the grid {'x'.join(map(str, task.shape))} of task '{task.name}' is not divisible by {size}"
-                "; use fewer levels",
-            )
+            (f"levels.{key_at(self.levels, task.dim)}", message + "; use fewer levels")
             for task in tasks.values()
-            if any(cells % (size := 2 ** (at(self.levels, task.dim) - 1)) for cells in task.shape)
+            if (message := _too_few_cells(task, self.block_cells(task.dim), UNET_KERNEL))
         ]
 
 
@@ -106,8 +112,12 @@ class LatentOperatorConfig(PerDimensionConfig):
     modes: Positive = 16
     """Fourier modes of the token grid that a transformer block mixes, per axis (fewer on small grids)."""
 
+    def block_cells(self, dim: int) -> int:
+        """Cells of a grid along an axis of one cell, or token, of the coarsest level."""
+        return at(self.patch, dim) * (1 if self.trunk == "pdet_stack" else COARSER)
+
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Even kernels, and heads that do not divide the width."""
+        """Even kernels, heads that do not divide the width, and periodic grids smaller than a convolution."""
         problems = [
             (f"kernel.{dim}", f"kernel {size} is even; use an odd one, which keeps the grid")
             for dim, size in self.kernel.items()
@@ -117,6 +127,13 @@ class LatentOperatorConfig(PerDimensionConfig):
             problems.append(
                 ("heads", f"heads {self.heads} does not divide width {self.width}; use a divisor")
             )
+        for task in tasks.values():
+            # The transformer trunks use this kernel at full resolution only.
+            multiscale = self.trunk == "multiscale"
+            kernel, block = at(self.kernel, task.dim), self.block_cells(task.dim) if multiscale else 1
+            if message := _too_few_cells(task, block, kernel):
+                way = "use a smaller kernel" + (" or patch" if multiscale else "")
+                problems.append((f"kernel.{key_at(self.kernel, task.dim)}", f"{message}; {way}"))
         return problems
 
 
@@ -127,4 +144,19 @@ def _too_many_modes(task: TaskInfo, modes: int) -> str | None:
     return (
         f"{modes} modes need {2 * modes} cells; task '{task.name}' has {smallest} "
         f"(at most {smallest // 2} modes)"
+    )
+
+
+def _too_few_cells(task: TaskInfo, block: int, kernel: int) -> str | None:
+    """Periodic padding wraps around once, so the coarsest level needs half of a kernel's cells."""
+    if task.boundary != "periodic":
+        return None
+    needed = kernel // 2
+    small = [cells for cells in task.shape if extended(cells, block, True) // block < needed]
+    if not small:
+        return None
+    blocks = f" on blocks of {block}" if block > 1 else ""
+    return (
+        f"task '{task.name}' has {small[0]} cells along an axis; a periodic convolution of {kernel} cells"
+        f"{blocks} needs at least {needed * block}"
     )

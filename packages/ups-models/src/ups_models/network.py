@@ -29,11 +29,16 @@ class NetworkInput:
             standard deviation 1 over the train split.
         params: PDE parameters scaled to [-1, 1] over the task's range `(B, P)`; 0 where unknown.
         params_mask: true where a parameter is known `(B, P)`.
-        dt: physical time to advance `(B,)`; 0 for a steady task.
-        coords: coordinates of the grid points scaled to [0, 1] `(*S, d)`.
+        dt: time to advance as a condition `(B,)`; 0 for a steady task.
+        coords: coordinates of the grid points scaled to [0, 1] `(*S, d)`; `(*S, 0)` on a periodic domain,
+            where no place differs from another.
         grid_offset: offset of the grid from the domain centre, in quarter cells `(B, d)`: 0 for a centred
-            grid, 1 or -1 for every second point of a finer one.
+            grid, 1 or -1 for every second point of a finer one; `(B, 0)` on a periodic domain.
         increment: typical change of the normalised state over a frame `(C, 1, ...)`; 1 for a steady task.
+        elapsed: physical time to advance `(B,)`, for networks that compute with it exactly.
+
+    A parameter, a mask, `dt` or an offset that was the same in all of the training has that value here,
+    whatever the batch says (:mod:`ups_models.constant_conditions`). `elapsed` is the batch's own.
     """
 
     task: str
@@ -44,9 +49,10 @@ class NetworkInput:
     coords: Tensor
     grid_offset: Tensor
     increment: Tensor
+    elapsed: Tensor
 
     def condition(self) -> Tensor:
-        """Parameters, their mask, dt and the offset of the grid, `(B, 2P + 1 + d)`."""
+        """Parameters, their mask, dt and the offset of the grid, `(B, condition_size)`."""
         mask = self.params_mask.to(self.params.dtype)
         return torch.cat([self.params, mask, self.dt[:, None], self.grid_offset], dim=1)
 
@@ -63,7 +69,12 @@ def out_channels(task: TaskInfo) -> int:
 
 def condition_size(task: TaskInfo) -> int:
     """Length of `NetworkInput.condition()` for a task."""
-    return 2 * len(task.parameters) + 1 + task.dim
+    return 2 * len(task.parameters) + 1 + placed_axes(task)
+
+
+def placed_axes(task: TaskInfo) -> int:
+    """Axes along which a place is known by its coordinate: all of them, or none on a periodic domain."""
+    return 0 if task.boundary == "periodic" else task.dim
 
 
 class Network(nn.Module, ABC):
@@ -125,15 +136,19 @@ _EMPTY = nn.ModuleDict()
 
 def lifted_channels(task: TaskInfo) -> int:
     """Channels of :func:`as_channels` for a task."""
-    return in_channels(task) + condition_size(task) + task.dim
+    return in_channels(task) + condition_size(task) + placed_axes(task)
 
 
 def as_channels(x: NetworkInput) -> Tensor:
-    """Fields, conditions and coordinates as channels, `(B, Cin + 2P + 1 + 2d, *S)`: plain conditioning."""
+    """Fields, conditions and coordinates as channels, `(B, lifted_channels, *S)`: plain conditioning."""
     batch, grid = len(x.fields), x.fields.shape[2:]
     condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
-    coords = x.coords.movedim(-1, 0).expand(batch, -1, *grid)
-    return torch.cat([x.fields, condition, coords], dim=1)
+    return torch.cat([x.fields, condition, places(x.fields, x.coords)], dim=1)
+
+
+def places(fields: Tensor, coords: Tensor) -> Tensor:
+    """Coordinates `(*S, d)` as channels `(B, d, *S)` beside fields `(B, C, *S)`; d is 0 if periodic."""
+    return coords.movedim(-1, 0).expand(len(fields), -1, *fields.shape[2:])
 
 
 class PerTaskNetwork(Network):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
+from ups_models.constant_conditions import ConstantConditions
 from ups_models.network import NetworkInput
 
 
@@ -75,6 +76,9 @@ class TaskNormaliser(nn.Module):
         self._constant("domain_length", high - low)
         self._constant("cells", torch.tensor(task.shape, dtype=torch.float32))
         self._last_grid: _Grid | None = None
+        self.constant: ConstantConditions | None = None
+        if statistics.conditions is not None:
+            self.constant = ConstantConditions(task, statistics.conditions, self._scaled_params)
 
     def _constant(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)
@@ -89,6 +93,10 @@ class TaskNormaliser(nn.Module):
         # Clamped, because unknown or linear parameters may be 0, and where() computes both branches.
         return torch.where(self.params_log > 0, params.clamp(min=1e-30).log(), params)
 
+    def _scaled_params(self, params: Tensor) -> Tensor:
+        """Physical parameters `(..., P)` scaled to [-1, 1] over the task's range."""
+        return (self._on_scale(params) - self.params_mid) / self.params_half
+
     def network_input(self, batch: FieldBatch) -> NetworkInput:
         """Scale a batch for a network; shapes as in :class:`~ups_models.network.NetworkInput`."""
         frames, static = batch.state.flatten(1, 2), batch.static
@@ -96,18 +104,19 @@ class TaskNormaliser(nn.Module):
             frames = ((batch.state - self.state_mean) / self.state_std).flatten(1, 2)
         if self.task.static_channels:
             static = (batch.static - self.static_mean) / self.static_std
-        scaled = (self._on_scale(batch.params) - self.params_mid) / self.params_half
         grid = self._grid(batch)
-        return NetworkInput(
+        x = NetworkInput(
             task=self.task.name,
             fields=torch.cat([frames, static], dim=1),
-            params=torch.where(batch.params_mask, scaled, 0.0),
+            params=torch.where(batch.params_mask, self._scaled_params(batch.params), 0.0),
             params_mask=batch.params_mask,
             dt=batch.dt,
             coords=grid.coords,
             grid_offset=grid.offset.expand(len(batch), -1),
             increment=self.increment,
+            elapsed=batch.dt,
         )
+        return x if self.constant is None else self.constant(x)
 
     def _grid(self, batch: FieldBatch) -> _Grid:
         """The scaled grid, reused while batches share one tensor of coordinates, as steps of a rollout do."""
@@ -119,6 +128,9 @@ class TaskNormaliser(nn.Module):
 
     def _scaled_grid(self, batch: FieldBatch, inference: bool) -> _Grid:
         shape = batch.static.shape[2:]
+        if self.task.boundary == "periodic":  # no place differs from another
+            nowhere = batch.coords[:1, :0]
+            return _Grid(batch.coords, inference, nowhere.expand(*shape, 0), nowhere)
         coords = ((batch.coords - self.domain_low) / self.domain_length).reshape(*shape, self.task.dim)
         points = coords.flatten(0, -2)
         cells = self.cells

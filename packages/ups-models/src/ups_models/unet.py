@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ups_data.info import TaskInfo
-from ups_models.config import UNetConfig
+from ups_models.config import UNET_KERNEL, UNetConfig
 from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv, zero_conv
+from ups_models.layers.tiling import BlockGrid
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
 from ups_models.per_dimension import at
 
@@ -24,7 +25,7 @@ class UNet(PerTaskNetwork):
 
     Args:
         config: width, number of resolutions and blocks.
-        tasks: task name -> the problem; every axis is divisible by 2^(levels - 1).
+        tasks: task name -> the problem, on a grid of any size (:mod:`ups_models.layers.tiling`).
     """
 
     def __init__(self, config: UNetConfig, tasks: Mapping[str, TaskInfo]) -> None:
@@ -42,11 +43,15 @@ class TaskUNet(nn.Module):
     def __init__(self, config: UNetConfig, task: TaskInfo) -> None:
         super().__init__()
         dim, periodic = task.dim, task.boundary == "periodic"
+        self.periodic, self.block = periodic, config.block_cells(dim)
         widths = [at(config.width, dim) * 2**level for level in range(at(config.levels, dim))]
 
         def blocks(width: int) -> nn.Sequential:
             return nn.Sequential(
-                *(ConvNeXtBlock(dim, width, periodic=periodic) for _ in range(config.blocks))
+                *(
+                    ConvNeXtBlock(dim, width, periodic=periodic, kernel=UNET_KERNEL)
+                    for _ in range(config.blocks)
+                )
             )
 
         self.lift = grid_conv(dim, lifted_channels(task), widths[0], 3, periodic=periodic)
@@ -61,7 +66,8 @@ class TaskUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, Cin, *S)` to `(B, Cout, *S)`."""
-        hidden = self.lift(channels_last(x))
+        grid = BlockGrid(tuple(x.shape[2:]), self.block, self.periodic)
+        hidden = self.lift(channels_last(grid.extend(x.movedim(1, -1)).movedim(-1, 1)))
         skips = []
         for level, block in enumerate(self.down_blocks):
             hidden = block(hidden)
@@ -72,5 +78,4 @@ class TaskUNet(nn.Module):
             # Copying cells and mixing channels: a transposed convolution would leave a checkerboard.
             hidden = nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest")
             hidden = self.up_blocks[level](self.up[level](torch.cat([hidden, skips[level]], dim=1)))
-        out: Tensor = self.head(hidden)
-        return out
+        return grid.restore(self.head(hidden).movedim(1, -1)).movedim(-1, 1)

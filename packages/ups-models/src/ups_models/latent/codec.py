@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from ups_data.info import TaskInfo
 from ups_models.latent.conservation import divergence
 from ups_models.layers.convolution import grid_conv
-from ups_models.network import in_channels, module_key, out_channels, per_task
+from ups_models.network import (
+    in_channels,
+    module_key,
+    out_channels,
+    per_task,
+    placed_axes,
+    places,
+)
 from ups_models.per_dimension import at
 
 KERNEL = 3
@@ -42,11 +49,8 @@ class Codec(nn.Module):
         self.onward = per_task(evolving, lambda task: _zero_linear(at(width, task.dim), at(width, task.dim)))
 
     def encode(self, task: str, fields: Tensor, coords: Tensor) -> Tensor:
-        """Fields `(B, Cin, *S)` and coordinates `(*S, d)` to features `(B, *S, F)`."""
-        if self.tasks[task].boundary != "periodic":
-            places = coords.movedim(-1, 0).expand(len(fields), -1, *fields.shape[2:])
-            fields = torch.cat([fields, places], dim=1)
-        features: Tensor = self.lift[module_key(task)](fields)
+        """Fields `(B, Cin, *S)` and coordinates as in a `NetworkInput` to features `(B, *S, F)`."""
+        features: Tensor = self.lift[module_key(task)](torch.cat([fields, places(fields, coords)], dim=1))
         return features.movedim(1, -1)
 
     def decode(self, task: str, features: Tensor) -> Tensor:
@@ -79,7 +83,7 @@ def _outputs(task: TaskInfo) -> int:
 
 def _lift(task: TaskInfo, width: int) -> nn.Module:
     periodic = task.boundary == "periodic"
-    channels = in_channels(task) + (0 if periodic else task.dim)
+    channels = in_channels(task) + placed_axes(task)
     return grid_conv(task.dim, channels, width, KERNEL, periodic=periodic)
 
 

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from ups_models.config import LatentOperatorConfig
+from ups_models.config import COARSER, LatentOperatorConfig
 from ups_models.latent.convnext import ModulatedConvNeXt
-from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
+from ups_models.latent.patches import fold, unfold
+from ups_models.layers.tiling import BlockGrid
 from ups_models.per_dimension import at
 
-COARSER = 2
-"""Cells per block and axis between the middle and the coarsest grid."""
 FINE_RATIO = 4.0
 """Hidden width of a block on the finest grid over its channels, which are few."""
 
@@ -60,14 +59,15 @@ class MultiscaleTrunk(nn.Module):
 
         shape, dim = features.shape[1:-1], str(features.dim() - 2)
         patch = at(self.config.patch, len(shape))
-        fine = pad_grid(features, patch * COARSER, periodic)
+        grid = BlockGrid(tuple(shape), self.config.block_cells(len(shape)), periodic)
+        fine = grid.extend(features)
         if dim in self.fine_down:
             fine = run(self.fine_down[dim], fine)
         middle = run(self.middle_down, self.enter[dim](fold(fine, patch)))
         coarse = run(self.coarse, self.coarsen[dim](fold(middle, COARSER)))
         middle = run(self.middle_up, middle + unfold(self.refine[dim](coarse), COARSER))
         fine = run(self.fine_up[dim], fine + unfold(self.leave[dim](middle), patch))
-        return crop_grid(fine, shape)
+        return grid.restore(fine)
 
 
 def _fine(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.ModuleDict:

@@ -69,9 +69,9 @@ class LatentOperator(LatentNetwork):
         state, features = latent
         propagator = self._propagator(x.task)
         if state is not None and propagator is not None and propagator.active:
-            state = propagator(state, x.params, x.dt)
+            state = propagator(state, x.params, x.elapsed)
             # Features move along with the state, or they would describe places that it has left.
-            features = propagator.shared(features.movedim(-1, 1), x.params, x.dt).movedim(1, -1)
+            features = propagator.shared(features.movedim(-1, 1), x.params, x.elapsed).movedim(1, -1)
         hidden = self.trunk(features, self.condition(x), periodic)
         out = self.codec.decode(x.task, hidden)
         if state is None:
@@ -94,7 +94,7 @@ class LatentOperator(LatentNetwork):
         """Fit the linear propagator of a task; see :mod:`ups_models.latent.linear_propagator`."""
         propagator, state = self._propagator(x.task), self.encode(x).state
         if propagator is not None and state is not None:
-            propagator.fit(state, target, x.params, x.dt)
+            propagator.fit(state, target, x.params, x.elapsed)
 
     def _propagator(self, task: str) -> LinearPropagator | None:
         """The propagator of a periodic evolution; None for other tasks."""

@@ -1,10 +1,8 @@
-"""Between a grid of cells and a coarser grid of blocks of cells, channels last; any grid size."""
+"""Between a grid of cells and a coarser grid of blocks of cells, channels last."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def fold(x: Tensor, factor: int) -> Tensor:
@@ -34,20 +32,3 @@ def unfold(x: Tensor, factor: int) -> Tensor:
     order = [0, *(axis for pair in range(dim) for axis in (1 + pair, 1 + dim + pair)), 1 + 2 * dim]
     ordered = x.reshape(batch, *grid, *([factor] * dim), channels).permute(order)
     return ordered.reshape(batch, *(cells * factor for cells in grid), channels)
-
-
-def pad_grid(x: Tensor, multiple: int, periodic: bool) -> Tensor:
-    """Lengthen every spatial axis of `(B, *S, C)` to a multiple, by wrapping around or with zeros."""
-    missing = [-cells % multiple for cells in x.shape[1:-1]]
-    if not any(missing):
-        return x
-    edges = [size for extra in reversed(missing) for size in (0, extra)]
-    padded = nn.functional.pad(x.movedim(-1, 1), edges, mode="circular" if periodic else "constant")
-    return padded.movedim(1, -1)
-
-
-def crop_grid(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """The inverse of :func:`pad_grid`: the first cells along every axis, `(B, *shape, C)`."""
-    for axis, cells in enumerate(shape, start=1):
-        x = x.narrow(axis, 0, cells)
-    return x

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ups_models.config import LatentOperatorConfig
+from ups_models.config import COARSER, LatentOperatorConfig
 from ups_models.latent.block import Block
 from ups_models.latent.convnext import ModulatedConvNeXt
 from ups_models.latent.multiscale import FINE_RATIO, MultiscaleTrunk
-from ups_models.latent.patches import crop_grid, fold, pad_grid, unfold
+from ups_models.latent.patches import fold, unfold
+from ups_models.layers.tiling import BlockGrid
 from ups_models.per_dimension import at
 
 
@@ -39,12 +40,10 @@ class TokenTrunk(nn.Module, ABC):
         dims: grid dimensions of the tasks.
     """
 
-    coarsest = 1
-    """Tokens along an axis are a multiple of this."""
-
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]) -> None:
         super().__init__()
         self.patches = {dim: at(config.patch, dim) for dim in dims}
+        self.block_cells = {dim: config.block_cells(dim) for dim in dims}
         cells = {dim: at(config.local_width, dim) * at(config.patch, dim) ** dim for dim in dims}
         self.embed = nn.ModuleDict({str(dim): nn.Linear(cells[dim], config.width) for dim in dims})
         self.unembed = nn.ModuleDict({str(dim): nn.Linear(config.width, cells[dim]) for dim in dims})
@@ -53,15 +52,15 @@ class TokenTrunk(nn.Module, ABC):
     def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
         """Features `(B, *S, F)` and condition `(B, condition_width)` to features."""
         shape, dim = features.shape[1:-1], features.dim() - 2
-        patch = self.patches[dim]
-        padded = pad_grid(features, patch * self.coarsest, periodic)
-        tokens = self.transform(self.embed[str(dim)](fold(padded, patch)), condition, periodic)
-        padded = padded + unfold(self.unembed[str(dim)](tokens), patch)
-        return crop_grid(self.refine[str(dim)](padded, condition, periodic), shape)
+        patch, grid = self.patches[dim], BlockGrid(tuple(shape), self.block_cells[dim], periodic)
+        cells = grid.extend(features)
+        tokens = self.transform(self.embed[str(dim)](fold(cells, patch)), condition, grid)
+        cells = cells + unfold(self.unembed[str(dim)](tokens), patch)
+        return grid.restore(self.refine[str(dim)](cells, condition, periodic))
 
     @abstractmethod
-    def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` to tokens."""
+    def transform(self, tokens: Tensor, condition: Tensor, grid: BlockGrid) -> Tensor:
+        """Tokens `(B, *G, D)` of the grid of cells to tokens."""
 
 
 class PdetStack(TokenTrunk):
@@ -74,10 +73,10 @@ class PdetStack(TokenTrunk):
         super().__init__(config, dims)
         self.blocks = _blocks(config, dims, _token_depth(config, dims))
 
-    def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` to tokens."""
+    def transform(self, tokens: Tensor, condition: Tensor, grid: BlockGrid) -> Tensor:
+        """Tokens `(B, *G, D)` of the grid of cells to tokens."""
         for block in self.blocks:
-            tokens = block(tokens, condition, periodic)
+            tokens = block(tokens, condition, grid.periodic, grid.copies)
         return tokens
 
 
@@ -87,8 +86,6 @@ class PdetUNet(TokenTrunk):
     Args: as for :class:`TokenTrunk`.
     """
 
-    coarsest = 2
-
     def __init__(self, config: LatentOperatorConfig, dims: Sequence[int]) -> None:
         super().__init__(config, dims)
         depth = _token_depth(config, dims)
@@ -97,20 +94,20 @@ class PdetUNet(TokenTrunk):
         self.inner_blocks = _blocks(config, dims, max(1, depth - 2 * outer))
         self.up_blocks = _blocks(config, dims, outer)
         width = config.width
-        self.merge = nn.ModuleDict({str(dim): nn.Linear(width * 2**dim, width) for dim in dims})
-        self.split = nn.ModuleDict({str(dim): nn.Linear(width, width * 2**dim) for dim in dims})
+        self.merge = nn.ModuleDict({str(dim): nn.Linear(width * COARSER**dim, width) for dim in dims})
+        self.split = nn.ModuleDict({str(dim): nn.Linear(width, width * COARSER**dim) for dim in dims})
 
-    def transform(self, tokens: Tensor, condition: Tensor, periodic: bool) -> Tensor:
-        """Tokens `(B, *G, D)` to tokens."""
+    def transform(self, tokens: Tensor, condition: Tensor, grid: BlockGrid) -> Tensor:
+        """Tokens `(B, *G, D)` of the grid of cells to tokens."""
         for block in self.down_blocks:
-            tokens = block(tokens, condition, periodic)
+            tokens = block(tokens, condition, grid.periodic, grid.copies)
         dim = str(tokens.dim() - 2)
-        coarse = self.merge[dim](fold(tokens, 2))
+        coarse = self.merge[dim](fold(tokens, COARSER))
         for block in self.inner_blocks:
-            coarse = block(coarse, condition, periodic)
-        tokens = tokens + unfold(self.split[dim](coarse), 2)
+            coarse = block(coarse, condition, grid.periodic, grid.copies)
+        tokens = tokens + unfold(self.split[dim](coarse), COARSER)
         for block in self.up_blocks:
-            tokens = block(tokens, condition, periodic)
+            tokens = block(tokens, condition, grid.periodic, grid.copies)
         return tokens
 
 

@@ -67,7 +67,7 @@ class ConvNeXtBlock(nn.Module):
         ratio: hidden width of the MLP over C.
     """
 
-    def __init__(self, dim: int, channels: int, *, periodic: bool, kernel: int = 7, ratio: int = 4) -> None:
+    def __init__(self, dim: int, channels: int, *, periodic: bool, kernel: int, ratio: int = 4) -> None:
         super().__init__()
         self.spatial = grid_conv(dim, channels, channels, kernel, periodic=periodic, groups=channels)
         self.norm = LayerNorm(channels)

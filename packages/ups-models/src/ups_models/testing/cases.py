@@ -22,8 +22,8 @@ class ModelCase:
         kinds: kinds of tasks that it supports.
         starts_at_zero: whether an untrained network predicts zero, which makes it persistence (a steady task:
             the train mean).
-        shift: on a periodic domain, moving the input by a multiple of this many cells moves the output; 0 for
-            a model that does not promise this.
+        shift: on a periodic domain of any size, moving the input by a multiple of this many cells moves the
+            output; 0 for a model that does not promise this.
         uses_parameters: whether the prediction depends on the PDE parameters.
     """
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import torch
 
+from ups_data.batches.batch import FieldBatch
+from ups_data.info import TaskInfo
+from ups_data.prepare.conditions import Conditions
 from ups_models.bundle import load_bundle, save_bundle
 from ups_models.testing.cases import ModelCase
 from ups_models.testing.harness import describe, evolutions, predict, require, simulator_of, tasks_of
@@ -16,6 +20,10 @@ from ups_models.testing.toys import toy_batch
 
 SHIFT_TOLERANCE = 1e-4
 """Relative to the largest change: a few hundred float32 rounding errors."""
+ROUNDING = 1e-6
+"""Of a float32 field, relative to its magnitude."""
+SHIFT_GRIDS: tuple[tuple[int, ...], ...] = ((64,), (65,), (66,), (67,), (50, 50), (65, 64))
+"""Grids that blocks divide, and grids that they do not."""
 
 
 def check_model(case: ModelCase, check: str) -> None:
@@ -41,19 +49,19 @@ def check_shapes(case: ModelCase) -> None:
 
 def check_boundaries(case: ModelCase) -> None:
     """Periodic and Dirichlet boundaries both work."""
-    for boundary in ("periodic", "dirichlet"):
-        for task in tasks_of(case, boundary=boundary):
-            predict(simulator_of(case, task), toy_batch(task), task)
+    for task in (*tasks_of(case, boundary="periodic"), *tasks_of(case, boundary="dirichlet")):
+        predict(simulator_of(case, task), toy_batch(task), task)
 
 
 def check_parameter_counts(case: ModelCase) -> None:
-    """Tasks with 0, 1 and 3 PDE parameters work, in the lowest dimension also after `initialise`."""
+    """Tasks with 0, 1 and 3 PDE parameters can be trained, in the lowest dimension after `initialise`."""
     for parameters in (0, 1, 3):
         for task in tasks_of(case, parameters=parameters):
             simulator = simulator_of(case, task)
             if task.dim == min(case.dims):  # a fit may take a second
-                simulator.initialise(toy_batch(task, size=8))
+                simulator.initialise(_moving(task))
             predict(simulator, toy_batch(task), task)
+            simulator.train().rollout(toy_batch(task), 1).sum().backward()  # type: ignore[no-untyped-call]
 
 
 def check_histories(case: ModelCase) -> None:
@@ -119,18 +127,52 @@ def check_conditions(case: ModelCase) -> None:
 
 
 def check_shift(case: ModelCase) -> None:
-    """On a periodic domain, moving the input by `shift` cells along an axis moves the output as much."""
+    """On a periodic domain of any size, moving the input by `shift` cells moves the output as much."""
     if not case.shift:
         return
-    for task in evolutions(case, boundary="periodic"):
-        simulator, batch = simulator_of(case, task), toy_batch(task)
+    tasks = tasks_of(case, boundary="periodic")
+    tasks += [replace(task, shape=shape) for task in tasks for shape in SHIFT_GRIDS if len(shape) == task.dim]
+    for task in tasks:
+        simulator, batch = simulator_of(case, task), toy_batch(task, size=1)
         plain = predict(simulator, batch, task)
-        scale = (plain - batch.state[:, -1:]).abs().max()
-        for axis in range(-task.dim, 0):
-            moved = replace(batch, state=batch.state.roll(case.shift, axis))
-            error = (predict(simulator, moved, task) - plain.roll(case.shift, axis)).abs().max()
-            within = bool(error <= SHIFT_TOLERANCE * scale)
-            require(within, f"a shift of {case.shift} cells changes {describe(task)} by {error:.2g}")
+        given = batch.state[:, -1:] if task.history else plain.mean()
+        tolerance = SHIFT_TOLERANCE * (plain - given).abs().max() + ROUNDING * plain.abs().max()
+        for axis, cells in product(range(-task.dim, 0), (case.shift, -3 * case.shift)):
+            moved = replace(batch, state=batch.state.roll(cells, axis), static=batch.static.roll(cells, axis))
+            error = (predict(simulator, moved, task) - plain.roll(cells, axis)).abs().max()
+            within = bool(error <= tolerance)
+            require(within, f"a shift of {cells} cells changes {describe(task)} by {error:.2g}")
+
+
+def check_grid_points(case: ModelCase) -> None:
+    """On a periodic domain the coordinates iL/N and (i + 1/2)L/N give the same bits."""
+    for task in tasks_of(case, boundary="periodic"):
+        simulator, batch = simulator_of(case, task), toy_batch(task)
+        predictions = []
+        for start in (0.0, 0.5):
+            axes = [
+                low + (high - low) * (torch.arange(cells) + start) / cells
+                for (low, high), cells in zip(task.domain, task.shape, strict=True)
+            ]
+            coords = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, task.dim)
+            predictions.append(predict(simulator, replace(batch, coords=coords), task))
+        require(torch.equal(*predictions), f"the place of the grid points changes {describe(task)}")
+
+
+def check_constant_inputs(case: ModelCase) -> None:
+    """A parameter, mask, dt or offset that was constant in training does not change a prediction."""
+    for task in (*tasks_of(case, boundary="periodic"), *tasks_of(case, boundary="dirichlet")):
+        constant = Conditions(((0.5, 0.5),), (False,), (task.dt, task.dt), augmented=False)
+        simulator, batch = simulator_of(case, task, conditions=constant), toy_batch(task)
+        plain = predict(simulator, batch, task)
+        others = {
+            "a parameter": replace(batch, params=batch.params + 1),
+            "a mask": replace(batch, params_mask=~batch.params_mask),
+            "dt": replace(batch, dt=batch.dt + 1),
+        }
+        for name, other in others.items():
+            same = torch.equal(predict(simulator, other, task), plain)
+            require(same, f"{name}, constant in training, changes {describe(task)}")
 
 
 def check_saving(case: ModelCase) -> None:
@@ -157,6 +199,15 @@ def check_determinism(case: ModelCase) -> None:
         require(torch.equal(predict(other, batch, task), first), f"two builds differ on {describe(task)}")
 
 
+def _moving(task: TaskInfo) -> FieldBatch:
+    """Fields that move by a cell per frame, which a network may fit before training."""
+    batch = toy_batch(task, size=8)
+    if task.kind == "steady":
+        return batch
+    frames = [batch.state[:, -1].roll(cells, -1) for cells in range(1, 5)]
+    return replace(batch, target=torch.stack(frames, dim=1))
+
+
 CHECKS: dict[str, Callable[[ModelCase], None]] = {
     "shapes": check_shapes,
     "boundaries": check_boundaries,
@@ -166,6 +217,8 @@ CHECKS: dict[str, Callable[[ModelCase], None]] = {
     "gradients": check_gradients,
     "conditions": check_conditions,
     "shift": check_shift,
+    "grid points": check_grid_points,
+    "constant inputs": check_constant_inputs,
     "saving": check_saving,
     "determinism": check_determinism,
 }

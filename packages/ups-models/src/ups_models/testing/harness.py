@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ups_core import ModelConfig
 from ups_data.batches.batch import FieldBatch
-from ups_data.info import TaskInfo
+from ups_data.info import Boundary, TaskInfo
+from ups_data.prepare.conditions import Conditions
 from ups_models.simulator import Simulator, build_simulator
 from ups_models.testing.cases import ModelCase
 from ups_models.testing.toys import perturb, toy_evolution, toy_statistics, toy_steady
 
 
 def evolutions(
-    case: ModelCase, boundary: str = "periodic", parameters: int = 1, history: int = 2
+    case: ModelCase, boundary: Boundary = "periodic", parameters: int = 1, history: int = 2
 ) -> list[TaskInfo]:
     """An evolution of every supported dimension; the one in 1-D conserves its mean."""
     if "evolution" not in case.kinds:
@@ -29,7 +31,7 @@ def evolutions(
     ]
 
 
-def tasks_of(case: ModelCase, boundary: str | None = None, parameters: int = 1) -> list[TaskInfo]:
+def tasks_of(case: ModelCase, boundary: Boundary | None = None, parameters: int = 1) -> list[TaskInfo]:
     """An evolution and a steady task of every supported dimension."""
     steady = case.dims if "steady" in case.kinds else ()
     return [
@@ -38,15 +40,18 @@ def tasks_of(case: ModelCase, boundary: str | None = None, parameters: int = 1) 
     ]
 
 
-def simulator_of(case: ModelCase, *tasks: TaskInfo, trained: bool = True) -> Simulator:
-    """A simulator of the model; "trained" ones have no zero weights."""
+def simulator_of(
+    case: ModelCase, *tasks: TaskInfo, trained: bool = True, conditions: Conditions | None = None
+) -> Simulator:
+    """A simulator of the model; "trained" ones have no zero weights, and know what training varied."""
     component, infos = case.component(), {task.name: task for task in tasks}
     assert isinstance(component.config, ModelConfig)
     issues: Sequence[tuple[str, str]] = component.config.check(infos)
     require(not issues, f"the options do not fit the toy tasks: {'; '.join(text for _, text in issues)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        simulator = build_simulator(component, infos, {task.name: toy_statistics(task) for task in tasks})
+        statistics = {task.name: replace(toy_statistics(task), conditions=conditions) for task in tasks}
+        simulator = build_simulator(component, infos, statistics)
     if trained:
         perturb(simulator)
     return simulator.eval()

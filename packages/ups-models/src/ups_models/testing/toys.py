@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_data.batches.batch import FieldBatch
-from ups_data.info import Channel, Parameter, TaskInfo
+from ups_data.info import Boundary, Channel, Invariant, Parameter, TaskInfo
 from ups_data.prepare.statistics import ChannelStatistics, Statistics
 
 CELLS = {1: 32, 2: 16, 3: 8}
@@ -18,9 +18,9 @@ def toy_evolution(
     dim: int = 1,
     cells: int | None = None,
     history: int = 2,
-    boundary: str = "periodic",
+    boundary: Boundary = "periodic",
     parameters: int = 1,
-    invariants: tuple[str, ...] = (),
+    invariants: tuple[Invariant, ...] = (),
 ) -> TaskInfo:
     """An evolution of two state channels u and v.
 
@@ -54,7 +54,7 @@ def toy_steady(
     name: str = "flow",
     dim: int = 2,
     cells: int | None = None,
-    boundary: str = "dirichlet",
+    boundary: Boundary = "dirichlet",
     parameters: int = 1,
 ) -> TaskInfo:
     """A steady problem from a coefficient a to a solution p; arguments as for :func:`toy_evolution`."""

@@ -36,7 +36,7 @@ class OperatorObjective(nn.Module):
         super().__init__()
         self.config = config
         self.inputs = inputs
-        self.simulator = new_simulator(inputs.model, inputs.data)
+        self.simulator = new_simulator(inputs.model, inputs.data, config.augment)
         self.losses = create_losses(config.losses)
         self.metrics: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
         self.validation = nn.ModuleDict({module_key(name): score for name, score in self.metrics.items()})
