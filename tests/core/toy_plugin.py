@@ -103,6 +103,13 @@ class NetConfig(ModelConfig):
             if self.width > line.cells
         ]
 
+    def advise(self, tasks: Mapping[str, LineInfo]) -> Sequence[str]:
+        return [
+            f"task '{name}': all {line.cells} cells"
+            for name, line in tasks.items()
+            if self.width == line.cells
+        ]
+
 
 class ConstantConfig(ModelConfig):
     trainable: ClassVar[bool] = False

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from commands import SPECS
 from documents import ROOT
 from ups_core import UPSError
+from ups_core.advice import advice_on
 from ups_core.compose import read_spec
 from ups_core.document import Document, KeyPath
 from ups_core.planner import make_plan
@@ -134,3 +135,11 @@ def test_a_resolved_spec_of_any_values_resolves_to_itself(
     plan2 = make_plan(*load_spec(again), **places)
     assert plan2.spec.model_dump(mode="json") == spec.model_dump(mode="json")
     assert plan2.to_dict() == plan.to_dict()
+
+
+@pytest.mark.parametrize("path", SPECS, ids=IDS)
+def test_no_shipped_spec_gets_advice(path: Path, tmp_path: Path) -> None:
+    """Their grids fit the models' blocks, and every model sees the domain of a steady problem."""
+    spec, document = load_spec(path)
+    plan = make_plan(spec, document, runs_dir=tmp_path, data_root=tmp_path)
+    assert advice_on(plan, plan.steps) == []

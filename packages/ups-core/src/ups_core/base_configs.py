@@ -38,6 +38,14 @@ class ModelConfig(Config):
         """
         return ()
 
+    def advise(self, tasks: Mapping[str, Any]) -> Sequence[str]:
+        """What works, but is probably not intended (a grid that makes steps expensive…), one line each.
+
+        Args:
+            tasks: as for :meth:`check`.
+        """
+        return ()
+
 
 class LossConfig(Config):
     """Options that every loss has."""

@@ -9,11 +9,14 @@ from pydantic import Field
 
 from ups_core import ModelConfig
 from ups_data.info import TaskInfo
+from ups_models.block_model import BlockModelConfig
 from ups_models.grids import extended
 from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension, key_at
 
 COARSER = 2
 """Cells per axis that a coarser level of the latent operator's trunk joins."""
+LIFT_KERNEL = 3
+"""Cells per axis of the first convolution of the U-Net and the latent operator."""
 UNET_KERNEL = 7
 """Cells per axis of the U-Net's convolutions."""
 Positive = Annotated[int, Field(ge=1)]
@@ -53,8 +56,10 @@ class FNOConfig(PerDimensionConfig):
         ]
 
 
-class UNetConfig(PerDimensionConfig):
+class UNetConfig(BlockModelConfig):
     """U-Net (arXiv 1505.04597) of ConvNeXt blocks (arXiv 2201.03545), one per task."""
+
+    see_further: ClassVar[str] = "use more levels or blocks"
 
     width: PerDimension = by_dimension(32, 16)
     """Channels at full resolution; doubled at every level."""
@@ -68,6 +73,19 @@ class UNetConfig(PerDimensionConfig):
         halvings = at(self.levels, dim) - 1
         return 1 << halvings
 
+    def cells_seen(self, dim: int) -> int:
+        """See :class:`BlockModelConfig`; the blocks' kernels add up, twice as far at every level."""
+        reach = self.blocks * (UNET_KERNEL // 2)
+
+        def furthest(cell: int, coarser_levels: int) -> int:
+            cell += reach
+            if not coarser_levels:
+                return cell
+            coarse = furthest(cell // 2, coarser_levels - 1)
+            return max(cell, 2 * coarse + 1) + reach
+
+        return furthest(0, at(self.levels, dim) - 1) + LIFT_KERNEL // 2 + 1
+
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Periodic grids whose coarsest level is smaller than a convolution."""
         return [
@@ -77,7 +95,7 @@ class UNetConfig(PerDimensionConfig):
         ]
 
 
-class LatentOperatorConfig(PerDimensionConfig):
+class LatentOperatorConfig(BlockModelConfig):
     """One operator for all tasks: local codec, fitted linear propagator, multi-scale or transformer trunk."""
 
     former_keys: ClassVar[Mapping[str, str]] = {
@@ -85,6 +103,7 @@ class LatentOperatorConfig(PerDimensionConfig):
         for name in ("depth", "middle_blocks", "local_width", "patch", "kernel")
     }
     latent: ClassVar[bool] = True
+    see_further: ClassVar[str] = "use a larger depth or kernel"
 
     width: Positive = 128
     """Channels on the coarsest grid of the multi-scale trunk, or length of a token."""
@@ -115,6 +134,18 @@ class LatentOperatorConfig(PerDimensionConfig):
     def block_cells(self, dim: int) -> int:
         """Cells of a grid along an axis of one cell, or token, of the coarsest level."""
         return at(self.patch, dim) * (1 if self.trunk == "pdet_stack" else COARSER)
+
+    def cells_seen(self, dim: int) -> int | None:
+        """See :class:`BlockModelConfig`; all cells with the attention of the transformer trunks."""
+        if self.trunk != "multiscale":
+            return None
+        reach, patch = at(self.kernel, dim) // 2, at(self.patch, dim)
+        middle = at(self.middle_blocks, dim) * reach
+        up = reach // patch + middle
+        coarse = up // COARSER + at(self.depth, dim) * reach
+        down = max(up, COARSER * coarse + COARSER - 1) + middle
+        fine = patch * down + patch - 1 + (reach if dim == 1 else 0)
+        return fine + LIFT_KERNEL // 2 + 1
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Even kernels, heads that do not divide the width, and periodic grids smaller than a convolution."""

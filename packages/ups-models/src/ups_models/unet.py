@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_data.info import TaskInfo
-from ups_models.config import UNET_KERNEL, UNetConfig
+from ups_models.config import LIFT_KERNEL, UNET_KERNEL, UNetConfig
 from ups_models.layers.convolution import CONV, ConvNeXtBlock, channels_last, grid_conv, zero_conv
 from ups_models.layers.tiling import BlockGrid
 from ups_models.network import PerTaskNetwork, lifted_channels, out_channels
@@ -54,7 +54,7 @@ class TaskUNet(nn.Module):
                 )
             )
 
-        self.lift = grid_conv(dim, lifted_channels(task), widths[0], 3, periodic=periodic)
+        self.lift = grid_conv(dim, lifted_channels(task), widths[0], LIFT_KERNEL, periodic=periodic)
         self.down_blocks = nn.ModuleList(blocks(width) for width in widths)
         self.down = nn.ModuleList(CONV[dim](fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(CONV[dim](fine + coarse, fine, 1) for fine, coarse in pairwise(widths))

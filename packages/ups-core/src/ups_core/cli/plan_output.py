@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from ups_core.advice import advice_on
 from ups_core.cli.output import print_table
 from ups_core.plan import Plan
 from ups_core.reuse import describe_changes
@@ -36,6 +37,8 @@ def print_plan(plan: Plan) -> None:
     for step in plan.steps:
         if step.problem:
             print(f"{step.id}: {step.problem}")
+    for line in advice_on(plan, plan.steps):
+        print(line)
 
 
 def print_submissions(submissions: Sequence[Mapping[str, str]]) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ups_core.advice import advice_on
 from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root, user_path
 from ups_core.cli.output import guarded, print_json
 from ups_core.cli.plan_output import print_plan, print_submissions
@@ -100,7 +101,8 @@ class RunCommand:
         if not args.fresh:
             plan = reuse_previous(plan, args.runs_dir, args.accept_others)
         if args.plan:
-            print_json(plan.to_dict()) if args.json else print_plan(plan)
+            advice = {"advice": advice_on(plan, plan.steps)}
+            print_json(plan.to_dict() | advice) if args.json else print_plan(plan)
             return 0
         selection = Selection(args.only, args.start)
         if args.dry_run:
@@ -109,6 +111,8 @@ class RunCommand:
             return 0
         if args.profile:
             os.environ[PROFILE] = "1"
+        for line in advice_on(plan, plan.todo):
+            console.say(line, "yellow")
         record = run_plan(plan, selection, console, command_line(args))
         report = page_of(plan.directory)
         if report.exists():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_data.info import TaskInfo
+from ups_models.config import LIFT_KERNEL
 from ups_models.latent.conservation import divergence
 from ups_models.layers.convolution import grid_conv
 from ups_models.network import (
@@ -24,8 +25,6 @@ from ups_models.network import (
     places,
 )
 from ups_models.per_dimension import at
-
-KERNEL = 3
 
 
 class Codec(nn.Module):
@@ -84,7 +83,7 @@ def _outputs(task: TaskInfo) -> int:
 def _lift(task: TaskInfo, width: int) -> nn.Module:
     periodic = task.boundary == "periodic"
     channels = in_channels(task) + placed_axes(task)
-    return grid_conv(task.dim, channels, width, KERNEL, periodic=periodic)
+    return grid_conv(task.dim, channels, width, LIFT_KERNEL, periodic=periodic)
 
 
 def _zero_linear(width: int, outputs: int) -> nn.Linear:

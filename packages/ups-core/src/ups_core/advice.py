@@ -1,0 +1,20 @@
+"""Advice about models that a plan will train: what works, but is probably not intended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ups_core.base_configs import ModelConfig
+from ups_core.plan import Plan, PlannedStep
+
+
+def advice_on(plan: Plan, steps: Sequence[PlannedStep]) -> list[str]:
+    """One line per problem of a model on the plan's tasks, with the step that trains the model."""
+    infos = {name: task.info for name, task in plan.tasks.items()}
+    lines = []
+    for step in steps:
+        model = step.spec.config.trained_model(plan.spec.model)
+        if model is not None:
+            assert isinstance(model.config, ModelConfig)
+            lines += [f"{step.id}: model '{model.kind}': {text}" for text in model.config.advise(infos)]
+    return lines
