@@ -123,7 +123,7 @@ def flow(**changes: Any) -> TaskInfo:
         "history": 1,
         "invariants": ("mean",),
         "equation": "u_t = 0",
-        "symmetries": ("translation", "transpose"),
+        "symmetries": ("translation",),
     }
     return TaskInfo(**sound | changes)
 
@@ -148,7 +148,23 @@ def flow(**changes: Any) -> TaskInfo:
         ({"channels": (Channel("p", "1", "target"),)}, "no channel has the role 'state'"),
         ({"boundary": "dirichlet"}, "boundary 'dirichlet' has no symmetry 'translation'; remove it"),
         ({"symmetries": ("odd_reflection",)}, "'odd_reflection' is defined on one axis, not on 2"),
-        ({"shape": (8, 16)}, r"'transpose' needs two last axes of equal length, not \(8, 16\)"),
+        (
+            {"shape": (8, 16), "symmetries": ("transpose",)},
+            r"'transpose' needs two last axes that are equal, not \(8, 16\)",
+        ),
+        (
+            {"domain": ((0.0, 1.0), (0.0, 2.0)), "symmetries": ("transpose",)},
+            r"not \(8, 8\) on \(\(0.0, 1.0\), \(0.0, 2.0\)\)",
+        ),
+        (
+            {
+                "kind": "steady",
+                "channels": (Channel("p", "1", "target"),),
+                "invariants": (),
+                "symmetries": ("sign",),
+            },
+            "'sign' negates states, which a steady task does not have",
+        ),
         (
             {"kind": "steady", "channels": (Channel("p", "1", "target"),)},
             "a steady task conserves nothing; remove invariant 'mean'",

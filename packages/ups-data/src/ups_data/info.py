@@ -231,5 +231,19 @@ def _problems(task: TaskInfo) -> Iterator[str]:
         yield f"boundary '{task.boundary}' has no symmetry 'translation'; remove it"
     if "odd_reflection" in task.symmetries and task.dim != 1:
         yield f"symmetry 'odd_reflection' is defined on one axis, not on {task.dim}; remove it"
-    if "transpose" in task.symmetries and (task.dim < 2 or task.shape[-2] != task.shape[-1]):
-        yield f"symmetry 'transpose' needs two last axes of equal length, not {task.shape}; remove it"
+    signs = sorted({"sign", "odd_reflection"} & set(task.symmetries))
+    if task.kind == "steady" and signs:
+        yield f"symmetry '{signs[0]}' negates states, which a steady task does not have; remove it"
+    if "transpose" in task.symmetries and not _square(task):
+        yield f"symmetry 'transpose' needs two last axes that are equal, not {task.shape} on {task.domain}"
+
+
+def _square(task: TaskInfo) -> bool:
+    """Whether the last two axes have the same grid points, relative to their ends."""
+    if task.dim < 2:
+        return False
+    first, second = (
+        (task.shape[axis], task.domain[axis][1] - task.domain[axis][0], task.spacing[axis])
+        for axis in (-2, -1)
+    )
+    return first == second

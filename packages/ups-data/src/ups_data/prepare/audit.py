@@ -19,6 +19,7 @@ from ups_core.console import Console
 from ups_core.reading import UnsoundFile
 from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import TaskInfo
+from ups_data.prepare.claims import Claims
 from ups_data.prepare.integrity import checked_sums, place_of_audit
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
 from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics
@@ -134,17 +135,20 @@ def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console
     training[list(splits.train)] = True
     evolves = info.kind == "evolution"
     solutions, coefficients, differences = Moments(), Moments(), Moments()
+    claims = Claims(info)
     for _, part, solution, coefficient in fields.chunks():
         solution = solution[training[part]]
         solutions.add(solution)
         if evolves:
             differences.add(np.diff(solution, axis=1))
+            claims.add(solution)
         if coefficient is not None:
             coefficients.add(coefficient[training[part]])
     named = {"solution": solutions, "coefficient": coefficients, "difference of frames": differences}
     constant = [what for what, moments in named.items() if moments.count and moments.constant]
     if constant:
         console.say(f"{info.name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")
+    claims.check(solutions, console)
     target = solutions.statistics()
     return Statistics(
         state=target if evolves else ChannelStatistics(),
