@@ -66,7 +66,7 @@ class Claims:
             drift = math.sqrt(squares / max(1, self.frames)) / field.scale
             found = (
                 f"task '{self.info.name}': the declared invariant '{invariant}' drifts by "
-                f"{100 * drift:.2g} % of the field's standard deviation in the training data"
+                f"{100 * drift:.3g} % of the field's standard deviation in the training data"
             )
             if drift > FALSE:
                 raise UPSError(f"{found}; check the data, or remove it from the task's invariants")
