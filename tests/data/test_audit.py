@@ -46,14 +46,20 @@ def test_statistics_are_those_of_the_training_trajectories(
     assert data.statistics.delta == pytest.approx((np.diff(raw, axis=1).std(),), rel=1e-4)
     assert data.statistics.target == data.statistics.state
     assert data.statistics.static.mean == ()
+    assert data.statistics.mean_field == ()
     assert Statistics.from_dict(json.loads(json.dumps(data.statistics.to_dict()))) == data.statistics
 
 
 def test_steady_statistics(tmp_path: Path, task: Tasks, official: Official, console: Console) -> None:
     official(1.0, kind="darcy2d")
-    darcy = task("darcy2d")
+    darcy = task("darcy2d", resolution=32)
     darcy.prepare_data(tmp_path, console)
-    statistics = darcy.open(tmp_path).statistics
+    data = darcy.open(tmp_path)
+    statistics = data.statistics
+    train = data.windows("train", horizon=1)
+    solutions = train.batch(list(range(len(train)))).target[:, 0, 0].double()
+    assert statistics.mean_field == pytest.approx(solutions.mean(0).flatten().tolist(), rel=1e-6)
+    assert Statistics.from_dict(json.loads(json.dumps(statistics.to_dict()))) == statistics
     assert statistics.static.mean[0] == pytest.approx(-statistics.target.mean[0])
     assert (statistics.state.mean, statistics.delta) == ((), ())
 

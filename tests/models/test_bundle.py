@@ -212,7 +212,7 @@ def test_a_failed_save_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.M
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
-def test_a_loaded_simulator_is_ready_to_predict(bundle: Path) -> None:
+def test_a_loaded_builtis_ready_to_predict(bundle: Path) -> None:
     loaded = load_bundle(bundle)
     assert not loaded.training
     assert {weight.device.type for weight in loaded.parameters()} == {"cpu"}
@@ -244,3 +244,13 @@ def test_a_bundle_knows_its_grid_points_and_what_training_varied(tmp_path: Path)
     assert known.shape == (16,)
     assert known.axes == (tuple(number / 16 for number in range(16)),)
     assert known.spacing == (1 / 16,)
+
+
+def test_the_mean_field_is_saved(tmp_path: Path) -> None:
+    task = steady(cells=4)
+    scale = replace(statistics(task), mean_field=tuple(number / 7 for number in range(16)))
+    model = component("mean")
+    built = build_simulator(model, {task.name: task}, {task.name: scale})
+    save_bundle(tmp_path, built, model, "abc")
+    batch = batch_of(task)
+    assert torch.equal(load_bundle(tmp_path).step(batch), built.step(batch))

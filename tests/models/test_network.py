@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from toy_models import simulator
+from toy_models import component, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core.names import decoded
 from ups_data.info import TaskInfo
@@ -29,6 +29,7 @@ from ups_models.network import (
     placed_axes,
 )
 from ups_models.normaliser import TaskNormaliser
+from ups_models.simulator import build_simulator
 
 
 def input_of(task: TaskInfo) -> NetworkInput:
@@ -148,3 +149,17 @@ def test_baselines_predict_zero_in_the_type_and_shape_of_their_input(kind: str) 
     assert not list(network.parameters())
     assert network.predicts_increment is (kind == "persistence")
     assert network.evolution_only is (kind == "persistence")
+
+
+def test_the_mean_of_a_steady_task_is_a_field() -> None:
+    task = steady(cells=4)
+    field = torch.arange(16.0).reshape(1, 4, 4)
+    known = replace(statistics(task), mean_field=tuple(field.flatten().tolist()))
+    sim = build_simulator(component("mean"), {task.name: task}, {task.name: known})
+    assert torch.allclose(sim.step(batch_of(task)), field.expand(3, 1, 4, 4), atol=1e-5)
+    fine = replace(task, shape=(8, 8))
+    found = sim.step(batch_of(fine))
+    assert found.shape == (3, 1, 8, 8)
+    assert torch.allclose(nn.functional.avg_pool2d(found, 2)[:, :, 1:3, 1:3], field[:, 1:3, 1:3], atol=1e-5)
+    assert found.min() >= 0
+    assert found.max() <= 15

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ups_data.info import TaskInfo
 from ups_models.config import MeanConfig, PersistenceConfig
 from ups_models.network import Network, NetworkInput, out_channels
+
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+"""Grid dimension -> interpolation between cell centres."""
 
 
 class Persistence(Network):
@@ -32,7 +35,9 @@ class Persistence(Network):
 
 
 class Mean(Network):
-    """Predicts each channel's mean over the train split in every cell.
+    """Predicts the mean over the train split: the mean field of a steady task, else each channel's mean.
+
+    On another grid than that of training the mean field is interpolated linearly.
 
     Args:
         config: has no options.
@@ -46,8 +51,14 @@ class Mean(Network):
         self.channels = {name: out_channels(task) for name, task in tasks.items()}
 
     def forward(self, x: NetworkInput) -> Tensor:
-        """The normalised mean, which is zero, `(B, C, *S)`."""
-        return _zeros(x, self.channels)
+        """The normalised mean, `(B, C, *S)`; that of a channel is zero."""
+        zeros, field = _zeros(x, self.channels), x.mean_field
+        if field is None:
+            return zeros
+        grid = zeros.shape[2:]
+        if field.shape[1:] != grid:
+            field = nn.functional.interpolate(field[None], size=grid, mode=LINEAR[len(grid)])[0]
+        return zeros + field
 
 
 def _zeros(x: NetworkInput, channels: Mapping[str, int]) -> Tensor:

@@ -30,7 +30,7 @@ class PersistenceConfig(ModelConfig):
 
 
 class MeanConfig(ModelConfig):
-    """The mean: no options."""
+    """The mean of the train split: no options."""
 
     trainable: ClassVar[bool] = False
 

@@ -36,6 +36,8 @@ class NetworkInput:
             grid, 1 or -1 for every second point of a finer one; `(B, 0)` on a periodic domain.
         increment: typical change of the normalised state over a frame `(C, 1, ...)`; 1 for a steady task.
         elapsed: physical time to advance `(B,)`, for networks that compute with it exactly.
+        mean_field: mean of the normalised solution over the train split in every cell of the training grid
+            `(Cout, *S)`; None if it is not known, as for an evolution.
 
     A parameter, a mask, `dt` or an offset that was the same in all of the training has that value here,
     whatever the batch says (:mod:`ups_models.constant_conditions`). `elapsed` is the batch's own.
@@ -50,6 +52,7 @@ class NetworkInput:
     grid_offset: Tensor
     increment: Tensor
     elapsed: Tensor
+    mean_field: Tensor | None = None
 
     def condition(self) -> Tensor:
         """Parameters, their mask, dt and the offset of the grid, `(B, condition_size)`."""

@@ -61,6 +61,12 @@ class TaskNormaliser(nn.Module):
         self._constant("delta_std", self._per_channel(statistics.delta))
         change = self.delta_std / self.state_std if task.history else torch.ones_like(self.target_std)
         self._constant("increment", change)
+        field = torch.tensor(statistics.mean_field, dtype=torch.float32)
+        self.mean_field: Tensor | None
+        if len(field):
+            self._constant("mean_field", self.target_scaled(field.reshape(-1, *task.shape)))
+        else:
+            self.mean_field = None
         log = [float(parameter.scale == "log") for parameter in task.parameters]
         self._constant("params_log", torch.tensor(log))
         self.has_log = any(log)
@@ -115,6 +121,7 @@ class TaskNormaliser(nn.Module):
             grid_offset=grid.offset.expand(len(batch), -1),
             increment=self.increment,
             elapsed=batch.dt,
+            mean_field=self.mean_field,
         )
         return x if self.constant is None else self.constant(x)
 

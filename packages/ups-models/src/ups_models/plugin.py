@@ -36,5 +36,5 @@ def ups_register_models(register: Register) -> None:
         "mean",
         "ups_models.baselines:Mean",
         config="ups_models.config:MeanConfig",
-        summary="baseline without parameters: the mean of the train split in every cell",
+        summary="baseline without parameters: the mean of the train split, per cell where a task is steady",
     )

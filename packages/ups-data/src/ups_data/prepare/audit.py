@@ -22,12 +22,12 @@ from ups_data.info import TaskInfo
 from ups_data.prepare.claims import Claims
 from ups_data.prepare.integrity import checked_sums, place_of_audit
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
-from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics
+from ups_data.prepare.statistics import ChannelStatistics, FieldMean, Moments, Statistics
 from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_store import Fields
 
 SCHEMA = 2
-"""Of the record; since 2 it has checksums, its own and those of the files."""
+"""Of the record; since 2 it has mean fields and checksums, its own and those of the files."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,15 @@ def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console
     training[list(splits.train)] = True
     evolves = info.kind == "evolution"
     solutions, coefficients, differences = Moments(), Moments(), Moments()
-    claims = Claims(info)
+    claims, mean_field = Claims(info), FieldMean()
     for _, part, solution, coefficient in fields.chunks():
         solution = solution[training[part]]
         solutions.add(solution)
         if evolves:
             differences.add(np.diff(solution, axis=1))
             claims.add(solution)
+        else:
+            mean_field.add(solution[:, 0])
         if coefficient is not None:
             coefficients.add(coefficient[training[part]])
     named = {"solution": solutions, "coefficient": coefficients, "difference of frames": differences}
@@ -155,4 +157,5 @@ def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console
         static=coefficients.statistics(),
         target=target,
         delta=(differences.scale,) if evolves else (),
+        mean_field=mean_field.values(),
     )

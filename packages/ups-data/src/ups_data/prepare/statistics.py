@@ -44,6 +44,8 @@ class Statistics:
         static: coefficient channels (empty if there are none).
         target: channels to predict; equal to `state` for an evolution.
         delta: standard deviation of one-frame differences of each state channel (empty when steady).
+        mean_field: mean of a steady solution in every cell, `(C, *S)` in row-major order; empty for
+            an evolution.
         conditions: what training varies besides the fields; None if that is not known.
 
     Raises:
@@ -54,10 +56,12 @@ class Statistics:
     static: ChannelStatistics = ChannelStatistics()
     target: ChannelStatistics = ChannelStatistics()
     delta: tuple[float, ...] = ()
+    mean_field: tuple[float, ...] = ()
     conditions: Conditions | None = None
 
     def __post_init__(self) -> None:
         _check(self.delta, 0.0)
+        _check(self.mean_field, -math.inf)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -74,6 +78,7 @@ class Statistics:
         return cls(
             **channels,
             delta=tuple(data["delta"]),
+            mean_field=tuple(data.get("mean_field", ())),
             conditions=None if conditions is None else Conditions.from_dict(conditions),
         )
 
@@ -121,3 +126,23 @@ class Moments:
     def statistics(self) -> ChannelStatistics:
         """As the statistics of a single channel; empty without values."""
         return ChannelStatistics((self.mean,), (self.scale,)) if self.count else ChannelStatistics()
+
+
+class FieldMean:
+    """Running mean in every cell, in float64."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum: NDArray[np.float64] | None = None
+
+    def add(self, fields: NDArray[np.floating]) -> None:
+        """Add fields `(n, *S)`."""
+        total = fields.sum(axis=0, dtype="float64")
+        self._sum = total if self._sum is None else self._sum + total
+        self._count += len(fields)
+
+    def values(self) -> tuple[float, ...]:
+        """The mean in row-major order, to the digits of float32; empty without fields."""
+        if self._sum is None or not self._count:
+            return ()
+        return tuple(float(f"{value:.8g}") for value in (self._sum / self._count).ravel())
