@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import Component, UPSError
-from ups_data.info import TaskInfo
+from ups_data.info import Boundary, TaskInfo
 from ups_models.network import Network, NetworkInput
 from ups_models.simulator import LatentSimulator, Simulator, build_simulator, feed_back
 
@@ -295,3 +296,43 @@ def test_counting_parameters() -> None:
     next(iter(sim.parameters())).requires_grad_(False)
     assert sim.parameter_count() < total
     assert simulator("persistence", evolution()).parameter_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"), [((64,), "0.5"), ((16,), "2"), ((36,), "0.889"), ((30,), None), ((34,), None)]
+)
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+def test_another_spacing_than_that_of_training_is_reported_once(
+    cells: tuple[int, ...], said: str | None, boundary: Boundary
+) -> None:
+    task = evolution(boundary=boundary)
+    sim = simulator("latent_operator", task).eval()
+    batch = batch_of(replace(task, shape=cells))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with torch.no_grad():
+            sim.rollout(batch, 3)
+            sim.latent_rollout(batch, 2)
+            sim.reconstruct(batch)
+    lines = [str(warning.message) for warning in caught]
+    if said is None:
+        assert lines == []
+    else:
+        assert len(lines) == 1
+        assert (
+            f"task 'wave': the grid {cells[0]} has {said} times the spacing of the training grid 32"
+            in lines[0]
+        )
+
+
+def test_every_other_grid_is_reported_and_training_is_silent() -> None:
+    task = evolution(dim=2)
+    sim = simulator("fno", task)
+    other = batch_of(replace(task, shape=(16, 32)))
+    with torch.no_grad():
+        sim.step(other)  # in training, where a warning would be an error here
+        with pytest.warns(UserWarning, match="grid 16x32 has 0.5 times"):
+            sim.eval().step(other)
+        with pytest.warns(UserWarning, match="grid 8x16 has 2 times"):
+            sim.step(batch_of(replace(task, shape=(8, 16))))
+        sim.step(batch_of(task))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,8 +14,11 @@ from ups_core import Component, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
-from ups_models.network import LatentNetwork, Network, module_key
+from ups_models.network import LatentNetwork, Network, NetworkInput, module_key
 from ups_models.normaliser import TaskNormaliser
+
+SPACING_FACTOR = 1.1
+"""Factor between the spacings of two grids from which a simulator warns."""
 
 
 class Simulator(nn.Module):
@@ -36,6 +40,7 @@ class Simulator(nn.Module):
         self.normalisers = nn.ModuleDict(
             {module_key(name): TaskNormaliser(task, statistics[name]) for name, task in tasks.items()}
         )
+        self._reported: set[tuple[str, tuple[int, ...]]] = set()
 
     def normaliser(self, task: str) -> TaskNormaliser:
         """The normaliser of a task.
@@ -65,10 +70,25 @@ class Simulator(nn.Module):
         """The next frame, or the solution of a steady task, `(B, C, *S)` in physical units."""
         normaliser = self.normaliser(batch.task)
         # float() undoes autocast: bfloat16 has 8 bits for a change that is added to a float32 state.
-        output: Tensor = self.network(normaliser.network_input(batch)).float()
+        output: Tensor = self.network(self._seen(normaliser, batch)).float()
         if normaliser.task.kind == "steady" or not self.network.predicts_increment:
             return normaliser.target_mean + normaliser.target_std * output
         return batch.state[:, -1] + normaliser.delta_std * output
+
+    def _seen(self, normaliser: TaskNormaliser, batch: FieldBatch) -> NetworkInput:
+        """What the network sees of a batch; warns once per grid of another spacing than that of training."""
+        task, shape = normaliser.task, tuple(batch.static.shape[2:])
+        if not self.training and shape != task.shape and (task.name, shape) not in self._reported:
+            self._reported.add((task.name, shape))
+            ratio = max((ours / new for ours, new in zip(task.shape, shape, strict=True)), key=_distance)
+            if _distance(ratio) > SPACING_FACTOR:
+                warnings.warn(
+                    f"task '{task.name}': the grid {_grid(shape)} has {ratio:.3g} times the spacing of the "
+                    f"training grid {_grid(task.shape)}; the model was not trained for it, and its error can "
+                    "be many times larger",
+                    stacklevel=3,
+                )
+        return normaliser.network_input(batch)
 
     def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
         """`steps` frames `(B, steps, C, *S)`, each computed from those before; without the given frames."""
@@ -87,7 +107,7 @@ class Simulator(nn.Module):
             UPSError: the network has no latent space.
         """
         network, normaliser = self.latent_network(), self.normaliser(batch.task)
-        x = normaliser.network_input(batch)
+        x = self._seen(normaliser, batch)
         latent = network.encode(x)
         frames = []
         for _ in range(steps):
@@ -102,7 +122,7 @@ class Simulator(nn.Module):
             UPSError: the network has no latent space.
         """
         network, normaliser = self.latent_network(), self.normaliser(batch.task)
-        x = normaliser.network_input(batch)
+        x = self._seen(normaliser, batch)
         return normaliser.target_mean + normaliser.target_std * network.decode(network.encode(x), x).float()
 
     def latent_network(self) -> LatentNetwork:
@@ -160,6 +180,15 @@ def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:
     """The batch with predicted frames `(B, T, C, *S)` as its newest given ones."""
     history = batch.state.shape[1]
     return replace(batch, state=torch.cat([batch.state, frames], dim=1)[:, -history:])
+
+
+def _distance(ratio: float) -> float:
+    """A ratio or its inverse, whichever is larger."""
+    return max(ratio, 1 / ratio)
+
+
+def _grid(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def build_simulator(
