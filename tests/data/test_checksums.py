@@ -108,7 +108,7 @@ def test_an_official_file_gets_a_checksum_at_its_first_use(
     tmp_path: Path, task: Tasks, official: Official
 ) -> None:
     path = official(0.4)
-    advection = task("advection1d", source="official")
+    advection = task("advection1d", source="official", frames=3)
     report = advection.prepare_data(tmp_path, Listener())
     noted = noted_sum(path)
     assert noted is not None
@@ -123,7 +123,7 @@ def test_a_changed_official_file_is_refused(
     tmp_path: Path, task: Tasks, official: Official, damage: Callable[[Path], None]
 ) -> None:
     path = official(0.4)
-    advection = task("advection1d", source="official")
+    advection = task("advection1d", source="official", frames=3)
     advection.prepare_data(tmp_path, Listener())
     damage(path)
     with pytest.raises(UnsoundFile, match=rf"beta0.4.hdf5 .* or delete .*{SUFFIX} if you have replaced it"):
@@ -141,7 +141,7 @@ def test_a_damaged_checksum_of_an_official_file_is_refused(
     tmp_path: Path, task: Tasks, official: Official, damage: Callable[[Path], None]
 ) -> None:
     path = official(0.4)
-    advection = task("advection1d", source="official")
+    advection = task("advection1d", source="official", frames=3)
     advection.prepare_data(tmp_path, Listener())
     damage(path)
     with pytest.raises(UnsoundFile, match=f"{SUFFIX} .*; delete it to note the checksum again"):
@@ -153,7 +153,7 @@ def test_other_files_of_the_same_fingerprint_are_audited_again(
 ) -> None:
     """The fingerprint of a large official file sees a part of it; the audit's record knows all of it."""
     path = official(0.4, trajectories=40)
-    advection = task("advection1d", source="official")
+    advection = task("advection1d", source="official", frames=3)
     monkeypatch.setattr(checksums, "BLOCK_BYTES", 16)
     before = advection.prepare_data(tmp_path, Listener())
     replace_values(path)
@@ -172,7 +172,7 @@ class TestLargeFiles:
     def data(self, tmp_path: Path, task: Tasks, official: Official, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(checksums, "FULL_LIMIT", 1000)
         path = official(0.4, trajectories=40)
-        advection = task("advection1d", source="official")
+        advection = task("advection1d", source="official", frames=3)
         advection.prepare_data(tmp_path, Listener())
         return path, advection.plan_data(tmp_path)
 
@@ -222,7 +222,7 @@ def test_a_read_only_data_root_costs_the_comparison_and_says_so(
 
     monkeypatch.setattr(checksums, "write_sealed", refuse)
     console = Listener()
-    report = task("advection1d", source="official").prepare_data(tmp_path, console)
+    report = task("advection1d", source="official", frames=3).prepare_data(tmp_path, console)
     assert len(report["sums"]) == 1
     assert any(f"{SUFFIX} (Permission denied)" in line for line in console.lines)
 
@@ -231,7 +231,7 @@ def test_a_link_to_official_data_is_followed(tmp_path: Path, task: Tasks, offici
     path = official(0.4)
     disk = path.rename(tmp_path / "disk.hdf5")
     path.symlink_to(disk)
-    advection = task("advection1d", source="official")
+    advection = task("advection1d", source="official", frames=3)
     sums = advection.prepare_data(tmp_path, Listener())["sums"]
     assert noted_sum(path).full == sums[0]  # type: ignore[union-attr]
     assert np.isfinite(advection.open(tmp_path).statistics.target.mean[0])

@@ -14,6 +14,7 @@ import torch
 import ups_data
 from ups_core import UPSError
 from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
+from ups_data.info import Parameter
 from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.statistics import Statistics
 from ups_data.stores import pdebench_store as store_module
@@ -259,7 +260,7 @@ def test_a_batch_has_the_parameters_that_its_task_declares(advection: TaskData, 
 
 
 def test_files_give_one_parameter_at_most(advection: TaskData) -> None:
-    info = replace(advection.info, parameters=advection.info.parameters * 2)
+    info = replace(advection.info, parameters=(*advection.info.parameters, Parameter("nu", "1", 0.1, 1.0)))
     with pytest.raises(UPSError, match="'advection1d' declares 2 parameters, but its files give one"):
         replace(advection, info=info).windows("train", horizon=1)
 

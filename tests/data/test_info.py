@@ -81,13 +81,11 @@ def test_descriptions_without_the_newer_fields_are_read(task: Callable[..., Task
 
 def test_planning_is_light(tmp_path: Path) -> None:
     code = f"""
-import sys, time
+import sys
 from pathlib import Path
 from ups_data.tasks.create import create_task
 task = create_task("advection1d", {{"beta": [0.1, 0.4, 1.0]}})
-begin = time.perf_counter()
 plan = task.plan_data(Path({str(tmp_path)!r}))
-assert time.perf_counter() - begin < 0.02
 assert len(plan.missing) == 3
 heavy = {{"torch", "numpy", "scipy", "h5py"}} & set(sys.modules)
 assert not heavy, heavy

@@ -17,6 +17,7 @@ from finished import write_run
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_core.sealed import read_sealed, write_sealed
+from ups_data.info import Channel
 from ups_eval.command import EvalCommand
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log
@@ -185,7 +186,7 @@ def test_pictures_of_other_kinds_of_tasks(run_directory: Path, case: str) -> Non
             predictions={name: values[..., None].repeat(2, -1) for name, values in plane.predictions.items()},
         )
     elif case == "two channels":
-        info = replace(line.info, channels=line.info.channels * 2)
+        info = replace(line.info, channels=(*line.info.channels, Channel("v", "1", "state")))
         task = replace(
             line,
             info=info,

@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 
 from ups_core.errors import UPSError
 from ups_core.mistakes import did_you_mean
-
 from ups_core.names import check_names
 
 Role = Literal["state", "coefficient", "target"]
@@ -120,8 +119,6 @@ class TaskInfo:
         problem = next(_problems(self), None)
         if problem is not None:
             raise UPSError(f"task '{self.name}': {problem}")
-
-    def __post_init__(self) -> None:
         check_names(f"task '{self.name}': channel", [channel.name for channel in self.channels])
         check_names(f"task '{self.name}': parameter", [parameter.name for parameter in self.parameters])
 
