@@ -19,8 +19,9 @@ from ups_core.document import KeyPath
 from ups_core.environment import devices, environment
 from ups_core.files import open_own, write_text
 from ups_core.finished_step import FinishedStep
+from ups_core.layout import clear
 from ups_core.plan import Plan, PlannedStep
-from ups_core.reading import UnsoundFile, read_json
+from ups_core.reading import UnsoundFile, read_json, read_text
 from ups_core.scalars import resolve_scalar
 from ups_core.sealed import read_sealed, write_sealed
 
@@ -77,6 +78,8 @@ class RunRecord:
             self.content["finished"] = now()
             self.content["environment"]["devices"] = devices()
         self.content["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 3)
+        if self.path.is_dir():
+            clear(self.path)
         write_sealed(self.path, self.content)
 
     def _step(self, step: PlannedStep) -> dict[str, Any]:
@@ -150,5 +153,11 @@ def _restore(data: Any, path: KeyPath, text: str) -> None:
 
 
 def write_spec(plan: Plan) -> None:
-    """Write the resolved spec into the run directory."""
-    write_text(plan.directory / "spec.yaml", resolved_yaml(plan))
+    """Write the resolved spec into the run directory, unless it is there already."""
+    path, text = plan.directory / "spec.yaml", resolved_yaml(plan)
+    try:
+        if read_text(path) == text:
+            return
+    except UnsoundFile:
+        clear(path)
+    write_text(path, text)

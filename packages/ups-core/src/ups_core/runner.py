@@ -57,6 +57,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         )
     chosen = selection.apply(plan)
     if not chosen and (stored := _completed(plan)) is not None:
+        write_spec(plan)
         publish_page(plan)
         console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
         return stored
