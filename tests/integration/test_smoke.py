@@ -173,3 +173,21 @@ def test_only_repeats_one_step(smoke: FinishedRun) -> None:
 @pytest.mark.parametrize("arguments", [["eval", "show"], ["eval", "report"]])
 def test_looking_at_a_finished_run(smoke: FinishedRun, arguments: list[str]) -> None:
     command("ups", *arguments, smoke.directory, cwd=smoke.folder)
+
+
+def test_the_model_is_scored_on_other_grids(smoke: FinishedRun) -> None:
+    """At the resolution of its training `benchmarks/resolution.py` finds the error of the run."""
+    resolutions = ["32", "64"]
+    script = [sys.executable, str(ROOT / "benchmarks" / "resolution.py"), str(smoke.directory)]
+    done = subprocess.run(
+        [*script, "--resolutions", *resolutions], cwd=smoke.folder, capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[:2] for row in rows] == [
+        [task, points] for task in ("advection1d", "darcy2d") for points in resolutions
+    ]
+    metrics = record(smoke)["metrics"]
+    trained = [row for row in rows if "(training)" in row]
+    assert trained
+    for task, _, found, *_ in trained:
+        assert float(found) == pytest.approx(metrics[f"test/{task}/nrmse"], rel=1e-3)  # type: ignore[index]
