@@ -160,7 +160,7 @@ def check_grid_points(case: ModelCase) -> None:
 
 
 def check_constant_inputs(case: ModelCase) -> None:
-    """A parameter, mask, dt or offset that was constant in training does not change a prediction."""
+    """A parameter, a mask or dt that was constant in training does not change a prediction."""
     for task in (*tasks_of(case, boundary="periodic"), *tasks_of(case, boundary="dirichlet")):
         constant = Conditions(((0.5, 0.5),), (False,), (task.dt, task.dt), augmented=False)
         simulator, batch = simulator_of(case, task, conditions=constant), toy_batch(task)
