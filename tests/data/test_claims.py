@@ -104,3 +104,15 @@ def test_the_audit_reports_a_task_whose_data_contradict_it(
         r"task 'burgers1d': the declared invariant 'l2' drifts by [45]\d[.\d]* % of the field's", said
     )
     assert "'mean'" not in said
+
+
+def test_refused_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = create_task("burgers1d", {"trajectories": 10, "resolution": 64, "nu": [0.01, 0.02]})
+    wrong = replace(task.info, invariants=("l2",))
+    monkeypatch.setattr(type(task), "info", property(lambda self: wrong))
+    monkeypatch.setattr("ups_data.prepare.claims.FALSE", 0.2)
+    with pytest.raises(
+        UPSError, match=r"Nu0\.01\.hdf5 and 1 more: task 'burgers1d': the declared invariant 'l2'"
+    ):
+        task.prepare_data(tmp_path, Console(quiet=True))
+    assert not list(tmp_path.glob("audits/*.json")), "the audit of refused data is not stored"

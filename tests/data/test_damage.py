@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from damaged_reader import FILE, DamagedReader
@@ -46,6 +46,7 @@ PLACES = st.integers(0, 2**16)
 
 
 @settings(max_examples=150)
+@example(changes=[(65536, b"\x00\x00\x00C")])  # one value that dwarfs all others
 @given(changes=st.lists(st.tuples(PLACES, GARBAGE), min_size=1, max_size=6))
 def test_garbage_is_read_or_refused(reader: DamagedReader, changes: list[tuple[int, bytes]]) -> None:
     outcome, line = reader.read([(place % (reader.size - 8), new) for place, new in changes])

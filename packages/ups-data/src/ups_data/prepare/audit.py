@@ -118,8 +118,7 @@ def _without_repeats(fields: Fields, splits: Splits, info: TaskInfo, console: Co
     try:
         splits = exclude_repeats(splits, hashes)
     except UPSError as error:
-        more = f" and {len(hashes) - 1} more" if len(hashes) > 1 else ""
-        raise UPSError(f"{fields.files[0].path}{more}: {error}") from error
+        raise UPSError(f"{_named(fields)}: {error}") from error
     audit_splits(splits, count)
     if splits.excluded:
         console.say(
@@ -150,7 +149,10 @@ def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console
     constant = [what for what, moments in named.items() if moments.count and moments.constant]
     if constant:
         console.say(f"{info.name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")
-    claims.check(solutions, console)
+    try:
+        claims.check(solutions, console)
+    except UPSError as error:
+        raise UPSError(f"{_named(fields)}: {error}") from error
     target = solutions.statistics()
     return Statistics(
         state=target if evolves else ChannelStatistics(),
@@ -159,3 +161,9 @@ def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console
         delta=(differences.scale,) if evolves else (),
         mean_field=mean_field.values(),
     )
+
+
+def _named(fields: Fields) -> str:
+    """The first file and the number of others, for messages."""
+    more = f" and {len(fields.files) - 1} more" if len(fields.files) > 1 else ""
+    return f"{fields.files[0].path}{more}"
