@@ -38,7 +38,9 @@ pipeline:
     baselines: [persistence, {kind: test/Net.v2, width: 2}]
   - evaluate: test/Hello.v2
   - evaluate: report
+    title: ${env:TITLE}
 """
+TITLE = "s3ntinel <of> the report"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the spec has been run."""
     folder = tmp_path_factory.mktemp("names")
     (folder / "names.yaml").write_text(SPEC)
-    command("ups-run", "names.yaml", cwd=folder, PYTHONPATH=with_plugin())
+    command("ups-run", "names.yaml", cwd=folder, PYTHONPATH=with_plugin(), TITLE=TITLE)
     return folder
 
 
@@ -60,8 +62,8 @@ def test_every_name_works_to_the_end(folder: Path) -> None:
     assert metrics["rollout/keys/test-Score.v2"] < 0
     assert metrics["rollout/keys/test/Net.v2/test-Score.v2"] < 0
     assert metrics["test-hello-v2/keys/tested/operator"] == 1.0, "not the baseline"
-    command("ups", "eval", "show", run, cwd=folder, PYTHONPATH=with_plugin())
-    again = command("ups-run", "names.yaml", cwd=folder, PYTHONPATH=with_plugin())
+    command("ups", "eval", "show", run, cwd=folder, PYTHONPATH=with_plugin(), TITLE=TITLE)
+    again = command("ups-run", "names.yaml", cwd=folder, PYTHONPATH=with_plugin(), TITLE=TITLE)
     assert "nothing to do" in again.stderr
 
 
@@ -77,9 +79,18 @@ def test_the_report_shows_the_metric_and_the_best_of_it(folder: Path) -> None:
     assert [float(text) for text in marked] == [pytest.approx(max(scores), rel=5e-3)]
 
 
+def test_no_file_of_the_run_has_a_value_of_the_environment(folder: Path) -> None:
+    (run,) = (folder / "runs").glob("names-*")
+    for path in run.rglob("*"):
+        assert not path.is_file() or b"s3ntinel" not in path.read_bytes(), path
+    assert "${env:TITLE}" in (run / "report" / "index.html").read_text()
+
+
 def test_a_study_maximises_what_is_better_when_higher(folder: Path) -> None:
     arguments = "--param", "optimizer.lr=1e-6,1.0", "--metric", "rollout/keys/test-Score.v2"
-    result = command("ups", "tune", "names.yaml", *arguments, cwd=folder, PYTHONPATH=with_plugin())
+    result = command(
+        "ups", "tune", "names.yaml", *arguments, cwd=folder, PYTHONPATH=with_plugin(), TITLE=TITLE
+    )
     assert "maximises rollout/keys/test-Score.v2" in result.stderr
     (study,) = (folder / "runs").glob("tune-*/study.json")
     content = json.loads(study.read_text())

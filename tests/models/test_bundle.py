@@ -145,6 +145,18 @@ def test_a_bundle_says_which_artifact_it_is(bundle: Path) -> None:
     assert "contains a prior, not a simulator; choose a directory of a simulator" in refused(bundle)
 
 
+@pytest.mark.parametrize(
+    "provider", ["a'; rm -rf ~; '", "a b", "$(id)", "-r/etc/passwd", "a\nb", "../a", 3, ""]
+)
+@pytest.mark.parametrize("key", ["provider", "version"])
+def test_only_names_of_packages_are_printed_for_a_shell(bundle: Path, key: str, provider: object) -> None:
+    edit(bundle, **{"kind": "acme/net", key: provider})
+    with pytest.raises(UPSError, match="which is not installed: ") as refused:
+        load_bundle(bundle)
+    assert "pip install" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("key", ["kind", "options", "provider", "version", "tasks", "statistics", "weights"])
 def test_a_missing_key_is_named(bundle: Path, key: str) -> None:
     edit(bundle, **{key: None})

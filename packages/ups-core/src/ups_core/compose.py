@@ -56,6 +56,7 @@ def _read_chain(path: Path, seen: tuple[Path, ...], environment: Mapping[str, st
     if len(chain) > MAX_EXTENDS:
         raise SpecError([document.issue(at, f"more than {MAX_EXTENDS} files extend one another; merge some")])
     base = _read_chain(base_path, chain, environment)
+    base.environment |= document.environment
     _merge(base, (), document, (), document.data)
     base.file = document.file
     return base
@@ -136,6 +137,7 @@ def apply_override(document: Document, override: str, environment: Mapping[str, 
     if not separator or not name.strip():
         raise mistake("write it as key.path=value")
     value = parse_yaml(text, here.file, environment)
+    document.environment |= value.environment
     path: list[Key] = []
     data: Any = document.data
     parts = name.strip().split(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -26,6 +26,8 @@ class Console:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
+        self.redact: Callable[[str], str] = str
+        """Applied to every message, once a spec that refers to the environment is known."""
         # soft_wrap: without it rich would break lines at the width of the terminal, within paths.
         self.rich = RichConsole(file=sys.stderr, soft_wrap=True, highlight=False, quiet=quiet)
         if not self.rich.is_terminal:
@@ -38,7 +40,7 @@ class Console:
 
     def say(self, message: str, style: str = "") -> None:
         """Print one line; `message` is taken literally."""
-        self.rich.print(escape(message), style=style)
+        self.rich.print(escape(self.redact(message)), style=style)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class StepContext:
         artifacts: artifact kind -> step id -> directory, for every earlier step that produced one (the id of
             a baseline's step is its model's name with `-` for `/`).
         fingerprint: this step's fingerprint, for saved models.
+        redact: replaces values of `${env:NAME}` by the references, for text that the step shows or writes.
         baselines: ids of the earlier steps that trained what some step compares with.
     """
 
@@ -45,3 +46,4 @@ class StepContext:
     artifacts: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     fingerprint: str = ""
     baselines: frozenset[str] = frozenset()
+    redact: Callable[[str], str] = str

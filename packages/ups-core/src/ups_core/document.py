@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ups_core.errors import Issue
+from ups_core.errors import Issue, UPSError
+from ups_core.redaction import redacted, redacted_data
 
 Key = str | int
 KeyPath = tuple[Key, ...]
@@ -29,6 +32,7 @@ class Document:
         positions: path -> position of the key (in mappings) or of the item (in lists).
         interpolated: path -> original text of values that `${env:NAME}` filled in, so that records can
             show the reference instead of the value.
+        environment: name -> value of every variable that `${env:NAME}` has named.
         short_forms: path of a mapping -> text of a base that it has replaced: a component's bare name.
     """
 
@@ -36,6 +40,7 @@ class Document:
     data: Any
     positions: dict[KeyPath, Position] = field(default_factory=dict)
     interpolated: dict[KeyPath, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     short_forms: dict[KeyPath, str] = field(default_factory=dict)
 
     def position(self, path: KeyPath) -> Position:
@@ -55,9 +60,22 @@ class Document:
         return True
 
     def issue(self, path: KeyPath, message: str) -> Issue:
-        """A mistake at `path`."""
+        """A mistake at `path`; the message shows no value of the environment."""
         at = self.position(path)
-        return Issue(at.file, at.line, at.column, dotted(path), message)
+        return Issue(at.file, at.line, at.column, dotted(path), self.redacted(message))
+
+    def redacted(self, text: str) -> str:
+        """The text with references in place of values of the environment."""
+        return redacted(text, self.environment)
+
+    @contextmanager
+    def redacting(self) -> Iterator[None]:
+        """Within, errors for users show no value of the environment."""
+        try:
+            yield
+        except UPSError as error:
+            error.args = tuple(redacted_data(error.args, self.environment))
+            raise
 
 
 def dotted(path: KeyPath) -> str:

@@ -59,5 +59,6 @@ def step_context(plan: Plan, step: PlannedStep, console: Console) -> StepContext
         inputs={artifact: step_directory(plan.directory, name) for artifact, name in step.inputs.items()},
         artifacts=artifacts,
         fingerprint=step.fingerprint,
+        redact=plan.document.redacted,
         baselines=frozenset(other.id for other in earlier if other.baseline),
     )

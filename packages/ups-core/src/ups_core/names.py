@@ -29,6 +29,11 @@ VERSION = r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$"
 LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 """Text on one line without control characters."""
 
+WORD = r"^[^\s\u0000-\u001f\u007f-\u009f]+$"
+"""Text without spaces and control characters."""
+KEY = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+"""Name of an option of another program, such as sbatch."""
+
 DESCRIPTIONS = {
     RUN: "at most 64 letters, digits, '_', '.' and '-', the first a letter or digit",
     STEP: "at most 64 lower-case letters, digits, '_' and '-', the first a letter or digit",
@@ -36,6 +41,8 @@ DESCRIPTIONS = {
     FIELD: "at most 64 letters, digits, '_' and '-', the first a letter, digit or '_'",
     COMPONENT: "at most 64 letters, digits, '_', '.', '-' and '/' between parts, such as yourname/something",
     LINE: "one line without control characters",
+    WORD: "text without spaces and control characters",
+    KEY: "the name of an option: letters, digits, '_' and '-'",
 }
 """Pattern -> the same in words."""
 

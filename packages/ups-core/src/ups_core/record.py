@@ -22,6 +22,7 @@ from ups_core.finished_step import FinishedStep
 from ups_core.layout import clear
 from ups_core.plan import Plan, PlannedStep
 from ups_core.reading import UnsoundFile, read_json, read_text
+from ups_core.redaction import redacted_data
 from ups_core.scalars import resolve_scalar
 from ups_core.sealed import read_sealed, write_sealed
 
@@ -64,7 +65,8 @@ class RunRecord:
 
     def event(self, what: str, **details: Any) -> None:
         """Append one line to `events.jsonl`."""
-        line = json.dumps({"time": now(), "event": what, **details})
+        shown = redacted_data(details, self.plan.document.environment)
+        line = json.dumps({"time": now(), "event": what, **shown})
         with open_own(self.plan.directory / "events.jsonl", "a") as file:
             file.write(line + "\n")
 
@@ -80,7 +82,7 @@ class RunRecord:
         self.content["seconds"] = round((datetime.now(UTC) - self.begun).total_seconds(), 3)
         if self.path.is_dir():
             clear(self.path)
-        write_sealed(self.path, self.content)
+        write_sealed(self.path, redacted_data(self.content, self.plan.document.environment))
 
     def _step(self, step: PlannedStep) -> dict[str, Any]:
         content: dict[str, Any] = {"id": step.id, "uses": step.uses, "status": "pending"}
@@ -147,9 +149,21 @@ def recorded_options(plan: Plan, step: PlannedStep) -> dict[str, Any]:
 
 def _restore(data: Any, path: KeyPath, text: str) -> None:
     """Put `${env:NAME}` back where the document had it: values of the environment stay out of records."""
-    for key in path[:-1]:
-        data = data[key]
-    data[path[-1]] = text
+    for number, key in enumerate(path):
+        place = _place(data, key)
+        # A component that is shown as its bare name has no place for its `kind`.
+        if number == len(path) - 1 or isinstance(data[place], str):
+            data[place] = text
+            return
+        data = data[place]
+
+
+def _place(data: Any, key: str | int) -> str | int:
+    """The key, or the number of the entry that a mapping in the place of a default list names."""
+    if isinstance(data, list) and isinstance(key, str):
+        names = [entry.get("kind") if isinstance(entry, dict) else entry for entry in data]
+        return names.index(key) if key in names else int(key)
+    return key
 
 
 def write_spec(plan: Plan) -> None:

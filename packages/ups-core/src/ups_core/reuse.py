@@ -18,7 +18,7 @@ from ups_core.plan import FINISHED, Plan, PlannedStep, PreviousRun
 from ups_core.reading import open_regular, read_text
 from ups_core.record import resolved_yaml
 from ups_core.step_state import state_of
-from ups_core.yamlreader import parse_yaml
+from ups_core.yamlreader import Unresolved, parse_yaml
 
 MAX_CHANGES = 20
 """Maximum number of changes that are listed one by one."""
@@ -47,7 +47,7 @@ def reuse_previous(plan: Plan, runs_dir: Path, accept_others: bool = False) -> P
     steps = tuple(
         _kept(step, directory, accept_others) if step.state == "to do" else step for step in plan.steps
     )
-    current = parse_yaml(resolved_yaml(plan), "spec.yaml", _Unresolved()).data
+    current = parse_yaml(resolved_yaml(plan), "spec.yaml", Unresolved()).data
     changes = tuple(_changes(_flat(stored), _flat(current)))
     return replace(plan, steps=steps, previous=PreviousRun(directory, changes))
 
@@ -110,20 +110,10 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(original, copy)
 
 
-class _Unresolved(dict[str, str]):
-    """Every environment variable stands for its own reference."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __getitem__(self, name: str) -> str:
-        return f"${{env:{name}}}"
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     """A resolved spec, its references to the environment unresolved; None if it is not a spec."""
     try:
-        content = parse_yaml(read_text(path), str(path), _Unresolved()).data
+        content = parse_yaml(read_text(path), str(path), Unresolved()).data
     except UPSError:
         return None
     return content if isinstance(content, dict) else None

@@ -27,6 +27,7 @@ from ups_core.plan import Plan, PlannedStep
 from ups_core.reading import UnsoundFile
 from ups_core.recheck import recheck
 from ups_core.record import RunRecord, now, recorded_options, write_spec
+from ups_core.redaction import redacted_data
 from ups_core.reuse import copy_finished, describe_changes
 from ups_core.sealed import read_sealed
 from ups_core.selection import Selection
@@ -154,7 +155,7 @@ class _Runner:
             "metrics": keyed,
             "verdict": result.verdict and asdict(result.verdict),
         }
-        write_finished(partial, done)
+        write_finished(partial, redacted_data(done, self.plan.document.environment))
         put_in_place(self.plan.directory, step.id)
         self._announce(step, "completed", keyed)
 
@@ -164,7 +165,7 @@ class _Runner:
         if isinstance(error, UPSError):
             return StepFailed(f"step '{step.id}' failed: {' '.join(str(error).split())}")
         log = partial / "error.log"
-        write_text(log, "".join(traceback.format_exception(error)))
+        write_text(log, self.plan.document.redacted("".join(traceback.format_exception(error))))
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return StepFailed(f"step '{step.id}' failed: {message} (traceback: {log})")
 

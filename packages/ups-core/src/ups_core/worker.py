@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ups_core import interrupts
@@ -40,9 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     rank = int(os.environ.get("RANK", 0))
     directory = partial_directory(given.run_dir, given.step)
+    redact: Callable[[str], str] = str
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         spec, document = load_spec(given.run_dir / "spec.yaml")
+        redact = document.redacted
         plan = make_plan(
             spec,
             document,
@@ -53,22 +55,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         step = plan.step(given.step)
         directory.mkdir(parents=True, exist_ok=True)
         with interrupts.listening(spec.trainer.max_time):
-            result = execute(plan, step, Console(quiet=rank > 0))
+            console = Console(quiet=rank > 0)
+            console.redact = redact
+            result = execute(plan, step, console)
         if rank == 0:
             write_json(directory / RESULT, result.to_dict())
     except interrupts.Interrupted as stop:
         _report(directory, rank, str(stop), stopped=stop.code)
         return stop.code
     except RestartRequested as error:
-        _report(directory, rank, str(error), again=True)
+        _report(directory, rank, redact(str(error)), again=True)
         return error.exit_code
     except UPSError as error:
-        _report(directory, rank, str(error))
+        _report(directory, rank, redact(str(error)))
         return error.exit_code
     except Exception as error:
         log = directory / f"error-rank{rank}.log"
-        write_text(log, "".join(traceback.format_exception(error)))
-        _report(directory, rank, " ".join(f"{type(error).__name__}: {error} (traceback: {log})".split()))
+        write_text(log, redact("".join(traceback.format_exception(error))))
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        _report(directory, rank, f"{redact(message)} (traceback: {log})")
         return 1
     return 0
 

@@ -129,6 +129,7 @@ class Builder:
                 f"the environment variable {name} is not set; set it or write the value here",
             )
             return ""
+        self.document.environment[name] = self.environment[name]
         return self.environment[name]
 
     def _check_tag(self, node: yaml.Node, path: KeyPath) -> None:

@@ -18,6 +18,17 @@ from ups_core.document import Document
 from ups_core.errors import Issue, SpecError
 from ups_core.yaml_nodes import MAX_BYTES, Builder, Loader
 
+
+class Unresolved(dict[str, str]):
+    """An environment in which every variable stands for its own reference."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> str:
+        return f"${{env:{name}}}"
+
+
 _ADVICE = {
     "found character '\\t'": "indent with spaces, not tabs",
     "cannot start any token": "quote the text",

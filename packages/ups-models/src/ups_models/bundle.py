@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from ups_core import Component, UPSError
 from ups_core.component import validate_options
+from ups_core.errors import printable, truncated
 from ups_core.files import replacing
+from ups_core.names import DISTRIBUTION, VERSION, fits
 from ups_core.plugin_loader import registry_in_use
 from ups_core.reading import UnsoundFile
 from ups_core.sealed import write_sealed
@@ -95,8 +97,10 @@ def load_bundle(directory: Path) -> Simulator:
 def _component(directory: Path, config: dict[str, Any]) -> Component:
     """The registered model with the saved options."""
     registry = registry_in_use()
-    writer = f"{config['provider']} {config['version']}"
-    install = f"pip install '{config['provider']}=={config['version']}'"
+    writer = printable(truncated(f"{config['provider']} {config['version']}"))
+    install = "its plugin has no valid name, so install none that it names"
+    if fits(DISTRIBUTION, config["provider"]) and fits(VERSION, config["version"]):
+        install = f"pip install '{config['provider']}=={config['version']}'"
     entry = registry.find("models", config["kind"])
     if entry is None:
         raise UPSError(

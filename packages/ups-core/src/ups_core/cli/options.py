@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 RUNS_DIR = Path("runs")
@@ -54,3 +55,16 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
 def data_root(given: Path | None) -> Path:
     """The data root: the argument, else `$UPS_DATA_ROOT`, else `./data`."""
     return given or Path(os.environ.get("UPS_DATA_ROOT") or "data").expanduser()
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """An argparse type for integers from `minimum`."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"{value} is below {minimum}")
+        return value
+
+    parse.__name__ = "integer"  # argparse names the type in its message about what is not a number
+    return parse

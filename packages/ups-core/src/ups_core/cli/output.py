@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ups_core.errors import SpecError, UPSError
+from ups_core.errors import SpecError, UPSError, printable
 from ups_core.files import finite
 from ups_core.interrupts import Interrupted
 
@@ -57,7 +57,7 @@ def guarded(action: Callable[[], int], as_json: bool = False) -> int:
         if isinstance(error, SpecError):
             print(error, file=sys.stderr)
         else:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {' '.join(map(printable, str(error).splitlines()))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # As in `ups list | head`. Python flushes standard output when it exits, which would raise again.

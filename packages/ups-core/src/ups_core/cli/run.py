@@ -14,14 +14,17 @@ from ups_core.cli.output import guarded, print_json
 from ups_core.cli.plan_output import print_plan, print_submissions
 from ups_core.console import Console
 from ups_core.context import PROFILE
+from ups_core.document import Document
 from ups_core.errors import UsageError
 from ups_core.launcher import Launcher
 from ups_core.page import page_of
 from ups_core.plan import Plan
 from ups_core.planner import make_plan
+from ups_core.redaction import redacted_data
 from ups_core.reuse import reuse_previous
 from ups_core.runner import run_plan
 from ups_core.selection import Selection
+from ups_core.spec import PipelineSpec
 from ups_core.step import FAILED_VERDICT
 from ups_core.validate import load_spec
 
@@ -90,6 +93,11 @@ class RunCommand:
         if args.plan and args.dry_run:
             raise UsageError("--plan and --dry-run exclude each other; give one")
         spec, document = load_spec(args.spec, args.overrides)
+        console.redact = document.redacted
+        with document.redacting():
+            return self._run(args, console, spec, document)
+
+    def _run(self, args: argparse.Namespace, console: Console, spec: PipelineSpec, document: Document) -> int:
         plan = make_plan(
             spec,
             document,
@@ -101,8 +109,11 @@ class RunCommand:
         if not args.fresh:
             plan = reuse_previous(plan, args.runs_dir, args.accept_others)
         if args.plan:
-            advice = {"advice": advice_on(plan, plan.steps)}
-            print_json(plan.to_dict() | advice) if args.json else print_plan(plan)
+            if args.json:
+                advice = {"advice": advice_on(plan, plan.steps)}
+                print_json(redacted_data(plan.to_dict() | advice, document.environment))
+            else:
+                print_plan(plan)
             return 0
         selection = Selection(args.only, args.start)
         if args.dry_run:
@@ -121,7 +132,7 @@ class RunCommand:
             print_json(record)
         negative = list(negative_verdicts(record))
         for line in negative:
-            print(line, file=sys.stderr)
+            print(document.redacted(line), file=sys.stderr)
         return FAILED_VERDICT if negative else 0
 
 
@@ -152,7 +163,7 @@ def describe_steps(plan: Plan, selection: Selection) -> list[dict[str, str]]:
             "step": step.id,
             "uses": step.uses,
             "launcher": plan.spec.launcher.kind,
-            "submits": launcher.describe(plan, step),
+            "submits": plan.document.redacted(launcher.describe(plan, step)),
         }
         for step in selection.apply(plan)
     ]

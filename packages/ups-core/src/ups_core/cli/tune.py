@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from ups_core import interrupts
 from ups_core.base_configs import CommandConfig
-from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, data_root, user_path
+from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, at_least, data_root, user_path
 from ups_core.cli.output import print_json
 from ups_core.cli.run import command_line
 from ups_core.cli.study_output import print_study
@@ -77,7 +76,7 @@ class TuneCommand:
         )
         parser.add_argument(
             "--trials",
-            type=_at_least(1),
+            type=at_least(1),
             metavar="N",
             help=f"total number of trials, earlier calls included (default: the grid, else {TRIALS})",
         )
@@ -86,7 +85,7 @@ class TuneCommand:
             choices=METHODS,
             help="default: grid for choices or with --points, else optuna if it is installed, else random",
         )
-        parser.add_argument("--points", type=_at_least(2), metavar="K", help="values per range of a grid")
+        parser.add_argument("--points", type=at_least(2), metavar="K", help="values per range of a grid")
         parser.add_argument(
             "--metric",
             metavar="KEY",
@@ -94,7 +93,7 @@ class TuneCommand:
             "last training stage, such as operator/val/nrmse); never a test metric",
         )
         parser.add_argument(
-            "--seed", type=_at_least(0), default=0, metavar="N", help="seed of the search (default: 0)"
+            "--seed", type=at_least(0), default=0, metavar="N", help="seed of the search (default: 0)"
         )
         add_overrides(parser)
         add_runs_dir(parser)
@@ -111,6 +110,11 @@ class TuneCommand:
             SpecError, UsageError: the spec or the command is wrong.
         """
         document = read_spec(args.spec, args.overrides)
+        console.redact = document.redacted
+        with document.redacting():
+            return self._search(args, console, document)
+
+    def _search(self, args: argparse.Namespace, console: Console, document: Document) -> int:
         space = parse_space(args.params, validate(document))
         spec = _write_out_defaults(args, document, space, console)
         metric = objective_key(spec, args.metric)
@@ -184,16 +188,3 @@ def _total(given: int | None, search: Search, console: Console) -> int:
         console.say(f"there are {search.limit} combinations, so {search.limit} trials")
         return search.limit
     return total
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    """An argparse type for integers from `minimum`."""
-
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"{value} is below {minimum}")
-        return value
-
-    parse.__name__ = "integer"  # argparse names the type in its message about what is not a number
-    return parse

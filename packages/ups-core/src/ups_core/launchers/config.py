@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from ups_core.base_configs import LauncherConfig
+from ups_core.names import DESCRIPTIONS, KEY, LINE, WORD, fits
+
+Line = Annotated[str, Field(pattern=LINE)]
+"""Text that cannot begin another line of a script."""
+Word = Annotated[str, Field(pattern=WORD)]
+"""Text that cannot begin another option of a command."""
+
+
+def _on_one_line(value: str | int | bool) -> str | int | bool:
+    if isinstance(value, str) and not fits(LINE, value):
+        raise ValueError(f"expected {DESCRIPTIONS[LINE]}")
+    return value
+
+
+Value = Annotated[str | int | bool, AfterValidator(_on_one_line)]
+"""Value of an option of another program."""
+Key = Annotated[str, Field(pattern=KEY)]
+"""Name of an option of another program."""
 
 
 class SlurmConfig(LauncherConfig):
@@ -18,9 +36,9 @@ class SlurmConfig(LauncherConfig):
 
     remote: ClassVar[bool] = True
 
-    partition: str | None = None
+    partition: Word | None = None
     """Partition; default: the cluster's."""
-    account: str | None = None
+    account: Word | None = None
     """Account to charge; default: the user's."""
     minutes: Annotated[int, Field(ge=5)] = 60
     """Time limit of one job; 90 s before it the job saves and is put back in the queue."""
@@ -33,9 +51,9 @@ class SlurmConfig(LauncherConfig):
     `trainer.accelerator` is `gpu`."""
     requeues: Annotated[int, Field(ge=0)] = 3
     """Maximum number of times that a job is put back in the queue after its time limit or a preemption."""
-    setup: list[str] = []
+    setup: list[Line] = []
     """Shell lines that run before the tasks start (`module load ...`)."""
-    parameters: dict[str, str | int | bool] = {}
+    parameters: dict[Key, Value] = {}
     """Further options of sbatch by their long names (`qos: high`); they override those above."""
 
 
@@ -48,19 +66,19 @@ class SkyPilotConfig(LauncherConfig):
 
     remote: ClassVar[bool] = True
 
-    infra: str | None = None
+    infra: Word | None = None
     """Cloud, such as `vast`, `aws`, `gcp/us-central1` or `kubernetes`; default: the cheapest that `sky check`
     finds."""
-    accelerators: str | None = None
+    accelerators: Word | None = None
     """Model of the GPUs, of which one is rented per device of the trainer; default: none."""
     use_spot: bool = False
     """Whether the machine may be taken away. The step then fails, and the next `ups-run` starts it
     from scratch."""
     disk_gb: Annotated[int, Field(ge=1)] | None = None
     """Size of the disk; default: SkyPilot's."""
-    resources: dict[str, str | int | bool] = {}
+    resources: dict[Key, Value] = {}
     """Further fields of SkyPilot's `resources` (`image_id`, `cpus`, `memory`, ...)."""
-    setup: list[str] = []
+    setup: list[Line] = []
     """Shell lines that run before the packages are installed."""
     max_hours: PositiveFloat
     """Budget per step: hours that its machine may be in use, setup included; then the step is stopped."""

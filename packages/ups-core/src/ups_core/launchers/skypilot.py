@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ups_core.console import Console
@@ -52,11 +55,13 @@ class SkyPilot:
             if shutil.which(program) is None:
                 raise UPSError(f"the launcher 'skypilot' needs the command {program} on PATH: {way}")
         file = plan.directory / "skypilot" / f"{step.id}.yaml"
-        write_text(file, task_yaml(self.config, plan, step))
+        text = task_yaml(self.config, plan, step)
+        write_text(file, plan.document.redacted(text))
         name = cluster_name(plan, step)
         console.say(f"  machine {name}: sky launch with {file}, at most {self.config.budget_seconds} s")
         try:
-            return run_attempts(plan, step, console, lambda: _attempt(name, file, plan, step))
+            with _with_values(file, text) as complete:
+                return run_attempts(plan, step, console, lambda: _attempt(name, complete, plan, step))
         finally:
             if _run("sky", "down", "--yes", name):
                 console.say(
@@ -64,10 +69,24 @@ class SkyPilot:
                 )
 
 
+@contextmanager
+def _with_values(file: Path, text: str) -> Iterator[Path]:
+    """A task file with values of the environment: a private one that is deleted, where the run's has none."""
+    if file.read_text() == text:
+        yield file
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="ups-", suffix=".yaml") as private:  # mode 0600
+        private.write(text)
+        private.flush()
+        yield Path(private.name)
+
+
 def _attempt(name: str, file: Path, plan: Plan, step: PlannedStep) -> Ended | None:
     """Run the task and fetch the step's directory, also when the task is interrupted."""
     try:
-        code = _run("sky", "launch", "--yes", "--cluster", name, str(file))
+        # Without a value, sky takes it from the environment, so that it is in no list of processes.
+        values = (word for variable in plan.document.environment for word in ("--env", variable))
+        code = _run("sky", "launch", "--yes", "--cluster", name, *values, str(file))
     finally:
         source = f"{name}:{remote_partial(plan, step)}/"
         fetched = _run(

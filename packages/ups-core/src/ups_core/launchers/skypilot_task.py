@@ -18,6 +18,7 @@ from ups_core.launcher import FAILURE
 from ups_core.launchers.config import SkyPilotConfig
 from ups_core.launchers.worker_attempts import worker_module
 from ups_core.layout import partial_directory
+from ups_core.names import DISTRIBUTION, VERSION, fits
 from ups_core.plan import Plan, PlannedStep
 
 HOME = "~/ups"
@@ -94,6 +95,8 @@ def _packages(plan: Plan) -> tuple[list[str], dict[str, str]]:
     names |= {name for step in plan.steps for name in step.providers}
     requirements, mounts = [], {}
     for name, version in code_versions(names).items():
+        if not (fits(DISTRIBUTION, name) and fits(VERSION, version)):
+            raise UPSError(f"cannot install {name!r} {version!r}: not the name and version of a pip package")
         folder = editable_project(distribution(name))
         if folder is None:
             requirements.append(f"{name}=={version}")

@@ -8,6 +8,8 @@ accounting data, which submitit would query.
 from __future__ import annotations
 
 import importlib.util
+import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.execution import execute
-from ups_core.files import write_json
+from ups_core.files import write_json, write_text
 from ups_core.launcher import FAILURE, IN_PROCESS, RESULT
 from ups_core.launchers.config import SlurmConfig
 from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
@@ -37,14 +39,7 @@ SETTLE = 10.0
 """Seconds that a shared file system may take to show what a node wrote."""
 OVER = {
     "",
-    "BOOT_FAIL",
-    "CANCELLED",
-    "COMPLETED",
-    "DEADLINE",
-    "FAILED",
-    "NODE_FAIL",
-    "OUT_OF_MEMORY",
-    "TIMEOUT",
+    *["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"],
 }
 """Final states; a job that squeue no longer knows has the empty one."""
 JOB = "job.json"
@@ -65,7 +60,7 @@ class Slurm:
         further, setup, srun = (options.pop(key) for key in ("additional_parameters", "setup", "srun_args"))
         options = {key: value for key, value in options.items() if key != "stderr_to_stdout"} | further
         lines = [
-            f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={value}")
+            f"#SBATCH --{key.replace('_', '-')}" + ("" if value is True else f"={shlex.quote(str(value))}")
             for key, value in options.items()
         ]
         worker = worker_module(plan.directory.resolve(), step.id, plan.data_root.resolve())
@@ -105,10 +100,15 @@ class Slurm:
         task = SlurmTask(
             arguments, plan.spec.trainer.threads or self.config.cpus_per_task, self.config.requeues
         )
+        mask = os.umask(0o077)  # until its references are back, the script is nobody else's to read
         try:
             job: submitit.Job[None] = executor.submit(task)
         except submitit.core.utils.FailedJobError as error:
             raise UPSError(f"sbatch refused the job: {_last_line(str(error))}") from None
+        finally:
+            os.umask(mask)
+            for script in folder.glob("*submission*.sh"):  # Slurm has a copy of its own
+                write_text(script, plan.document.redacted(script.read_text()))
         write_json(folder / JOB, {"job": job.job_id, "fingerprint": step.fingerprint})
         console.say(f"  job {job.job_id}: submitted; its output goes to {_log(folder, job.job_id)}")
         return str(job.job_id)

@@ -10,7 +10,7 @@ from ups_core.errors import SpecError, UsageError
 from ups_core.scalars import resolve_scalar
 from ups_core.spec import PipelineSpec
 from ups_core.study.space import Choice, Parameter, Range, Space, value_text
-from ups_core.yamlreader import parse_yaml
+from ups_core.yamlreader import Unresolved, parse_yaml
 
 _RANGE = re.compile(r"[^,\[\]{}'\"]*:[^,\[\]{}'\"]*")
 _FLAGS = ("log", "int")
@@ -107,7 +107,9 @@ def _choice(key: str, domain: str) -> Choice:
     if not domain:
         raise ValueError("no values are given; write a,b,c or LOW:HIGH")
     try:
-        values = parse_yaml(f"[{domain}]", "choices").data  # commas inside quotes and brackets stay
+        values = parse_yaml(
+            f"[{domain}]", "choices", Unresolved()
+        ).data  # commas inside quotes and brackets stay
     except SpecError as error:
         raise ValueError(f"the choices are {error.issues[0].message}") from None
     texts = [value_text(value) for value in values]

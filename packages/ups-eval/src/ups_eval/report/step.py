@@ -22,7 +22,7 @@ class ReportStep:
         write_report(
             context.run_directory,
             context.directory,
-            title=self.config.title,
+            title=context.redact(self.config.title) if self.config.title else None,
             animate=self.config.animate,
             own_step=context.step_id,
         )
