@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from toy_models import SMALL, simulator
@@ -29,6 +30,7 @@ from ups_train.optimizers.create import create_optimizer
 from ups_train.optimizers.factories import adam, adamw, grouped, groups_of, muon_hybrid, sgd
 from ups_train.optimizers.groups import assign, trainable
 from ups_train.optimizers.muon import Float32Muon, orthogonalise
+from ups_train.optimizers.name_patterns import name_matcher
 from ups_train.optimizers.state_layout import by_name
 
 
@@ -233,6 +235,62 @@ def test_states_are_loaded_by_name_whatever_the_order_of_groups() -> None:
 
 def component(kind: str, config: Any) -> Component:
     return Component(registry_in_use().get("optimizers", kind), config)
+
+
+HOSTILE = [
+    "(a+)+$",
+    "(a|aa)+$",
+    "(.*a){20}#",
+    "(x+x+)+y",
+    "^(([a-z])+.)+[A-Z]([a-z])+$",
+    ".*.*.*.*.*.*.*=",
+    "(a*)*b",
+]
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_no_pattern_hangs(pattern: str) -> None:
+    """Python's engine would take longer than the age of the universe for each of them."""
+    assert not name_matcher(pattern)("blocks.0." + "a" * 5000 + "!")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        *((f"(?!x){pattern}", "could take forever") for pattern in HOSTILE),
+        ("(?=a)(?:b)*", "could take forever"),
+        ("(", "'(' is not a regular expression: unclosed group"),
+        ("(?!a", "is not a regular expression"),
+        (r"(a)\1", "backreferences are not supported"),
+        ("*", "is not a regular expression"),
+        ("(a{1000}){1000}", "exceeds size limit"),
+    ],
+)
+def test_patterns_that_are_refused(pattern: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        groups((pattern, "adamw"))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^(?!.*(lift|embed|head))", "", "lift|head", r"\.weight$", "(?<!a)b", "^[0-9]+"]
+)
+def test_patterns_mean_what_they_mean_in_python(pattern: str) -> None:
+    for name in ("lift.weight", "blocks.0.ab", "b", "head.bias", "0.weight", "embed"):
+        assert name_matcher(pattern)(name) == (re.search(pattern, name) is not None)
+
+
+def test_a_model_is_built_once_for_all_steps_that_train_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    create = Component.create
+    monkeypatch.setattr(
+        Component, "create", lambda self, **given: made.append(self.kind) or create(self, **given)
+    )
+    config = validate_options(GroupedConfig, {"groups": [{"pattern": "", "optimizer": "adamw"}]})
+    entry = registry_in_use().get("models", "fno")
+    for _ in range(20):
+        model = Component(entry, validate_options(entry.load_config(), {"width": 7, "modes": 3}))
+        assert not list(config.check(model, {"wave": evolution()}))
+    assert made == ["fno"]
 
 
 def test_muon_hybrid_is_a_preset_of_grouped() -> None:

@@ -11,6 +11,7 @@ from ups_core.document import Document
 from ups_core.errors import Issue
 from ups_core.expand import PipelineStep
 from ups_core.inputs import baseline_ids, choose_input
+from ups_core.plugin_calls import plugin_call
 from ups_core.spec import PipelineSpec
 from ups_core.task import TaskProvider
 
@@ -19,7 +20,7 @@ def check_plan(
     spec: PipelineSpec, tasks: Mapping[str, TaskProvider], pipeline: list[PipelineStep], document: Document
 ) -> list[Issue]:
     """Ask every component whether it can work on this data and these devices."""
-    infos = {name: task.info for name, task in tasks.items()}
+    infos = {name: _info(name, task) for name, task in tasks.items()}
     issues: list[Issue] = []
 
     for what, component in (("launcher", spec.launcher), ("strategy", spec.trainer.strategy)):
@@ -38,7 +39,7 @@ def check_plan(
             for option, message in _model_problems(trained, infos):
                 issues.append(document.issue((*step.path, "model", *option.split(".")), message))
         tested = trained or _tested_model(spec, step, pipeline[:index], baselines)
-        for option, message in config.check(infos, tested):
+        for option, message in _step_problems(step, infos, tested):
             issues.append(document.issue((*step.path, *option.split(".")), message))
         for option, message in config.check_trainer(spec.trainer, spec.launcher):
             place = () if option.startswith("trainer") else step.path
@@ -48,7 +49,20 @@ def check_plan(
 
 def _model_problems(model: Component, infos: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     assert isinstance(model.config, ModelConfig)
-    return model.config.check(infos)
+    with plugin_call(f"the check of {model.entry}", bugs=True):
+        return list(model.config.check(infos))
+
+
+def _info(name: str, task: TaskProvider) -> Any:
+    with plugin_call(f"task '{name}'", bugs=True):
+        return task.info
+
+
+def _step_problems(
+    step: PipelineStep, infos: Mapping[str, Any], model: Component
+) -> Sequence[tuple[str, str]]:
+    with plugin_call(f"the check of {step.spec.entry}", bugs=True):
+        return list(step.spec.config.check(infos, model))
 
 
 def _baseline_problems(
@@ -67,7 +81,7 @@ def _baseline_problems(
         else:
             yield document.issue(place, f"baseline '{model.kind}': {option}: {message}")
     seen = {issue.message for issue in known}
-    for option, message in step.spec.config.check(infos, model):
+    for option, message in _step_problems(step, infos, model):
         if message not in seen:
             yield document.issue(place, f"baseline '{model.kind}': {option}: {message}")
 

@@ -22,6 +22,7 @@ from ups_core.config import Config
 from ups_core.default_options import with_default_kinds
 from ups_core.entry import Entry
 from ups_core.kinds import KINDS
+from ups_core.plugin_calls import plugin_call
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 
@@ -149,7 +150,8 @@ def find_component(
         raise ValidationError.from_exception_data(
             registry_kind, [InitErrorDetails(type=error, loc=(keyword,), input=name)]
         )
-    return Component(entry, validate_options(entry.load_config(), options, registry))
+    with plugin_call(f"the options of {entry}"):
+        return Component(entry, validate_options(entry.load_config(), options, registry))
 
 
 def components(values: Any) -> Iterator[Component]:

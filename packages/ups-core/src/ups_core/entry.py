@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ from ups_core.config import Config
 from ups_core.errors import UPSError, truncated
 from ups_core.kinds import KINDS, singular
 from ups_core.names import COMPONENT, DESCRIPTIONS, fits
+from ups_core.plugin_calls import described, plugin_call
 from ups_core.references import load_object
 
 
@@ -91,7 +94,9 @@ class Entry:
         Raises:
             UPSError: the module cannot be imported, or the object lacks a method; the message names it.
         """
-        made = self.load()(config, **dependencies)
+        factory = self.load()
+        with plugin_call(f"the factory of {self}"):
+            made = factory(config, **dependencies)
         missing = KINDS[self.kind].missing(made)
         if missing:
             raise UPSError(f"{self}: its {type(made).__name__} has no '{missing[0]}'")
@@ -109,12 +114,15 @@ class Entry:
             raise UPSError(f"{self}{step}: its options class {name} must subclass ups_core.{base.__name__}")
 
     def _load(self, reference: object) -> Any:
-        try:
-            return load_object(reference)
+        if not isinstance(reference, str):
+            return reference
+        try:  # importing runs arbitrary code of the plugin
+            with plugin_call("importing it"), redirect_stdout(sys.stderr):
+                return load_object(reference)
         except UPSError as error:  # a factory that checks what it is made of, such as a stage's objective
             raise UPSError(f"cannot load {self}: {error}") from error
-        except Exception as error:  # importing runs arbitrary code of the plugin
-            raise UPSError(f"cannot load {self}: {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise UPSError(f"cannot load {self}: {described(error)}") from error
 
     def __str__(self) -> str:
         return f"{singular(self.kind)} '{self.name}' of {self.provider}"

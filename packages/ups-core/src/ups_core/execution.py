@@ -9,6 +9,7 @@ from ups_core.context import StepContext
 from ups_core.errors import UPSError
 from ups_core.layout import partial_directory, step_directory
 from ups_core.plan import Plan, PlannedStep
+from ups_core.plugin_calls import plugin_call
 from ups_core.step import Step, StepResult
 
 
@@ -32,7 +33,8 @@ def execute(plan: Plan, step: PlannedStep, console: Console) -> StepResult:
         UPSError: what the step raises for users; other exceptions pass through.
     """
     component: Step = step.spec.entry.create(step.spec.config)
-    result = component.run(step_context(plan, step, console))
+    with plugin_call(str(step.spec.entry), keyboard=False):
+        result = component.run(step_context(plan, step, console))
     if not isinstance(result, StepResult):
         name, returned = type(component).__name__, type(result).__name__
         raise UPSError(f"{name}.run returned a {returned}, not a ups_core.StepResult")

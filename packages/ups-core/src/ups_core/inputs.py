@@ -28,9 +28,17 @@ def choose_input(
         earlier: the steps before it.
         baselines: see :func:`baseline_ids`.
     """
-    candidates = [other for other in earlier if artifact in other.spec.config.produces]
-    named = [other for other in candidates if other.spec.id in step.spec.config.needs]
-    compared = baseline_ids([step])
-    own = [other for other in candidates if not other.baseline and other.spec.id not in compared]
-    tested = [other for other in own if other.spec.id not in baselines]
-    return next((group[-1] for group in (named, tested, own) if group), None)
+    needs, compared = step.spec.config.needs, baseline_ids([step])
+
+    def own(other: PipelineStep) -> bool:
+        return not other.baseline and other.spec.id not in compared
+
+    for suits in (
+        *([lambda other: other.spec.id in needs] if needs else []),
+        lambda other: own(other) and other.spec.id not in baselines,
+        own,
+    ):
+        for other in reversed(earlier):  # mostly ends at once: a plan may have thousands of steps
+            if artifact in other.spec.config.produces and suits(other):
+                return other
+    return None

@@ -9,6 +9,7 @@ from ups_core.console import Console
 from ups_core.events import RunInfo, StepInfo
 from ups_core.layout import partial_directory, step_directory
 from ups_core.plan import Plan, PlannedStep
+from ups_core.plugin_calls import PluginExit, described, plugin_call
 from ups_core.plugin_loader import plugins_in_use
 
 
@@ -41,10 +42,19 @@ def call_watchers(console: Console, hook: Any, **details: Any) -> None:
     """Call every implementation of a life-cycle hook.
 
     pluggy's own call would stop at the first one that raises; a faulty watcher must not end a run.
+
+    Raises:
+        PluginExit: one tried to end the process, for instance with `sys.exit`; the others have been called.
     """
+    exits = []
     for implementation in reversed(hook.get_hookimpls()):  # the order of pluggy: last registered first
+        name = implementation.plugin_name
         try:
-            implementation.function(**{name: details[name] for name in implementation.argnames})
+            with plugin_call(f"plugin {name}: {hook.name}"):
+                implementation.function(**{name: details[name] for name in implementation.argnames})
+        except PluginExit as error:
+            exits.append(error)
         except Exception as error:
-            name = implementation.plugin_name
-            console.say(f"plugin {name}: {type(error).__name__}: {error}", style="yellow")
+            console.say(f"plugin {name}: {described(error)}", style="yellow")
+    if exits:
+        raise exits[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_core.checks import check_plan
-from ups_core.component import components
+from ups_core.component import Component, components
 from ups_core.document import Document
 from ups_core.errors import Issue, SpecError, UPSError
 from ups_core.expand import PipelineStep, baseline_id, expand_pipeline
@@ -19,6 +19,7 @@ from ups_core.fingerprint import code_versions, digest
 from ups_core.inputs import baseline_ids, choose_input
 from ups_core.layout import run_directory
 from ups_core.plan import Plan, PlannedStep
+from ups_core.plugin_calls import plugin_call
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec
@@ -49,7 +50,7 @@ def make_plan(
         SpecError: the spec contradicts the data or itself (modes against grid, an unknown baseline…).
     """
     registry = registry or registry_in_use()
-    tasks = {name: component.create(name=name) for name, component in spec.tasks.items()}
+    tasks = {name: _task(component, name) for name, component in spec.tasks.items()}
     data, issues = _plan_data(tasks, data_root, document)
     pipeline = list(expand_pipeline(spec, document, registry, issues))
     issues += check_plan(spec, tasks, pipeline, document)
@@ -65,6 +66,12 @@ def make_plan(
     return Plan(spec, document, directory, data_root, fingerprint, tasks, data, tuple(planner.steps))
 
 
+def _task(component: Component, name: str) -> TaskProvider:
+    with plugin_call(f"task '{name}' ({component.entry})", bugs=True):
+        task: TaskProvider = component.create(name=name)
+        return task
+
+
 def _plan_data(
     tasks: Mapping[str, TaskProvider], data_root: Path, document: Document
 ) -> tuple[dict[str, DataPlan], list[Issue]]:
@@ -72,7 +79,8 @@ def _plan_data(
     issues = []
     for name, task in tasks.items():
         try:
-            data[name] = task.plan_data(data_root)
+            with plugin_call(f"task '{name}'", bugs=True):
+                data[name] = task.plan_data(data_root)
         except UPSError as error:
             issues.append(document.issue(("tasks", name, "source"), str(error)))
     return data, issues
@@ -97,6 +105,7 @@ class _Planner:
         self.effect = _with_effect(spec)
         self.earlier: list[PipelineStep] = []
         self.steps: list[PlannedStep] = []
+        self.places: dict[str, int] = {}
 
     def add(self, step: PipelineStep) -> PlannedStep:
         """Find the step's inputs and fingerprint it."""
@@ -104,7 +113,12 @@ class _Planner:
         compared = {baseline_id(requirement.model) for requirement in config.requirements()}
         inputs = self._inputs(step)
         wanted = {*inputs.values(), *config.needs, *compared}
-        before = [other for other in self.steps if config.always or other.id in wanted]
+        places = (
+            range(len(self.steps))
+            if config.always
+            else sorted(self.places[name] for name in wanted if name in self.places)
+        )
+        before = [self.steps[place] for place in places]
         trained = config.trained_model(self.spec.model)
         own_model = trained is not None and trained is not self.spec.model
         # Changing the spec's model must not repeat a step that has a model of its own.
@@ -133,6 +147,7 @@ class _Planner:
             fingerprint,
             "to do",
         )
+        self.places[planned.id] = len(self.steps)
         self.steps.append(planned)
         self.earlier.append(step)
         return planned

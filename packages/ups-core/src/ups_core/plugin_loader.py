@@ -9,10 +9,13 @@ silently, so entry points are loaded one by one here and checked before they cou
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 import pluggy
@@ -21,6 +24,7 @@ from ups_core import hookspecs
 from ups_core.entry import Entry, Provider
 from ups_core.errors import UPSError
 from ups_core.kinds import KINDS, singular
+from ups_core.plugin_calls import PluginExit, described, plugin_call
 from ups_core.registry import Failure, Registry
 
 GROUP = "ups"
@@ -47,9 +51,9 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> LoadedPlugins:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     loaded = LoadedPlugins(Registry(), manager, {})
-    for point in _chosen(entry_points(group=GROUP) if points is None else points):
-        _load_one(point, loaded)
     failures = loaded.registry.failures
+    for point in _chosen(_installed(failures) if points is None else points):
+        _load_one(point, loaded)
     if failures and os.environ.get("UPS_STRICT_PLUGINS", "") not in ("", "0"):
         raise UPSError("UPS_STRICT_PLUGINS is set and " + "; ".join(map(str, failures)))
     return loaded
@@ -83,24 +87,59 @@ def _chosen(points: Iterable[EntryPoint]) -> list[EntryPoint]:
 FIRST_PARTY = ("ups-core", "ups-data", "ups-models", "ups-eval", "ups-train")
 
 
+def _installed(failures: list[Failure]) -> Iterator[EntryPoint]:
+    """Entry points of all distributions, each by the first of its name on the path, as pip sees them.
+
+    A distribution whose metadata cannot be read is a failure of that one alone. Names of our packages are
+    ours: another distribution of such a name would take their place.
+    """
+    seen = set()
+    for dist in distributions():
+        provider = _provider_of(dist)
+        try:
+            points = [point for point in dist.entry_points if point.group == GROUP]
+        except Exception as error:
+            failures.append(Failure(provider.distribution, provider, f"entry_points.txt: {described(error)}"))
+            continue
+        name = re.sub(r"[-_.]+", "-", provider.distribution).lower()
+        if name in FIRST_PARTY:
+            module = f"{name.replace('-', '_')}.plugin"
+            for point in points:
+                if point.value == module:
+                    yield point
+                else:
+                    problem = f"the name {name} is that of a UPS package; uninstall this other one"
+                    failures.append(Failure(point.name, provider, problem))
+        elif points and name not in seen:
+            seen.add(name)
+            yield from points
+
+
 def _provider(point: EntryPoint) -> Provider:
-    dist = point.dist
-    return Provider(dist.name, dist.version) if dist is not None else Provider("unknown", "0")
+    return Provider("unknown", "0") if point.dist is None else _provider_of(point.dist)
+
+
+def _provider_of(dist: Distribution) -> Provider:
+    try:
+        return Provider(str(dist.name or "unknown"), str(dist.version or "0"))
+    except Exception:  # without readable METADATA
+        return Provider("unknown", "0")
 
 
 def _load_one(point: EntryPoint, loaded: LoadedPlugins) -> None:
     provider = _provider(point)
     plugin: Any = None
     try:
-        plugin = point.load()
-        loaded.manager.register(plugin, name=point.name)
-        # pluggy accepts hooks that it has no specification for until it is asked: a misspelt hook would
-        # never be called. Asking after every plugin tells whose hook it is.
-        loaded.manager.check_pending()
-        if not loaded.manager.get_hookcallers(plugin):
-            raise UPSError("it implements no hook; decorate its functions with ups_core.hookimpl")
-        entries = _registrations(plugin, provider, loaded.manager)
-    except (Exception, SystemExit) as error:  # a module that calls sys.exit must not end this process
+        with plugin_call("it"), redirect_stdout(sys.stderr):  # standard output is for results
+            plugin = point.load()
+            loaded.manager.register(plugin, name=point.name)
+            # pluggy accepts hooks that it has no specification for until it is asked: a misspelt hook would
+            # never be called. Asking after every plugin tells whose hook it is.
+            loaded.manager.check_pending()
+            if not loaded.manager.get_hookcallers(plugin):
+                raise UPSError("it implements no hook; decorate its functions with ups_core.hookimpl")
+            entries = _registrations(plugin, provider, loaded.manager)
+    except Exception as error:
         if plugin is not None and loaded.manager.is_registered(plugin):
             loaded.manager.unregister(plugin)
         loaded.registry.failures.append(Failure(point.name, provider, _one_line(error)))
@@ -140,7 +179,6 @@ def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManage
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, UPSError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, PluginExit) and error.__cause__ is not None:
+        return described(error.__cause__)
+    return " ".join(str(error).split()) if isinstance(error, UPSError) else described(error)

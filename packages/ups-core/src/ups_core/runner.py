@@ -24,6 +24,7 @@ from ups_core.lifecycle import Watchers
 from ups_core.lock import locked
 from ups_core.page import publish_page
 from ups_core.plan import Plan, PlannedStep
+from ups_core.plugin_calls import plugin_call
 from ups_core.reading import UnsoundFile
 from ups_core.recheck import recheck
 from ups_core.record import RunRecord, now, recorded_options, write_spec
@@ -83,9 +84,9 @@ class _Runner:
         write_spec(self.plan)
         self.record.event("run_started", command=self.record.content["command"], todo=[s.id for s in chosen])
         self.record.save("running")
-        self.watchers.run("running")
         status = "failed"
         try:
+            self.watchers.run("running")
             self._reuse(chosen)
             self._prepare_data()
             for step in chosen:
@@ -98,6 +99,8 @@ class _Runner:
             status = "interrupted"
             raise
         finally:
+            if status == "failed":  # a step may have ended before it could say so
+                self.record.statuses = dict.fromkeys(self.record.statuses, "failed")
             self.record.save(status)
             self.record.event(f"run_{status}")
             self.watchers.run(status)
@@ -121,7 +124,8 @@ class _Runner:
         for name, task in self.plan.tasks.items():
             begin = time.monotonic()
             try:
-                details = dict(task.prepare_data(self.plan.data_root, self.console))
+                with plugin_call("preparing them", bugs=True):
+                    details = dict(task.prepare_data(self.plan.data_root, self.console))
             except UPSError as error:
                 raise StepFailed(f"data of task '{name}': {error}") from None
             self.record.content["data"][name] = details
@@ -136,9 +140,10 @@ class _Runner:
         self._announce(step, "running")
         self.console.say(f"step {step.id} ({step.uses})", style="bold")
         begin = time.monotonic()
-        launcher: Launcher = self.plan.spec.launcher.create()
         try:
-            result = launcher.run(self.plan, step, self.console)
+            launcher: Launcher = self.plan.spec.launcher.create()
+            with plugin_call(str(self.plan.spec.launcher.entry), keyboard=False):
+                result = launcher.run(self.plan, step, self.console)
         except (KeyboardInterrupt, SystemExit):  # Interrupted is a SystemExit
             self._announce(step, "interrupted")
             raise

@@ -11,6 +11,8 @@ from typing import Any
 
 from ups_core.component import REGISTERED
 from ups_core.entry import Entry
+from ups_core.errors import UPSError
+from ups_core.plugin_calls import plugin_call
 from ups_core.plugin_loader import registry_in_use
 from ups_core.schema_forms import CHANGES, ENVIRONMENT, LOCAL, changes, component_changes, with_environment
 from ups_core.spec import PIPELINE, ROLES, PipelineSpec
@@ -20,9 +22,13 @@ SPEC = "spec"
 """Definition of a complete spec; `spec_changes` is that of a spec with `extends`."""
 
 
-def spec_schema() -> dict[str, Any]:
-    """The schema of a spec, for editors: complete, or with `extends` what it changes."""
-    kinds = _Kinds(written=True)
+def spec_schema(problems: list[str] | None = None) -> dict[str, Any]:
+    """The schema of a spec, for editors: complete, or with `extends` what it changes.
+
+    Args:
+        problems: gets a line for every component that has no schema, because its options cannot be loaded.
+    """
+    kinds = _Kinds(written=True, problems=problems)
     schema = kinds.fill_in(_without_references(PipelineSpec.model_json_schema()))
     schema["properties"]["extends"] = {"type": "string", "description": "path of a spec to build on"}
     changed = {
@@ -60,8 +66,9 @@ class _Kinds:
             default component without its `kind`.
     """
 
-    def __init__(self, written: bool) -> None:
+    def __init__(self, written: bool, problems: list[str] | None = None) -> None:
         self.written = written
+        self.problems = [] if problems is None else problems
         self.definitions: dict[str, Any] = {}
 
     def fill_in(self, schema: Any) -> Any:
@@ -96,9 +103,10 @@ class _Kinds:
             self.definitions[kind] = {}  # while it is being made, its components may refer to it
             roles = ROLES if kind == PIPELINE else {"kind": kind}
             choices = [
-                self.component(entry, keyword)
+                choice
                 for keyword, registry_kind in roles.items()
                 for entry in registry_in_use().entries(registry_kind)
+                if (choice := self._usable(entry, keyword)) is not None
             ]
             if self.written:
                 choices += [_named_by_environment(keyword) for keyword in roles]
@@ -110,6 +118,16 @@ class _Kinds:
                 choices += [{"enum": names}] if names else []
             self.definitions[kind] = {"oneOf": choices} if choices else {}
         return f"{LOCAL}{kind}"
+
+    def _usable(self, entry: Entry, keyword: str) -> dict[str, Any] | None:
+        """The schema of a component; None where a faulty plugin has none, so that others have theirs."""
+        try:
+            with plugin_call(f"the options of {entry}", bugs=True):
+                return self.component(entry, keyword)
+        except UPSError as error:
+            if str(error) not in self.problems:
+                self.problems.append(str(error))
+            return None
 
     def _define_default(self, kind: str, name: str) -> str:
         """The options of a default component, which a document gives without its `kind`."""

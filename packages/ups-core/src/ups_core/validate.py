@@ -83,8 +83,10 @@ def _name_problem(
 ) -> str | None:
     """Why a baseline's name is neither that of a model nor the id of an earlier step."""
     name = requirement.model
+    if registry.find("models", name) is not None:
+        return None
     producers = [key for key, step in earlier.items() if requirement.artifact in step.config.produces]
-    if registry.find("models", name) is not None or name in producers:
+    if name in producers:
         return None
     steps = f" (or name a step: {', '.join(producers)})" if producers else ""
     return f"{registry.explain_missing('models', name)}{steps}"

@@ -13,6 +13,7 @@ from ups_core.cli.run import RunCommand
 from ups_core.cli.validate import SchemaCommand, ValidateCommand
 from ups_core.command import Command
 from ups_core.console import Console
+from ups_core.plugin_calls import plugin_call
 from ups_core.plugin_loader import plugins_in_use
 
 BUILT_IN: dict[str, type[Command]] = {
@@ -42,9 +43,12 @@ def _main(arguments: Sequence[str]) -> int:
     typed = next((word for word in arguments if not word.startswith("-")), None)
     if typed not in BUILT_IN:
         for entry in plugins_in_use().registry.entries("commands"):
-            subparser = commands.add_parser(entry.name, help=entry.summary)
+            if entry.name in BUILT_IN:
+                continue
+            subparser = commands.add_parser(entry.name, help=entry.summary.replace("%", "%%"))
             if entry.name == typed:
-                _fill(subparser, entry.create(entry.load_config()()))
+                with plugin_call(str(entry), bugs=True):
+                    _fill(subparser, entry.create(entry.load_config()()))
     args = parser.parse_args(arguments)
     code: int = args.command.run(args, Console(quiet=getattr(args, "json", False)))
     return code

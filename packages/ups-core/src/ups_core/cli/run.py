@@ -18,8 +18,9 @@ from ups_core.document import Document
 from ups_core.errors import UsageError
 from ups_core.launcher import Launcher
 from ups_core.page import page_of
-from ups_core.plan import Plan
+from ups_core.plan import Plan, PlannedStep
 from ups_core.planner import make_plan
+from ups_core.plugin_calls import plugin_call
 from ups_core.redaction import redacted_data
 from ups_core.reuse import reuse_previous
 from ups_core.runner import run_plan
@@ -163,10 +164,15 @@ def describe_steps(plan: Plan, selection: Selection) -> list[dict[str, str]]:
             "step": step.id,
             "uses": step.uses,
             "launcher": plan.spec.launcher.kind,
-            "submits": plan.document.redacted(launcher.describe(plan, step)),
+            "submits": plan.document.redacted(_describe(launcher, plan, step)),
         }
         for step in selection.apply(plan)
     ]
+
+
+def _describe(launcher: Launcher, plan: Plan, step: PlannedStep) -> str:
+    with plugin_call(str(plan.spec.launcher.entry), bugs=True):
+        return launcher.describe(plan, step)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ups_core.cli.options import add_overrides, user_path
 from ups_core.cli.output import counted, print_json
 from ups_core.console import Console
+from ups_core.plugin_loader import registry_in_use
 from ups_core.schema import spec_schema
 from ups_core.validate import load_spec
 
@@ -44,5 +46,8 @@ class SchemaCommand:
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
         """Print the schema."""
-        print_json(spec_schema())
+        problems: list[str] = []
+        print_json(spec_schema(problems))
+        for problem in [*map(str, registry_in_use().failures), *problems]:
+            print(f"left out: {problem}", file=sys.stderr)
         return 0

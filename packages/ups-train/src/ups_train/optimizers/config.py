@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator, mo
 from ups_core import Component, Config, OptimizerConfig, Registered, SchedulerConfig
 from ups_core.references import load_object
 from ups_core.step_config import Issues
+from ups_train.optimizers.name_patterns import name_matcher
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -77,18 +77,15 @@ class ParameterGroup(Config):
     """Parameters with a name that matches `pattern` and that `optimizer` accepts."""
 
     pattern: str
-    """Regular expression, searched in a parameter's full name; `ups show optimizer grouped --spec SPEC`
-    prints the names."""
+    """Regular expression, searched in a parameter's full name, without back-references;
+    `ups show optimizer grouped --spec SPEC` prints the names."""
     optimizer: Annotated[Component, Registered("optimizers")]
     """Updates the group; `muon` leaves what is not a matrix to later groups."""
 
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
+        name_matcher(pattern)
         return pattern
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from ups_core import Component, OptimizerConfig, UPSError
 from ups_train.optimizers.config import ParameterGroup
+from ups_train.optimizers.name_patterns import name_matcher
 
 Parameters = Mapping[str, nn.Parameter]
 """Full name -> parameter."""
@@ -64,7 +65,7 @@ def _fits(group: ParameterGroup, name: str, weight: Tensor) -> bool:
     config = group.optimizer.config
     assert isinstance(config, OptimizerConfig)
     accepted = config.accepts(weight.shape, weight.is_complex())
-    return accepted and re.search(group.pattern, name) is not None
+    return accepted and name_matcher(group.pattern)(name)
 
 
 def group_problems(
@@ -72,7 +73,13 @@ def group_problems(
 ) -> list[tuple[str, str]]:
     """Why the groups do not fit a model, as `(option, message)`; the model is built to find out."""
     try:
-        assign(groups, trainable(model.create(tasks=tasks)), allow_empty=allow_empty)
+        assign(groups, _parameters(model, tuple(tasks.items())), allow_empty=allow_empty)
     except UPSError as error:
         return [("groups", str(error))]
     return []
+
+
+@lru_cache(maxsize=8)
+def _parameters(model: Component, tasks: tuple[tuple[str, Any], ...]) -> dict[str, nn.Parameter]:
+    """The parameters of a new model; a plan asks for the same one with every step that trains it."""
+    return trainable(model.create(tasks=dict(tasks)))
