@@ -21,7 +21,7 @@ from ups_core.console import Console
 from ups_core.files import write_json
 from ups_core.interrupts import Interrupted
 from ups_core.launchers import slurm
-from ups_core.launchers.slurm_task import TIME_IS_UP, requeue, torchrun_variables
+from ups_core.launchers.slurm_task import TIME_IS_UP, SlurmTask, requeue, torchrun_variables
 
 SLURM = "--set", "launcher={kind: slurm, minutes: 10}", "--set", "trainer.devices=2", "--only", "train"
 SLOW = "--set", "pipeline.train.epochs=60", "--set", "pipeline.train.pause=0.1"
@@ -243,6 +243,23 @@ def test_the_first_task_puts_its_job_back_in_the_queue(
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
     assert requeue(code, max_requeues=3) == waits
     assert (calls.read_text() if calls.exists() else "") == ("requeue 17\n" if called else "")
+
+
+@pytest.mark.parametrize(
+    ("reported", "failed"),
+    [
+        (None, False),
+        ({"rank": 1, "attempt": 0, "message": "interrupted", "stopped": 143}, False),
+        ({"rank": 1, "attempt": 0, "message": "out of memory"}, True),
+        ({"rank": 1, "attempt": 0, "message": "smaller batches", "again": True}, True),
+    ],
+)
+def test_a_task_that_srun_ends_because_another_failed_is_not_preempted(
+    reported: dict[str, Any] | None, failed: bool, tmp_path: Path
+) -> None:
+    if reported is not None:
+        write_json(tmp_path / "steps" / ".train.partial" / "failure.json", reported)
+    assert SlurmTask([str(tmp_path), "train", "--data-root", "data"], 1, 3).another_failed() == failed
 
 
 def test_a_requeue_that_fails_is_not_waited_for(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import submitit
 
 from ups_core import interrupts, worker
+from ups_core.launcher import FAILURE
+from ups_core.layout import partial_directory
+from ups_core.reading import read_json
 
 FIRST_PORT = 15000
 PORTS = 15000
@@ -47,10 +51,17 @@ class SlurmTask:
         os.environ.setdefault("OMP_NUM_THREADS", str(self.threads))
         interrupts.on_signal(signal.SIGUSR2)
         code = worker.main(self.arguments)
-        if code in (TIME_IS_UP, 128 + signal.SIGTERM) and requeue(code, self.requeues):
+        stopped = code == TIME_IS_UP or (code == 128 + signal.SIGTERM and not self.another_failed())
+        if stopped and requeue(code, self.requeues):
             time.sleep(PATIENCE)
         if code:
             sys.exit(code)
+
+    def another_failed(self) -> bool:
+        """Whether another task has reported a failure: srun ends the others with SIGTERM, like a preemption."""
+        run_directory, step, *_ = self.arguments
+        reported = read_json(partial_directory(Path(run_directory), step) / FAILURE)
+        return reported is not None and "stopped" not in reported
 
 
 def requeue(code: int, max_requeues: int) -> bool:
