@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ups_core.cli.main import main
+from ups_core.sealed import read_sealed
 
 SPEC = """\
 version: 1
@@ -39,5 +39,4 @@ def tune(*arguments: str) -> int:
 def study() -> dict[str, Any]:
     """What the only study has on record."""
     (path,) = Path("runs").glob("tune-tiny-*/study.json")
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
+    return read_sealed(path)

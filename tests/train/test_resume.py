@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,26 @@ def test_a_signal_within_the_last_validation_waits_for_its_end(root: Path) -> No
     assert saved_steps(root / name / "checkpoints") == [line["step"]]
     train(root, name, options)
     assert len(read_metrics(root / name / "metrics.jsonl")) == 1
+
+
+@pytest.mark.parametrize(
+    "variant_options",
+    [ADAMW, ADAMW | {"validate_every": 1}, ADAMW | {"accumulate": 3, "measure_conflict": False}],
+)
+def test_a_time_limit_shorter_than_the_start_up_still_makes_progress(
+    root: Path, variant_options: dict[str, Any]
+) -> None:
+    """Every attempt makes a step, or the validation that the one before was stopped in."""
+    name = f"short-{variant_options['validate_every']}-{variant_options.get('accumulate')}"
+    seen: list[int] = []
+    while not (root / name / "model").exists():
+        with suppress(interrupts.Interrupted):
+            train(root, name, variant_options, max_time=1e-9)
+        seen.append(saved_steps(root / name / "checkpoints")[-1])
+        assert seen == sorted(seen), seen
+        assert seen.count(seen[-1]) <= 3, seen
+    assert len(seen) > 2
+    assert outcome(root / name) == outcome(train(root, f"{name}-whole", variant_options))
 
 
 def test_a_time_limit_stops_like_a_signal(variant: tuple[str, dict[str, Any]], root: Path) -> None:

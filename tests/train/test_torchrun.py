@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -18,10 +17,12 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_core.interrupts import Interrupted
-from ups_core.launcher import FAILURE, IN_PROCESS, RESULT
+from ups_core.launcher import IN_PROCESS
 from ups_core.layout import partial_directory
 from ups_core.plugin_loader import registry_in_use
+from ups_core.sealed import write_sealed
 from ups_core.step import StepResult
+from ups_core.worker_report import FAILURE, RESULT
 from ups_train.parallel import torchrun
 from ups_train.parallel.config import TorchrunConfig
 from ups_train.parallel.torchrun import Torchrun
@@ -83,7 +84,7 @@ def leaves(plan: Any, name: str, **content: Any) -> Callable[[], None]:
 
     def end() -> None:
         path = partial_directory(plan.directory, "operator") / name
-        path.write_text(json.dumps(content))
+        write_sealed(path, content)
 
     return end
 

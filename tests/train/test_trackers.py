@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv as table
 import importlib.util
+import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 from ups_core import UPSError, validate_options
 from ups_core.plugin_loader import registry_in_use
 from ups_train.trackers.config import CSVConfig, WandbConfig
-from ups_train.trackers.factories import csv, wandb
+from ups_train.trackers.factories import WANDB_ID, csv, wandb
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -108,7 +110,35 @@ def test_wandb_is_offline_unless_the_spec_says_otherwise(tmp_path: Path) -> None
         "entity": None,
         "tags": [],
         "offline": True,
+        "id": (tmp_path / WANDB_ID).read_text().strip(),
+        "resume": "allow",
     }
+
+
+@pytest.mark.parametrize("damage", [None, "", "../../x", "zz", b"\xff", "folder", "fifo"])
+@pytest.mark.usefixtures("logger")
+def test_a_resumed_training_continues_its_run(tmp_path: Path, damage: str | bytes | None) -> None:
+    first: Any = wandb(WandbConfig(), tmp_path, "x")
+    other: Any = wandb(WandbConfig(), tmp_path / "other", "x")
+    assert first.given["id"] != other.given["id"]
+    path = tmp_path / WANDB_ID
+    if damage in ("folder", "fifo"):
+        path.unlink()
+        path.mkdir() if damage == "folder" else os.mkfifo(path)
+    elif damage is not None:
+        path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
+    again: Any = wandb(WandbConfig(), tmp_path, "x")
+    assert re.fullmatch("[0-9a-f]{8}", again.given["id"])
+    assert (again.given["id"] == first.given["id"]) == (damage is None)
+    third: Any = wandb(WandbConfig(), tmp_path, "x")
+    assert third.given["id"] == again.given["id"]
+
+
+@pytest.mark.usefixtures("logger")
+def test_other_ranks_leave_the_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    wandb(WandbConfig(), tmp_path, "x")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("logger")

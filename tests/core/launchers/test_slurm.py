@@ -22,6 +22,7 @@ from ups_core.files import write_json
 from ups_core.interrupts import Interrupted
 from ups_core.launchers import slurm
 from ups_core.launchers.slurm_task import TIME_IS_UP, SlurmTask, requeue, torchrun_variables
+from ups_core.sealed import write_sealed
 
 SLURM = "--set", "launcher={kind: slurm, minutes: 10}", "--set", "trainer.devices=2", "--only", "train"
 SLOW = "--set", "pipeline.train.epochs=60", "--set", "pipeline.train.pause=0.1"
@@ -351,7 +352,7 @@ def test_a_step_waits_for_the_job_that_is_there_or_submits_one(
     step = plan.step("train")
     folder = (plan.directory / "slurm" / "train").resolve()
     directory = plan.directory / "steps" / ".train.partial"
-    write_json(directory / "result.json.later", {"metrics": {"val/loss": 0.5}, "verdict": None})
+    write_sealed(directory / "result.json.later", {"metrics": {"val/loss": 0.5}, "verdict": None})
     states = tmp_path / "states"
     states.write_text("RUNNING\nRUNNING\n")
     calls = programs(

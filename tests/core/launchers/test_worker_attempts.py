@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from damage import DAMAGE
 from ups_core import StepResult, UPSError, Verdict
 from ups_core.console import Console
 from ups_core.files import write_json
 from ups_core.interrupts import Interrupted
-from ups_core.launcher import FAILURE, RESULT
 from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan
+from ups_core.worker_report import FAILURE, RESULT, write_result
 
 
 class Attempts:
@@ -30,7 +31,7 @@ class Attempts:
         """Files that were there when each attempt began."""
 
     def result(self, **metrics: float) -> None:
-        write_json(self.directory / RESULT, StepResult(metrics).to_dict())
+        write_result(self.directory, StepResult(metrics))
 
     def failure(self, **details: Any) -> None:
         write_json(self.directory / FAILURE, {"rank": 1, "attempt": 0, "message": "no memory left"} | details)
@@ -54,7 +55,7 @@ def test_a_result_is_collected_and_its_file_removed(attempts: Attempts) -> None:
     result = StepResult({"loss": 0.5}, Verdict(False, "too wide"))
 
     def succeed() -> None:
-        write_json(attempts.directory / RESULT, result.to_dict())
+        write_result(attempts.directory, result)
 
     assert attempts.run(succeed) == result
     assert list(attempts.directory.iterdir()) == []
@@ -163,3 +164,30 @@ def test_an_attempt_that_raises_ends_all(attempts: Attempts) -> None:
 def test_the_arguments_of_a_worker() -> None:
     arguments = worker_module(Path("runs/a"), "train", Path("data"))
     assert arguments == ["-m", "ups_core.worker", "runs/a", "train", "--data-root", "data"]
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "deleted"])
+def test_a_damaged_result_of_earlier_workers_is_made_again(
+    attempts: Attempts, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempts.result(loss=0.25)
+    DAMAGE[damage](attempts.directory / RESULT)
+
+    def succeed() -> None:
+        attempts.result(loss=0.5)
+
+    assert attempts.run(succeed).metrics == {"loss": 0.5}
+    assert "starting the workers again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "bit flipped"])
+def test_a_damaged_report_of_a_failure_is_what_the_launcher_saw(attempts: Attempts, damage: str) -> None:
+    def fail() -> Ended:
+        attempts.failure()
+        DAMAGE[damage](attempts.directory / FAILURE)
+        return Ended("ended with code 1", 0)
+
+    with pytest.raises(UPSError, match=r"^rank 0 of 2: ended with code 1$"):
+        attempts.run(fail)
+    attempts.result(loss=0.5)
+    assert attempts.run().metrics == {"loss": 0.5}

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from damage import DAMAGE
 from small_study import LOSS, LR, study, tune
 from ups_core import UPSError
 from ups_core.document import Document
+from ups_core.reading import UnsoundFile
+from ups_core.sealed import write_sealed
 from ups_core.spec import PipelineSpec
 from ups_core.study.parameters import read_space
 from ups_core.study.space import Choice, Range, assignments, set_options
@@ -73,12 +76,29 @@ def test_a_study_reads_back_as_it_was_saved() -> None:
     assert content["best"]["command"] == saved.use_best()
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
-def test_a_folder_without_a_study_is_refused(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "study.json").write_text(content)
-    with pytest.raises(UPSError, match=r"is not a study directory \(study\.json missing or unreadable\)"):
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UPSError, match=r"is not a study directory \(study\.json missing\)"):
         Study.read(tmp_path)
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_study_is_refused(damage: Callable[[Path], None]) -> None:
+    made = a_study(0.5, None)
+    made.save()
+    damage(made.path)
+    if not os.path.lexists(made.path):
+        return
+    for read in (lambda: Study.read(made.directory), made.load):
+        with pytest.raises(UnsoundFile, match=r"study/study\.json .*; start the study again with --fresh"):
+            read()
+
+
+@pytest.mark.parametrize("change", [{"trials": [{"number": "one"}]}, {"trials": 3}, {"parameters": [1]}])
+def test_an_odd_study_is_refused(change: dict[str, Any]) -> None:
+    made = a_study(0.5, None)
+    write_sealed(made.path, made.to_dict() | change)
+    with pytest.raises(UnsoundFile, match=r"study/study\.json is not the record of a study"):
+        Study.read(made.directory)
 
 
 DRAWING = """\

@@ -8,10 +8,6 @@ from ups_core.console import Console
 from ups_core.plan import Plan, PlannedStep
 from ups_core.step import StepResult
 
-RESULT = "result.json"
-"""In a step's directory: what worker processes leave for the launcher when they succeed."""
-FAILURE = "failure.json"
-"""In a step's directory: why the first worker process that failed did so."""
 IN_PROCESS = "in this process"
 """Description of a step for which a launcher starts no other process."""
 

@@ -97,7 +97,8 @@ class RunRecord:
         if stored.record.fingerprint != step.fingerprint:
             return content
         known = stored.record.model_dump(mode="json", include={"status", "seconds", "metrics", "verdict"})
-        return content | known | {"details": read_json(stored.directory / DETAILS) or {}}
+        details = read_json(stored.directory / DETAILS)
+        return content | known | {"details": details if isinstance(details, dict) else {}}
 
 
 def _previous(path: Path) -> dict[str, Any]:

@@ -20,11 +20,10 @@ from ups_core.console import Console
 from ups_core.errors import RestartRequested, UPSError
 from ups_core.execution import execute
 from ups_core.files import write_json, write_text
-from ups_core.launcher import FAILURE, RESULT
 from ups_core.layout import partial_directory
 from ups_core.planner import make_plan
-from ups_core.reading import read_json
 from ups_core.validate import load_spec
+from ups_core.worker_report import FAILURE, read_failure, write_result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.redact = redact
             result = execute(plan, step, console)
         if rank == 0:
-            write_json(directory / RESULT, result.to_dict())
+            write_result(directory, result)
     except interrupts.Interrupted as stop:
         _report(directory, rank, str(stop), stopped=stop.code)
         return stop.code
@@ -95,8 +94,8 @@ def _report(directory: Path, rank: int, message: str, **details: int) -> None:
         print(f"error: {message}", file=sys.stderr)
         return
     attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))  # torch elastic restarts all ranks
-    reported = read_json(directory / FAILURE)
-    if reported is None or reported["attempt"] < attempt:
+    reported = read_failure(directory)
+    if reported is None or reported.attempt < attempt:
         write_json(directory / FAILURE, {"rank": rank, "attempt": attempt, "message": message, **details})
 
 

@@ -14,12 +14,12 @@ import yaml
 from ups_core.component import components
 from ups_core.errors import UPSError
 from ups_core.fingerprint import code_versions, editable_project
-from ups_core.launcher import FAILURE
 from ups_core.launchers.config import SkyPilotConfig
 from ups_core.launchers.worker_attempts import worker_module
 from ups_core.layout import partial_directory
 from ups_core.names import DISTRIBUTION, VERSION, fits
 from ups_core.plan import Plan, PlannedStep
+from ups_core.worker_report import FAILURE
 
 HOME = "~/ups"
 """Directory of everything on the rented machine."""

@@ -14,19 +14,22 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, StringConstraints
 
 from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.execution import execute
 from ups_core.files import write_json, write_text
-from ups_core.launcher import FAILURE, IN_PROCESS, RESULT
+from ups_core.launcher import IN_PROCESS
 from ups_core.launchers.config import SlurmConfig
 from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan, PlannedStep
-from ups_core.reading import read_json
+from ups_core.reading import UnsoundFile, in_form, load_json
 from ups_core.step import StepResult
+from ups_core.worker_report import FAILURE, RESULT
 
 if TYPE_CHECKING:
     import submitit
@@ -43,7 +46,14 @@ OVER = {
 }
 """Final states; a job that squeue no longer knows has the empty one."""
 JOB = "job.json"
-"""In a step's Slurm folder: number of the job and fingerprint of the step that it was submitted for."""
+"""In a step's Slurm folder: the job that was submitted last."""
+
+
+class Job(BaseModel):
+    """The content of `job.json`: number of the job, fingerprint of the step that it was submitted for."""
+
+    job: Annotated[str, StringConstraints(pattern=r"^\d+(_\d+)?$")]
+    fingerprint: str
 
 
 class Slurm:
@@ -171,13 +181,16 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
 
 def _left_behind(folder: Path, step: PlannedStep) -> str | None:
     """The job of an earlier `ups-run` that is still in the queue; one with other options is cancelled."""
-    noted = read_json(folder / JOB)
-    if noted is None or _state(noted["job"]) in OVER:
+    try:
+        noted = in_form(folder / JOB, Job.model_validate, load_json(folder / JOB), "the number of a job")
+    except UnsoundFile:
         return None
-    if noted["fingerprint"] != step.fingerprint:
-        subprocess.run(["scancel", noted["job"]], check=False)
+    if _state(noted.job) in OVER:
         return None
-    return str(noted["job"])
+    if noted.fingerprint != step.fingerprint:
+        subprocess.run(["scancel", noted.job], check=False)
+        return None
+    return noted.job
 
 
 def _state(job: str) -> str:

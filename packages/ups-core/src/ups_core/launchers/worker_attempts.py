@@ -6,6 +6,7 @@ for another attempt (:class:`ups_core.errors.RestartRequested`), for instance wi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,11 @@ from typing import NamedTuple
 from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.interrupts import Interrupted
-from ups_core.launcher import FAILURE, RESULT
-from ups_core.layout import partial_directory
+from ups_core.layout import clear, partial_directory
 from ups_core.plan import Plan, PlannedStep
-from ups_core.reading import read_json
+from ups_core.reading import UnsoundFile
 from ups_core.step import StepResult
+from ups_core.worker_report import FAILURE, RESULT, Failure, read_failure, read_result
 
 
 class Ended(NamedTuple):
@@ -45,24 +46,36 @@ def run_attempts(
         Interrupted: the workers were asked to stop and did.
     """
     directory = partial_directory(plan.directory, step.id)
+    _drop_damaged_result(directory, console)
     while not (directory / RESULT).exists():
-        (directory / FAILURE).unlink(missing_ok=True)
+        clear(directory / FAILURE)
         ended = attempt()
-        reported = read_json(directory / FAILURE) or {}
+        reported = read_failure(directory) or Failure()
         # Ranks may have finished while others were already stopping: then there is a result.
-        if "stopped" in reported and not (directory / RESULT).exists():
-            raise Interrupted(reported["stopped"])
+        if reported.stopped is not None and not (directory / RESULT).exists():
+            raise Interrupted(reported.stopped)
         if ended is None:
             break
-        message = reported.get("message", ended.message)
-        if not reported.get("again"):
-            rank = reported.get("rank", ended.rank)
+        message = reported.message or ended.message
+        if not reported.again:
+            rank = ended.rank if reported.rank is None else reported.rank
             where = "" if rank is None else f"rank {rank} of {plan.spec.trainer.devices}: "
             raise UPSError(f"{where}{message}")
         console.say(f"  {message}")
-    result = StepResult.from_dict(read_json(directory / RESULT))
+    result = read_result(directory)
     (directory / RESULT).unlink()  # the runner records it in step.json
     for pattern in (FAILURE, "error-rank*.log"):  # left by attempts before the one that succeeded
         for file in directory.glob(pattern):
-            file.unlink()
+            clear(file)
     return result
+
+
+def _drop_damaged_result(directory: Path, console: Console) -> None:
+    """Delete a result of earlier workers that cannot be read, so that workers are started again."""
+    if not os.path.lexists(directory / RESULT):
+        return
+    try:
+        read_result(directory)
+    except UnsoundFile as error:
+        console.say(f"  {error}; starting the workers again", style="yellow")
+        clear(directory / RESULT)

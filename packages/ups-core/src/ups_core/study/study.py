@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from ups_core.errors import UPSError
-from ups_core.files import write_json
-from ups_core.reading import read_json
+from ups_core.reading import UnsoundFile, in_form
+from ups_core.sealed import read_sealed, write_sealed
 from ups_core.study.parameters import read_space
 from ups_core.study.space import Range, Space, assignments, set_options
 
+FILE = "study.json"
 Status = Literal["running", "completed", "failed", "interrupted"]
 
 
@@ -40,6 +44,19 @@ class Trial:
     fingerprint: str = ""
 
 
+_TRIALS = TypeAdapter(list[Trial])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of `study.json`. Raises :class:`UPSError`."""
+    if not os.path.lexists(path):
+        raise UPSError(f"{path.parent} is not a study directory ({FILE} missing)")
+    try:
+        return read_sealed(path)
+    except UnsoundFile as error:
+        raise UnsoundFile(path, f"{error.problem}; start the study again with --fresh") from None
+
+
 @dataclass
 class Study:
     """The trials of one study directory.
@@ -58,7 +75,7 @@ class Study:
 
     @property
     def path(self) -> Path:
-        return self.directory / "study.json"
+        return self.directory / FILE
 
     @classmethod
     def read(cls, directory: Path) -> Study:
@@ -67,21 +84,27 @@ class Study:
         Raises:
             UPSError: `study.json` is missing or unreadable.
         """
-        stored = read_json(directory / "study.json")
-        if not isinstance(stored, dict):
-            raise UPSError(f"{directory} is not a study directory (study.json missing or unreadable)")
-        study = cls(directory, read_space(stored["parameters"]), stored, ())
+        stored = _read(directory / FILE)
+        try:
+            study = cls(directory, read_space(stored["parameters"]), stored, ())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnsoundFile(directory / FILE, f"is not the record of a study ({error!r})") from None
         study.load()
         return study
 
     def load(self) -> None:
-        """Load the trials that are on disk."""
-        stored = read_json(self.path) or {}
-        self.trials = [Trial(**trial) for trial in stored.get("trials", [])]
+        """Load the trials that are on disk.
+
+        Raises:
+            UPSError: `study.json` is damaged.
+        """
+        if os.path.lexists(self.path):
+            trials = _read(self.path).get("trials")
+            self.trials = in_form(self.path, _TRIALS.validate_python, trials, "the record of a study")
 
     def save(self) -> None:
         """Replace `study.json`."""
-        write_json(self.path, self.to_dict())
+        write_sealed(self.path, self.to_dict())
 
     @property
     def higher_is_better(self) -> bool:

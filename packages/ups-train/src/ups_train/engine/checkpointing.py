@@ -67,6 +67,7 @@ class Checkpointing(Checkpoint):
         self._ended = False
         self._due = False
         self._interrupted = False
+        self._worked = False
 
     def path_of(self, step: int) -> Path:
         """The checkpoint of a validation."""
@@ -145,6 +146,7 @@ class Checkpointing(Checkpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save what was scored."""
+        self._worked = True
         step, score = trainer.global_step, float(trainer.callback_metrics[self.monitor])
         self.last = step
         if score < self._best or not self.improvements:
@@ -158,16 +160,24 @@ class Checkpointing(Checkpoint):
             self._stop(stop_code)
 
     def _requested(self) -> int:
-        """The stop that this rank was asked for, :data:`DUE`, or 0."""
+        """The stop that this rank was asked for, :data:`DUE`, or 0.
+
+        A time limit counts only after a step or a validation of this process: one that is shorter than the
+        start-up would otherwise stop the same training in the same place, every time.
+        """
         every = self.config.every
         late = every is not None and time.monotonic() - self._saved_at >= every
-        return interrupts.requested() or (DUE if self._due or late else 0)
+        stop = interrupts.requested()
+        if stop == interrupts.OUT_OF_TIME and not self._worked:
+            stop = 0
+        return stop or (DUE if self._due or late else 0)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Give the training module the code that ranks agree on."""
         assert isinstance(pl_module, TrainingModule)
+        self._worked = True
         pl_module.stop_code = self._requested()
 
     def _agree(self, trainer: pl.Trainer) -> int:

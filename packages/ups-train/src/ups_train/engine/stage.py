@@ -43,6 +43,7 @@ from ups_train.engine.out_of_memory import (
     write_micro_batches,
 )
 from ups_train.engine.precision import lightning_precision
+from ups_train.engine.processor_share import BUSY, ProcessorShare
 from ups_train.engine.progress import Progress
 from ups_train.engine.trainer import build_trainer
 from ups_train.engine.validation_loader import ValidationLoader
@@ -149,10 +150,15 @@ class TrainingStage:
             progress=progress,
             micro_batches=micro_batches,
         )
+        processor = ProcessorShare()
         # `weights_only` keeps Lightning from unpickling whatever a checkpoint contains.
         with interrupts.patience(), frozen_heap(), lean_hooks(trainer, module):
             trainer.fit(module, training, validation, ckpt_path=resumed, weights_only=True)
         leave_group()
+        share = processor.now()
+        if config.budget is not None and share is not None and share < BUSY:
+            line = f"  had {share:.0%} of the processor; an idle machine trains longer in the same budget"
+            context.console.say(line, style="yellow")
 
         # What comes out: the selected weights, and how they were made.
         selected = selected_step(config, checkpointing)
@@ -165,6 +171,7 @@ class TrainingStage:
                 "strategy": choice._asdict(),
                 "precision": str(lightning_precision(spec.trainer)),
                 "device": str(trainer.strategy.root_device),
+                "processor_share": share,
                 "compile": module.compilation,
                 "micro_batches": read_memory(context.directory) or None,
             }
