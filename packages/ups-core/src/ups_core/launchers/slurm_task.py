@@ -19,9 +19,8 @@ from pathlib import Path
 import submitit
 
 from ups_core import interrupts, worker
-from ups_core.launcher import FAILURE
 from ups_core.layout import partial_directory
-from ups_core.reading import read_json
+from ups_core.worker_report import read_failure
 
 FIRST_PORT = 15000
 PORTS = 15000
@@ -58,10 +57,10 @@ class SlurmTask:
             sys.exit(code)
 
     def another_failed(self) -> bool:
-        """Whether another task has reported a failure: srun ends the others with SIGTERM, like a preemption."""
+        """Whether another task reported a failure: srun then sends SIGTERM to all, as before a preemption."""
         run_directory, step, *_ = self.arguments
-        reported = read_json(partial_directory(Path(run_directory), step) / FAILURE)
-        return reported is not None and "stopped" not in reported
+        reported = read_failure(partial_directory(Path(run_directory), step))
+        return reported is not None and reported.stopped is None
 
 
 def requeue(code: int, max_requeues: int) -> bool:
