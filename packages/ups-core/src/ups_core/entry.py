@@ -117,7 +117,7 @@ class Entry:
         if not isinstance(reference, str):
             return reference
         try:  # importing runs arbitrary code of the plugin
-            with plugin_call("importing it"), redirect_stdout(sys.stderr):
+            with plugin_call("importing it", keyboard=False), redirect_stdout(sys.stderr):
                 return load_object(reference)
         except UPSError as error:  # a factory that checks what it is made of, such as a stage's objective
             raise UPSError(f"cannot load {self}: {error}") from error
