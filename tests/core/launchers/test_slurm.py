@@ -20,7 +20,7 @@ from ups_core.cli.run import main as ups_run
 from ups_core.console import Console
 from ups_core.files import write_json
 from ups_core.interrupts import Interrupted
-from ups_core.launchers import slurm
+from ups_core.launchers import slurm, slurm_queue
 from ups_core.launchers.slurm_task import TIME_IS_UP, SlurmTask, requeue, torchrun_variables
 from ups_core.sealed import write_sealed
 
@@ -291,8 +291,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_state_is_final_only_if_the_cluster_says_so(script: str, expected: str, programs: Programs) -> None:
     programs(squeue=script)
-    assert slurm._state("17") == expected
-    assert (expected in slurm.OVER) == (expected == "")
+    assert slurm_queue.state("17") == expected
+    assert (expected in slurm_queue.OVER) == (expected == "")
 
 
 @pytest.mark.usefixtures("quick")
@@ -328,10 +328,10 @@ def test_a_wait_that_is_interrupted_cancels_the_job(
     calls = programs(squeue="echo RUNNING", scancel=f'echo "$@" >> {tmp_path}/calls')
 
     def stop(job: str) -> str:
-        monkeypatch.setattr(slurm, "_state", lambda job: "CANCELLED")
+        monkeypatch.setattr(slurm_queue, "state", lambda job: "CANCELLED")
         raise Interrupted(143)
 
-    monkeypatch.setattr(slurm, "_state", stop)
+    monkeypatch.setattr(slurm_queue, "state", stop)
     with pytest.raises(Interrupted):
         slurm._wait("17", tmp_path, tmp_path, Console())
     assert calls.read_text() == "17\n"
@@ -400,5 +400,5 @@ def test_a_job_left_behind_is_taken_over_or_cancelled(
     if noted is not None:
         fingerprint = step.fingerprint if noted["fingerprint"] == "same" else "other"
         write_json(tmp_path / "job.json", noted | {"fingerprint": fingerprint})
-    assert slurm._left_behind(tmp_path, step) == expected
+    assert slurm_queue.left_behind(tmp_path, step) == expected
     assert calls.exists() == cancelled

@@ -137,6 +137,27 @@ _EMPTY = nn.ModuleDict()
 """Has the attributes that no key may be called."""
 
 
+class TaskModules(nn.ModuleDict):
+    """A module per task, found by the task's name.
+
+    Args:
+        modules: task name -> module.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__({module_key(name): module for name, module in modules.items()})
+        # Made once: a forward pass would spend more on it than on a small layer, and compile it with a break.
+        self._keys = {name: module_key(name) for name in modules}
+
+    def of(self, task: str) -> nn.Module:
+        """The module of a task. Raises KeyError if it has none."""
+        return self[self._keys[task]]
+
+    def has(self, task: str) -> bool:
+        """Whether the task has a module."""
+        return task in self._keys
+
+
 def lifted_channels(task: TaskInfo) -> int:
     """Channels of :func:`as_channels` for a task."""
     return in_channels(task) + condition_size(task) + placed_axes(task)
@@ -168,10 +189,10 @@ class PerTaskNetwork(Network):
 
     def forward(self, x: NetworkInput) -> Tensor:
         """See :class:`Network`."""
-        output: Tensor = self.nets[module_key(x.task)](as_channels(x))
+        output: Tensor = self.nets.of(x.task)(as_channels(x))
         return output
 
 
-def per_task(tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> nn.ModuleDict:
+def per_task(tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> TaskModules:
     """One module per task."""
-    return nn.ModuleDict({module_key(name): build(task) for name, task in tasks.items()})
+    return TaskModules({name: build(task) for name, task in tasks.items()})

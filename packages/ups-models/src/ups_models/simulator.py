@@ -14,7 +14,7 @@ from ups_core import Component, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
-from ups_models.network import LatentNetwork, Network, NetworkInput, module_key
+from ups_models.network import LatentNetwork, Network, NetworkInput, TaskModules
 from ups_models.normaliser import TaskNormaliser
 
 SPACING_FACTOR = 1.1
@@ -37,8 +37,8 @@ class Simulator(nn.Module):
         self.network = network
         self.tasks = dict(tasks)
         self.statistics = dict(statistics)
-        self.normalisers = nn.ModuleDict(
-            {module_key(name): TaskNormaliser(task, statistics[name]) for name, task in tasks.items()}
+        self.normalisers = TaskModules(
+            {name: TaskNormaliser(task, statistics[name]) for name, task in tasks.items()}
         )
         self._reported: set[tuple[str, tuple[int, ...]]] = set()
 
@@ -50,7 +50,7 @@ class Simulator(nn.Module):
         """
         if task not in self.tasks:
             raise UPSError(f"unknown task '{task}'; the simulator was made for: {', '.join(self.tasks)}")
-        found = self.normalisers[module_key(task)]
+        found = self.normalisers.of(task)
         assert isinstance(found, TaskNormaliser)
         return found
 

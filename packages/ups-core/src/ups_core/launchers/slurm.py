@@ -14,20 +14,18 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, StringConstraints
+from typing import TYPE_CHECKING, Any
 
 from ups_core.console import Console
 from ups_core.errors import UPSError
 from ups_core.execution import execute
 from ups_core.files import write_json, write_text
 from ups_core.launcher import IN_PROCESS
+from ups_core.launchers import slurm_queue
 from ups_core.launchers.config import SlurmConfig
 from ups_core.launchers.worker_attempts import Ended, run_attempts, worker_module
 from ups_core.layout import partial_directory
 from ups_core.plan import Plan, PlannedStep
-from ups_core.reading import UnsoundFile, in_form, load_json
 from ups_core.step import StepResult
 from ups_core.worker_report import FAILURE, RESULT
 
@@ -40,20 +38,6 @@ ENDING = 60.0
 """Seconds to wait for the end of a cancelled job; Slurm kills it 30 s after the first signal."""
 SETTLE = 10.0
 """Seconds that a shared file system may take to show what a node wrote."""
-OVER = {
-    "",
-    *["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"],
-}
-"""Final states; a job that squeue no longer knows has the empty one."""
-JOB = "job.json"
-"""In a step's Slurm folder: the job that was submitted last."""
-
-
-class Job(BaseModel):
-    """The content of `job.json`: number of the job, fingerprint of the step that it was submitted for."""
-
-    job: Annotated[str, StringConstraints(pattern=r"^\d+(_\d+)?$")]
-    fingerprint: str
 
 
 class Slurm:
@@ -94,7 +78,7 @@ class Slurm:
         folder = (plan.directory / "slurm" / step.id).resolve()
 
         def attempt() -> Ended | None:
-            job = _left_behind(folder, step) or self._submit(plan, step, folder, console)
+            job = slurm_queue.left_behind(folder, step) or self._submit(plan, step, folder, console)
             return _wait(job, directory, folder, console)
 
         return run_attempts(plan, step, console, attempt)
@@ -119,7 +103,7 @@ class Slurm:
             os.umask(mask)
             for script in folder.glob("*submission*.sh"):  # Slurm has a copy of its own
                 write_text(script, plan.document.redacted(script.read_text()))
-        write_json(folder / JOB, {"job": job.job_id, "fingerprint": step.fingerprint})
+        write_json(folder / slurm_queue.JOB, {"job": job.job_id, "fingerprint": step.fingerprint})
         console.say(f"  job {job.job_id}: submitted; its output goes to {_log(folder, job.job_id)}")
         return str(job.job_id)
 
@@ -155,8 +139,8 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
     """Wait for the end of the job; cancel it when the wait is interrupted."""
     last, state = None, "PENDING"
     try:
-        while state not in OVER:
-            state = _state(job)
+        while state not in slurm_queue.OVER:
+            state = slurm_queue.state(job)
             if state != last and state:
                 console.say(f"  job {job}: {state.lower()}")
             last = state
@@ -165,7 +149,7 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
         subprocess.run(["scancel", job], check=False)
         console.say(f"  job {job}: cancelled; waiting for its last checkpoint")
         deadline = time.monotonic() + ENDING
-        while _state(job) not in OVER and time.monotonic() < deadline:
+        while slurm_queue.state(job) not in slurm_queue.OVER and time.monotonic() < deadline:
             time.sleep(POLL)
         raise
     # The job is over, but over NFS its files may appear here some seconds later.
@@ -177,29 +161,6 @@ def _wait(job: str, directory: Path, folder: Path, console: Console) -> Ended | 
             break
         time.sleep(0.5)
     return Ended(f"job {job} ended without a result; its output is in {_log(folder, job)}")
-
-
-def _left_behind(folder: Path, step: PlannedStep) -> str | None:
-    """The job of an earlier `ups-run` that is still in the queue; one with other options is cancelled."""
-    try:
-        noted = in_form(folder / JOB, Job.model_validate, load_json(folder / JOB), "the number of a job")
-    except UnsoundFile:
-        return None
-    if _state(noted.job) in OVER:
-        return None
-    if noted.fingerprint != step.fingerprint:
-        subprocess.run(["scancel", noted.job], check=False)
-        return None
-    return noted.job
-
-
-def _state(job: str) -> str:
-    """The state of a job by squeue; empty where squeue no longer knows the job."""
-    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode and "Invalid job id" not in result.stderr:
-        return "UNKNOWN"  # the controller is busy or restarting: not a final state, so the query is repeated
-    return result.stdout.strip()
 
 
 def _log(folder: Path, job: str) -> Path:

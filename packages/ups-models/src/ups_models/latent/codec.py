@@ -18,7 +18,6 @@ from ups_models.latent.conservation import divergence
 from ups_models.layers.convolution import grid_conv
 from ups_models.network import (
     in_channels,
-    module_key,
     out_channels,
     per_task,
     placed_axes,
@@ -49,12 +48,12 @@ class Codec(nn.Module):
 
     def encode(self, task: str, fields: Tensor, coords: Tensor) -> Tensor:
         """Fields `(B, Cin, *S)` and coordinates as in a `NetworkInput` to features `(B, *S, F)`."""
-        features: Tensor = self.lift[module_key(task)](torch.cat([fields, places(fields, coords)], dim=1))
+        features: Tensor = self.lift.of(task)(torch.cat([fields, places(fields, coords)], dim=1))
         return features.movedim(1, -1)
 
     def decode(self, task: str, features: Tensor) -> Tensor:
         """Features `(B, *S, F)` to a change or a solution `(B, Cout, *S)`."""
-        out: Tensor = self.head[module_key(task)](features).movedim(-1, 1)
+        out: Tensor = self.head.of(task)(features).movedim(-1, 1)
         return divergence(out, self.tasks[task].dim) if _conservative(self.tasks[task]) else out
 
     def carry(self, task: str, features: Tensor, hidden: Tensor) -> Tensor:
@@ -68,7 +67,7 @@ class Codec(nn.Module):
             features: of the current frame `(B, *S, F)`.
             hidden: the trunk's output `(B, *S, F)`.
         """
-        change: Tensor = self.onward[module_key(task)](hidden)
+        change: Tensor = self.onward.of(task)(hidden)
         return features + change
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from ups_data.info import TaskInfo
-from ups_models.network import NetworkInput, condition_size, module_key, per_task
+from ups_models.network import NetworkInput, condition_size, per_task
 
 
 class Conditioner(nn.Module):
@@ -25,5 +25,5 @@ class Conditioner(nn.Module):
 
     def forward(self, x: NetworkInput) -> Tensor:
         """The condition vector `(B, width)`."""
-        vector: Tensor = self.mlp(self.embed[module_key(x.task)](x.condition()))
+        vector: Tensor = self.mlp(self.embed.of(x.task)(x.condition()))
         return vector

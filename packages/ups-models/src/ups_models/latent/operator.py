@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ups_data.info import TaskInfo
 from ups_models.config import LatentOperatorConfig
@@ -13,7 +13,7 @@ from ups_models.latent.codec import Codec
 from ups_models.latent.conditioning import Conditioner
 from ups_models.latent.linear_propagator import LinearPropagator
 from ups_models.latent.trunk import build_trunk
-from ups_models.network import LatentNetwork, NetworkInput, module_key
+from ups_models.network import LatentNetwork, NetworkInput, per_task
 
 
 class Latent(NamedTuple):
@@ -46,13 +46,9 @@ class LatentOperator(LatentNetwork):
         self.codec = Codec(tasks, config.local_width)
         self.condition = Conditioner(tasks, config.condition_width)
         self.trunk = build_trunk(config, sorted({task.dim for task in tasks.values()}))
-        self.propagators = nn.ModuleDict(
-            {
-                module_key(name): LinearPropagator(task)
-                for name, task in tasks.items()
-                if task.kind == "evolution" and task.boundary == "periodic"
-            }
-        )
+        evolving = {name: task for name, task in tasks.items() if task.kind == "evolution"}
+        periodic = {name: task for name, task in evolving.items() if task.boundary == "periodic"}
+        self.propagators = per_task(periodic, LinearPropagator)
 
     def encode(self, x: NetworkInput) -> Latent:
         """The latent of the newest given frame, or of a steady task's coefficients."""
@@ -98,9 +94,8 @@ class LatentOperator(LatentNetwork):
 
     def _propagator(self, task: str) -> LinearPropagator | None:
         """The propagator of a periodic evolution; None for other tasks."""
-        key = module_key(task)
-        if key not in self.propagators:
+        if not self.propagators.has(task):
             return None
-        found = self.propagators[key]
+        found = self.propagators.of(task)
         assert isinstance(found, LinearPropagator)
         return found

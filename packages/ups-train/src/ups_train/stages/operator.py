@@ -16,7 +16,7 @@ from ups_data.batches.seeds import derive_seed
 from ups_data.batches.symmetry import augment
 from ups_eval.metrics import NRMSE
 from ups_models.bundle import save_bundle
-from ups_models.network import Network, module_key
+from ups_models.network import Network, TaskModules
 from ups_models.simulator import feed_back
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.engine.stage import training_stage
@@ -39,7 +39,7 @@ class OperatorObjective(nn.Module):
         self.simulator = new_simulator(inputs.model, inputs.data, config.augment)
         self.losses = create_losses(config.losses)
         self.metrics: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
-        self.validation = nn.ModuleDict({module_key(name): score for name, score in self.metrics.items()})
+        self.validation = TaskModules(self.metrics)
 
     @property
     def network(self) -> Network:
