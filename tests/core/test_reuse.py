@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from finished import finish_step
+from ups_core import UPSError
 from ups_core.cli.run import main as ups_run
 from ups_core.finished_step import FinishedStep
 from ups_core.plan import Plan
@@ -198,6 +199,21 @@ def test_a_copy_without_hard_links(old: Path, tmp_path: Path, monkeypatch: pytes
 def test_a_damaged_file_is_not_copied(old: Path, tmp_path: Path) -> None:
     (old / "steps" / "train" / "deep" / "a.txt").write_text("contents")
     with pytest.raises(UnsoundFile, match="has 8 bytes instead of 7"):
+        copy_finished(old, "train", tmp_path / "new")
+    assert not (tmp_path / "new" / "steps" / "train").exists()
+
+
+def test_a_copy_that_finds_no_room_is_one_line(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(
+        UPSError, match=r"cannot copy step 'train' of .*old to .* \(No space left on device\)"
+    ):
         copy_finished(old, "train", tmp_path / "new")
     assert not (tmp_path / "new" / "steps" / "train").exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,18 @@ def test_an_incomplete_file_is_named(tmp_path: Path, damage: Any) -> None:
     with pytest.raises(UPSError, match=r"p\.h5 cannot be read .*; run the evaluation step again") as caught:
         read_predictions(tmp_path / "p.h5")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["wave/target", "wave/prediction/ours", "wave"])
+def test_values_outside_the_file_are_not_read(tmp_path: Path, place: str) -> None:
+    info = toy_evolution()
+    store(tmp_path / "p.h5", info, [toy_batch(info)])
+    shutil.copy(tmp_path / "p.h5", tmp_path / "other.h5")
+    with h5py.File(tmp_path / "p.h5", "r+") as file:
+        del file[place]
+        file[place] = h5py.ExternalLink(str(tmp_path / "other.h5"), f"/{place}")
+    with pytest.raises(UPSError, match=rf"p\.h5 has '{place}.*' as a link to .*, which is not followed"):
+        read_predictions(tmp_path / "p.h5")
 
 
 def test_stored_trajectories_are_best_median_worst_then_the_first() -> None:

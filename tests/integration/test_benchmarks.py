@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import TINY
 from documents import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -162,3 +163,13 @@ def test_optimizers_compares_two_joint_models(tmp_path: Path) -> None:
     assert "| Muon hybrid |" in out
     assert "| AdamW |" in out
     assert (tmp_path / "report" / "optimizers.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_cost_of_checksums_is_measured(tmp_path: Path) -> None:
+    tiny = [word for value in TINY for word in ("--set", value)]
+    printed = run("checksums.py", "--spec", str(ROOT / "specs" / "smoke.yaml"), *tiny, cwd=tmp_path)
+    found = json.loads(printed[: printed.rindex("}") + 1])
+    assert found["calls"]["checkpoints in memory"] >= 1
+    assert found["calls"]["ups_data.stores.checksums.sum_of"] >= 2
+    assert 0 < found["checksum_seconds"] < found["run_seconds"]

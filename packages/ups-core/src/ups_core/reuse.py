@@ -83,16 +83,22 @@ def copy_finished(source: Path, step_id: str, target: Path) -> None:
     because that user may change it. The record says where the step came from.
 
     Raises:
-        UnsoundFile: a file is not the one that was written.
+        UPSError: a file is not the one that was written, or cannot be copied.
     """
     found = FinishedStep.read(source, step_id)
     # Under another name until it is complete: a finished step is recognised by its directory.
     temporary = step_directory(target, f".{step_id}.copy")
     clear(temporary)
-    for name in found.record.files:
-        place = temporary / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _copy(found.file(name), place)
+    try:
+        for name in found.record.files:
+            place = temporary / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _copy(found.file(name), place)
+    except OSError as error:
+        raise UPSError(
+            f"cannot copy step '{step_id}' of {source} to {temporary} ({error.strerror}); free some disk "
+            "space and rerun the same command"
+        ) from None
     content = found.record.model_dump(mode="json", by_alias=True, exclude={"files"})
     write_finished(temporary, content | {"kept_from": content["kept_from"] or str(source)})
     temporary.rename(step_directory(target, step_id))
