@@ -162,6 +162,25 @@ def test_a_run_keeps_and_the_old_run_stays(first: Path, spec_file: Path) -> None
     assert read_json(second / "run.json")["metrics"]["train/val/loss"] == 0.5
 
 
+def test_a_step_that_may_not_be_read_is_to_be_done(
+    first: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two people may share a runs folder, and root may read everything, so the system call is refused."""
+    Path("data/executions.txt").unlink()
+    private, real = first.resolve() / "steps" / "train" / "model.json", os.open
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> int:
+        if Path(path).resolve() == private:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    capsys.readouterr()
+    assert ups_run([str(spec_file), "--set", "pipeline.score.split=val"]) == 0
+    assert Path("data/executions.txt").read_text().split() == ["train", "score", "page"]
+    assert "model.json cannot be read (Permission denied)" in capsys.readouterr().err
+
+
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A run directory with one finished step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle  # noqa: TID251 - to write a hostile file
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_round_trip_predicts_the_same_bits(kind: str, tmp_path: Path) -> None:
     assert config["fingerprint"] == "abc"
     assert config["parameters"] == sim.parameter_count()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o022, 0o077])
+def test_people_who_share_a_folder_can_read_it(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save_bundle(tmp_path / "model", simulator("unet", steady()), component("unet"), "f" * 64)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o666 & ~mask}
 
 
 def test_missing_plugin_is_named(bundle: Path) -> None:

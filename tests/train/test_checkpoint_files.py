@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path, asynchronous: bo
     found = files.load_checkpoint(tmp_path / "a.ckpt")
     assert torch.equal(found["state_dict"]["weight"], torch.arange(6.0) + 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ckpt", "a.ckpt.sha256"]
+
+
+def test_people_who_share_a_folder_can_read_checkpoints(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        saved(tmp_path, 1)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o664}
 
 
 def test_sha256sum_accepts_the_checksum(tmp_path: Path) -> None:
