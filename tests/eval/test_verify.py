@@ -216,6 +216,16 @@ def no_array(run: Path) -> None:
     write_statistics(run / "steps/test/statistics.npz", dict(list(arrays.items())[1:]))
 
 
+def no_reduction(run: Path) -> None:
+    path = run / "steps/test/metrics.json"
+    write_sealed(path, read_sealed(path) | {"reductions": {}})
+
+
+def other_rows(run: Path) -> None:
+    with h5py.File(run / "steps/test/predictions.h5", "r+") as file:
+        file["darcy2d/position"][0] = 999
+
+
 FORGERIES: dict[Callable[[Path], None], str] = {
     better_number: r"advection1d/nrmse is \S+ in metrics.json, but statistics.npz gives",
     better_curve: r"advection1d/latent_operator/per_sample\[2\] is \S+ in metrics.json",
@@ -223,6 +233,8 @@ FORGERIES: dict[Callable[[Path], None], str] = {
     better_predictions: "of fno differs from statistics.npz",
     other_weights: "latent_operator.*was scored with weights 000000000000, which no step has",
     no_array: "statistics.npz has no array 'a0'",
+    no_reduction: r"its files contradict each other \(KeyError",
+    other_rows: r"its files contradict each other \(IndexError",
 }
 
 
@@ -288,3 +300,17 @@ def test_a_run_that_was_moved(
 ) -> None:
     moved = Path(shutil.move(run_directory, tmp_path / "elsewhere"))
     assert verify(moved, capsys)[0] == 0
+
+
+def test_control_characters_of_a_foreign_run_are_not_printed(
+    run_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_directory / "steps/test/metrics.json"
+    write_sealed(path, read_sealed(path) | {"split": "te\x1b[31mst", "model": "latent\x1b]0;x\x07operator"})
+    run = read_sealed(run_directory / "run.json")
+    write_sealed(run_directory / "run.json", run | {"name": "de\x1b[2Jmo"})
+    forge(run_directory, "test")
+    for arguments in (["verify"], ["eval", "show"], ["eval", "spread"], ["eval", "report"]):
+        main([*arguments, str(run_directory)])
+        printed = capsys.readouterr()
+        assert not set("\x1b\x07") & set(printed.out + printed.err), arguments

@@ -11,6 +11,8 @@ from typing import Protocol
 from rich.console import Console as RichConsole
 from rich.markup import escape
 
+from ups_core.errors import printable
+
 LOG_WIDTH = 120
 """Columns of a table in a file or pipe, which has no width of its own; fewer would break names."""
 
@@ -39,8 +41,8 @@ class Console:
         return self.rich.is_terminal and not self.quiet
 
     def say(self, message: str, style: str = "") -> None:
-        """Print one line; `message` is taken literally."""
-        self.rich.print(escape(self.redact(message)), style=style)
+        """Print one line; `message` is taken literally, control characters as their escapes."""
+        self.rich.print(escape(printable(self.redact(message))), style=style)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:

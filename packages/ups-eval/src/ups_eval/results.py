@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from ups_core.errors import printable
 from ups_core.finished_step import FinishedStep
 from ups_core.names import metric_key
 from ups_core.reading import UnsoundFile, in_form, load_json
@@ -131,6 +132,17 @@ class Results:
         choose = max if metric in self.higher_is_better else min
         return choose(known, key=known.__getitem__) if known else None
 
+    def contradiction(self) -> str | None:
+        """What two parts say differently, which would fail where they are shown; None if nothing."""
+        for task, models in self.per_step.items():
+            if unknown := models.keys() - set(self.models):
+                return f"'{min(unknown)}' is scored on '{task}' but is not among the models"
+        for name in ("per_sample", "seconds", "per_frame", "values"):
+            for task, models in getattr(self, name).items():
+                if unknown := models.keys() - self.per_step.get(task, {}).keys():
+                    return f"{name} has '{min(unknown)}' on '{task}', per_step has not"
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -162,7 +174,10 @@ class Results:
             raise UnsoundFile(path, f"has schema {schema}; this version of ups-eval reads {SCHEMA}")
         raw = read_sealed(path)
         del raw["schema"]
-        return in_form(path, _ADAPTER.validate_python, _numbers(raw), "a file of results")
+        results = in_form(path, _ADAPTER.validate_python, _readable(raw), "a file of results")
+        if problem := results.contradiction():
+            raise UnsoundFile(path, f"contradicts itself: {problem}")
+        return results
 
 
 def _store(arrays: dict[str, Values], values: Values) -> str:
@@ -175,10 +190,12 @@ def _store(arrays: dict[str, Values], values: Values) -> str:
 _ADAPTER = TypeAdapter(Results)
 
 
-def _numbers(value: Any) -> Any:
-    """Turn null back into NaN."""
+def _readable(value: Any) -> Any:
+    """Turn null back into NaN, and control characters of names, which are printed, into their escapes."""
     if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
+        return {printable(key): _readable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_numbers(item) for item in value]
+        return [_readable(item) for item in value]
+    if isinstance(value, str):
+        return printable(value)
     return math.nan if value is None else value

@@ -124,7 +124,9 @@ def sentence(results: Results) -> str:
         if value is None:
             parts.append(f"is not defined on {task}")
         elif count := results.diverged(task, results.model):
-            parts.append(f"diverges on {count} of {len(results.trajectories[task])} trajectories of {task}")
+            parts.append(
+                f"diverges on {count} of {len(results.trajectories.get(task, ()))} trajectories of {task}"
+            )
         else:
             compared = ", ".join(filter(None, (_compared(results, task, name) for name in results.baselines)))
             text = f"has nRMSE {format_number(value)} on {task}"

@@ -35,8 +35,10 @@ def finding(what: str, check: Callable[[], str]) -> Finding:
 
 
 def guarded(what: str, findings: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Findings up to the first file that cannot be read, which is one more."""
+    """Findings up to the first file that cannot be read or contradicts another one, which is one more."""
     try:
         yield from findings()
     except UnsoundFile as error:
         yield Finding(what, "MISMATCH", str(error))
+    except (LookupError, TypeError, ValueError) as error:  # sound files whose names or shapes do not fit
+        yield Finding(what, "MISMATCH", f"its files contradict each other ({error!r})")

@@ -82,8 +82,8 @@ def _recomputed(
                 diverged,
             )
             curves = (
-                ("per_step", results.per_step[task][model], frame_means(per_frame)),
-                ("per_sample", results.per_sample[task][model], trajectory_means(per_frame)),
+                ("per_step", results.per_step[task].get(model, []), frame_means(per_frame)),
+                ("per_sample", results.per_sample.get(task, {}).get(model, []), trajectory_means(per_frame)),
             )
             for curve, stored, again in curves:
                 if len(stored) != len(again):
