@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
-from ups_core import Component, Config, Registered, StageConfig, default_component, validate_options
+from ups_core import (
+    Component,
+    Config,
+    Registered,
+    StageConfig,
+    UPSError,
+    default_component,
+    validate_options,
+)
 from ups_core.component import components
 from ups_core.plugin_loader import registry_in_use
 
@@ -129,3 +137,20 @@ def test_former_keys_of_base_classes_count_too() -> None:
     assert New.explain_former_key("size") == "renamed to 'width' in 0.2"
     assert New.explain_former_key("a") == "renamed to 'b' in 0.3", "the newest class decides"
     assert New.explain_former_key("width") is None
+
+
+@pytest.mark.parametrize(
+    "bug", [ZeroDivisionError("by zero"), KeyError("x"), RecursionError(), TypeError("a\nb")]
+)
+def test_a_bug_in_a_validator_is_one_line(bug: Exception) -> None:
+    class Buggy(StageConfig):
+        width: int = 1
+
+        @field_validator("width")
+        @classmethod
+        def _check(cls, width: int) -> int:
+            raise bug
+
+    with pytest.raises(UPSError, match=rf"a validator of .*Buggy raised {type(bug).__name__}") as raised:
+        validate_options(Buggy, {"width": 2})
+    assert "\n" not in str(raised.value)

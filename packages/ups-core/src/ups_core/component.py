@@ -21,8 +21,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from ups_core.config import Config
 from ups_core.default_options import with_default_kinds
 from ups_core.entry import Entry
+from ups_core.errors import UPSError
 from ups_core.kinds import KINDS
-from ups_core.plugin_calls import plugin_call
+from ups_core.plugin_calls import described, plugin_call
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 
@@ -74,11 +75,17 @@ def validate_options(
 
     Raises:
         pydantic.ValidationError: with one entry for every mistake.
+        UPSError: a validator, of a plugin, has a bug.
     """
-    # In strict mode pydantic accepts lists as tuples, and strings as enumerations, from JSON only.
-    return config.model_validate_json(
-        json.dumps(with_default_kinds(config, options)), context={"registry": registry or registry_in_use()}
-    )
+    context = {"registry": registry or registry_in_use()}
+    try:
+        # In strict mode pydantic accepts lists as tuples, and strings as enumerations, from JSON only.
+        return config.model_validate_json(json.dumps(with_default_kinds(config, options)), context=context)
+    except (ValidationError, UPSError):
+        raise
+    except Exception as error:
+        name = f"{config.__module__}.{config.__qualname__}"
+        raise UPSError(f"cannot check options: a validator of {name} raised {described(error)}") from error
 
 
 def default_component(kind: str, **options: Any) -> Any:
