@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from damage import DAMAGE
 from ups_core.cli.run import main as ups_run
 from ups_core.finished_step import FinishedStep
+from ups_core.run_file import check_spec, read_run
 from ups_core.sealed import read_sealed
 
 RUNS = Path("runs")
@@ -56,12 +58,29 @@ def test_a_damaged_file_is_named_and_the_step_repeated(
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_record_of_the_run_is_written_again(damage: str, run: Path, spec_file: Path) -> None:
+@pytest.mark.parametrize("name", ["run.json", "spec.yaml"])
+def test_a_damaged_record_of_the_run_is_written_again(
+    damage: str, name: str, run: Path, spec_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = read_sealed(run / "run.json")["metrics"]
-    DAMAGE[damage](run / "run.json")
+    DAMAGE[damage](run / name)
+    capsys.readouterr()
     assert ups_run([str(spec_file)]) == 0
+    assert re.search(rf"{name} .*; it is written again", capsys.readouterr().err)
     assert executed() == []
     assert read_sealed(run / "run.json")["metrics"] == before
+    check_spec(run, read_run(run).spec)
+    assert ups_run([str(spec_file)]) == 0
+    assert "again" not in capsys.readouterr().err
+
+
+def test_options_without_effect_are_no_damage(
+    run: Path, spec_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert ups_run([str(spec_file), "--set", "trainer.max_time=100"]) == 0
+    assert "again" not in capsys.readouterr().err
+    check_spec(run, read_run(run).spec)
 
 
 def test_plan_shows_damage_and_changes_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ups_core.console import Console
 from ups_core.files import write_bytes
 from ups_core.finished_step import FinishedStep
 from ups_core.layout import clear
@@ -19,8 +20,13 @@ def page_of(run: Path) -> Path:
     return run / "report" / PAGE
 
 
-def publish_page(plan: Plan) -> None:
-    """Copy the page of the last finished step that has one to `report/`, also where that step was kept."""
+def publish_page(plan: Plan, console: Console | None = None) -> None:
+    """Copy the page of the last finished step that has one to `report/`, also where that step was kept.
+
+    Args:
+        plan: of the run.
+        console: reports that another page was there, where no step can have changed it.
+    """
     for step in reversed(plan.steps):
         try:
             found = FinishedStep.read(plan.directory, step.id)
@@ -32,6 +38,8 @@ def publish_page(plan: Plan) -> None:
                 clear(target.parent)
             page = read_bytes(found.file(PAGE))
             if _content(target) != page:
+                if console is not None:
+                    console.say(f"{target} is not the page of step '{step.id}'; it is copied again", "yellow")
                 write_bytes(target, page)
             return
 

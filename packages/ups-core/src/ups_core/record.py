@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from ups_core.console import Console
 from ups_core.document import KeyPath
 from ups_core.environment import devices, environment
 from ups_core.files import open_own, write_text
@@ -23,6 +25,7 @@ from ups_core.layout import clear
 from ups_core.plan import Plan, PlannedStep
 from ups_core.reading import UnsoundFile, read_json, read_text
 from ups_core.redaction import redacted_data
+from ups_core.run_file import RUN, SPEC, check_spec
 from ups_core.scalars import resolve_scalar
 from ups_core.sealed import read_sealed, write_sealed
 
@@ -43,7 +46,7 @@ class RunRecord:
 
     def __init__(self, plan: Plan, command: Sequence[str]) -> None:
         self.plan = plan
-        self.path = plan.directory / "run.json"
+        self.path = plan.directory / RUN
         previous = _previous(self.path)
         self.content: dict[str, Any] = {
             "schema": 1,
@@ -99,6 +102,19 @@ class RunRecord:
         known = stored.record.model_dump(mode="json", include={"status", "seconds", "metrics", "verdict"})
         details = read_json(stored.directory / DETAILS)
         return content | known | {"details": details if isinstance(details, dict) else {}}
+
+
+def sound_record(run: Path, console: Console) -> dict[str, Any] | None:
+    """The content of `run.json`; None without one, or if it or `spec.yaml` is damaged, which is reported."""
+    if not os.path.lexists(run / "steps"):
+        return None  # a new run: its record is written before its first step
+    try:
+        content = read_sealed(run / RUN)
+        check_spec(run, content.get("spec"))
+    except UnsoundFile as error:
+        console.say(f"{error}; it is written again", style="yellow")
+        return None
+    return content
 
 
 def _previous(path: Path) -> dict[str, Any]:
@@ -169,7 +185,7 @@ def _place(data: Any, key: str | int) -> str | int:
 
 def write_spec(plan: Plan) -> None:
     """Write the resolved spec into the run directory, unless it is there already."""
-    path, text = plan.directory / "spec.yaml", resolved_yaml(plan)
+    path, text = plan.directory / SPEC, resolved_yaml(plan)
     try:
         if read_text(path) == text:
             return

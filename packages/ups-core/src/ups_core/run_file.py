@@ -11,8 +11,10 @@ from ups_core.finished_step import VerdictRecord
 from ups_core.names import STEP
 from ups_core.reading import UnsoundFile, in_form
 from ups_core.sealed import read_sealed
+from ups_core.sums import sum_of
 
 RUN = "run.json"
+SPEC = "spec.yaml"
 
 
 class RunStep(BaseModel):
@@ -53,6 +55,12 @@ class RunFile(BaseModel):
     data: dict[str, dict[str, Any]]
     steps: list[RunStep]
     metrics: dict[str, float | None]
+
+
+def check_spec(run: Path, expected: object) -> None:
+    """Compare `spec.yaml` of a run directory with its noted SHA-256. Raises :class:`UnsoundFile`."""
+    if (found := sum_of(run / SPEC)) != expected:
+        raise UnsoundFile.changed(run / SPEC, expected, found)
 
 
 def read_run(directory: Path) -> RunFile:

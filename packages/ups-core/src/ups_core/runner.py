@@ -25,12 +25,10 @@ from ups_core.lock import locked
 from ups_core.page import publish_page
 from ups_core.plan import Plan, PlannedStep
 from ups_core.plugin_calls import plugin_call
-from ups_core.reading import UnsoundFile
 from ups_core.recheck import recheck
-from ups_core.record import RunRecord, now, recorded_options, write_spec
+from ups_core.record import RunRecord, now, recorded_options, sound_record, write_spec
 from ups_core.redaction import redacted_data
 from ups_core.reuse import copy_finished, describe_changes
-from ups_core.sealed import read_sealed
 from ups_core.selection import Selection
 from ups_core.step_directories import begin_step, put_in_place
 from ups_core.step_state import state_of
@@ -58,9 +56,9 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
             f"{foreign.problem}; use its result with --accept-others, or start a new run with --fresh"
         )
     chosen = selection.apply(plan)
-    if not chosen and (stored := _completed(plan)) is not None:
-        write_spec(plan)
-        publish_page(plan)
+    stored = sound_record(plan.directory, console)
+    if not chosen and stored is not None and stored.get("status") == "completed":
+        publish_page(plan, console)
         console.say(f"nothing to do: all {len(plan.steps)} steps are done in {plan.directory}")
         return stored
     for step in chosen:
@@ -181,15 +179,6 @@ class _Runner:
         self.record.save("running")
         self.record.event(f"step_{status}", step=step.id, fingerprint=step.fingerprint)
         self.watchers.step(step, status, metrics)
-
-
-def _completed(plan: Plan) -> dict[str, Any] | None:
-    """The record of a run that is complete, or None."""
-    try:
-        stored = read_sealed(plan.directory / "run.json")
-    except UnsoundFile:
-        return None
-    return stored if stored.get("status") == "completed" else None
 
 
 def _is_done(plan: Plan, step: PlannedStep) -> bool:

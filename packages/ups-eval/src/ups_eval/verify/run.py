@@ -11,7 +11,7 @@ from ups_core.finished_step import RECORD, FinishedStep
 from ups_core.page import PAGE, page_of
 from ups_core.reading import UnsoundFile, load_json
 from ups_core.record import DETAILS
-from ups_core.run_file import RUN, RunFile, RunStep, read_run
+from ups_core.run_file import RUN, SPEC, RunFile, RunStep, check_spec, read_run
 from ups_core.sums import sum_of
 from ups_data.stores.checksums import noted_sum, sum_now
 from ups_eval.page_seal import check_page
@@ -20,7 +20,6 @@ from ups_eval.verify.finding import Finding, Outcome, finding, guarded
 from ups_eval.verify.numbers import check_numbers
 from ups_models.bundle_config import CONFIG, check_weights, read_bundle_config
 
-SPEC = "spec.yaml"
 OWN = ("ups-core", "ups-data", "ups-models", "ups-eval", "ups-train")
 
 
@@ -50,8 +49,7 @@ def verify_run(run: Path, full_data: bool) -> Iterator[Finding]:
 
 
 def _spec(run: Path, record: RunFile) -> str:
-    if (found := sum_of(run / SPEC)) != record.spec:
-        raise UnsoundFile.changed(run / SPEC, record.spec, found)
+    check_spec(run, record.spec)
     return "as recorded"
 
 
