@@ -163,7 +163,11 @@ def test_a_signal_within_the_last_validation_waits_for_its_end(root: Path) -> No
 
 @pytest.mark.parametrize(
     "variant_options",
-    [ADAMW, ADAMW | {"validate_every": 1}, ADAMW | {"accumulate": 3, "measure_conflict": False}],
+    [
+        ADAMW,
+        pytest.param(ADAMW | {"validate_every": 1}, marks=pytest.mark.slow),
+        pytest.param(ADAMW | {"accumulate": 3, "measure_conflict": False}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_time_limit_shorter_than_the_start_up_still_makes_progress(
     root: Path, variant_options: dict[str, Any]
