@@ -95,12 +95,15 @@ def _installed(failures: list[Failure]) -> Iterator[EntryPoint]:
     """
     seen = set()
     for dist in distributions():
-        provider = _provider_of(dist)
         try:
             points = [point for point in dist.entry_points if point.group == GROUP]
         except Exception as error:
+            provider = _provider_of(dist)
             failures.append(Failure(provider.distribution, provider, f"entry_points.txt: {described(error)}"))
             continue
+        if not points:
+            continue  # parsing the metadata of every distribution would take half of the time of a plan
+        provider = _provider_of(dist)
         name = re.sub(r"[-_.]+", "-", provider.distribution).lower()
         if name in FIRST_PARTY:
             module = f"{name.replace('-', '_')}.plugin"
@@ -110,7 +113,7 @@ def _installed(failures: list[Failure]) -> Iterator[EntryPoint]:
                 else:
                     problem = f"the name {name} is that of a UPS package; uninstall this other one"
                     failures.append(Failure(point.name, provider, problem))
-        elif points and name not in seen:
+        elif name not in seen:
             seen.add(name)
             yield from points
 
