@@ -79,7 +79,7 @@ def test_a_hook_that_ends_the_process_fails_the_run(
     assert not any(step["status"] == "running" for step in content["steps"])
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin")
     install("another", "")
-    assert ups_run([str(spec_file)]) == 0, "what was done stays, and the run goes on without the plugin"
+    assert ups_run([str(spec_file)]) == 0, "finished steps stay, and the run continues without the plugin"
 
 
 PARTS = """\

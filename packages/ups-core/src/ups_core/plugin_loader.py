@@ -125,7 +125,7 @@ def _provider(point: EntryPoint) -> Provider:
 def _provider_of(dist: Distribution) -> Provider:
     try:
         return Provider(str(dist.name or "unknown"), str(dist.version or "0"))
-    except Exception:  # without readable METADATA
+    except Exception:  # importlib.metadata raises anything over METADATA that is missing or damaged
         return Provider("unknown", "0")
 
 

@@ -47,7 +47,7 @@ def open_hdf5(path: Path) -> h5py.File:
 def own_dataset(
     group: h5py.Group, key: str, path: Path, max_ratio: int | None = MAX_RATIO
 ) -> h5py.Dataset | None:
-    """A dataset whose values are in this file; None if there is no dataset of this name.
+    """A dataset whose values are in this file; None if the file lacks it.
 
     Args:
         group: of an open file.
