@@ -19,10 +19,11 @@ from ups_core.console import Console
 from ups_core.reading import UnsoundFile
 from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import TaskInfo
-from ups_data.prepare.claims import Claims
 from ups_data.prepare.integrity import checked_sums, place_of_audit
+from ups_data.prepare.invariants import InvariantCheck
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
 from ups_data.prepare.statistics import ChannelStatistics, FieldMean, Moments, Statistics
+from ups_data.prepare.symmetries import SymmetryCheck
 from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_store import Fields
 
@@ -134,25 +135,28 @@ def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console
     training[list(splits.train)] = True
     evolves = info.kind == "evolution"
     solutions, coefficients, differences = Moments(), Moments(), Moments()
-    claims, mean_field = Claims(info), FieldMean()
-    for _, part, solution, coefficient in fields.chunks():
+    invariants, symmetries, mean_field = InvariantCheck(info), SymmetryCheck(info), FieldMean()
+    for file, part, solution, coefficient in fields.chunks():
         solution = solution[training[part]]
         solutions.add(solution)
         if evolves:
             differences.add(np.diff(solution, axis=1))
-            claims.add(solution)
+            invariants.add(solution)
         else:
             mean_field.add(solution[:, 0])
-        if coefficient is not None:
-            coefficients.add(coefficient[training[part]])
+        given = None if coefficient is None else coefficient[training[part]]
+        if given is not None:
+            coefficients.add(given)
+        symmetries.add(file, solution, given)
     named = {"solution": solutions, "coefficient": coefficients, "difference of frames": differences}
     constant = [what for what, moments in named.items() if moments.count and moments.constant]
     if constant:
         console.say(f"{info.name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")
     try:
-        claims.check(solutions, console)
+        invariants.check(solutions, console)
     except UPSError as error:
         raise UPSError(f"{_named(fields)}: {error}") from error
+    symmetries.check(console)
     target = solutions.statistics()
     return Statistics(
         state=target if evolves else ChannelStatistics(),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.info import Channel, Invariant, TaskInfo
-from ups_data.prepare.claims import Claims
+from ups_data.prepare.invariants import InvariantCheck
 from ups_data.prepare.statistics import Moments
 from ups_data.tasks.create import create_task
 
@@ -45,11 +45,11 @@ def moving(dim: int, growth: float = 0.0, shift: float = 0.0) -> NDArray[np.floa
 
 
 def check(info: TaskInfo, solution: NDArray[np.float64]) -> None:
-    claims, field = Claims(info), Moments()
+    invariants, field = InvariantCheck(info), Moments()
     for part in (solution[:3], solution[3:]):
-        claims.add(part)
+        invariants.add(part)
         field.add(part)
-    claims.check(field, Console())
+    invariants.check(field, Console())
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -110,7 +110,7 @@ def test_refused_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     task = create_task("burgers1d", {"trajectories": 10, "resolution": 64, "nu": [0.01, 0.02]})
     wrong = replace(task.info, invariants=("l2",))
     monkeypatch.setattr(type(task), "info", property(lambda self: wrong))
-    monkeypatch.setattr("ups_data.prepare.claims.FALSE", 0.2)
+    monkeypatch.setattr("ups_data.prepare.invariants.FALSE", 0.2)
     with pytest.raises(
         UPSError, match=r"Nu0\.01\.hdf5 and 1 more: task 'burgers1d': the declared invariant 'l2'"
     ):

@@ -1,8 +1,4 @@
-"""Compares the invariants that a task declares with its training data.
-
-Symmetries are not measured: trajectories of one distribution cannot show that transformed solutions are
-solutions. :class:`~ups_data.info.TaskInfo` refuses those that its grid, boundary or kind contradicts.
-"""
+"""Compares the invariants that a task declares with its training data."""
 
 from __future__ import annotations
 
@@ -32,7 +28,7 @@ QUANTITIES: dict[Invariant, Callable[[Array, tuple[int, ...]], Array]] = {
 """Invariant -> its value in each frame of a field, given the spatial axes."""
 
 
-class Claims:
+class InvariantCheck:
     """Root mean square drift of declared invariants from the first frame, over all trajectories and frames.
 
     Args:
