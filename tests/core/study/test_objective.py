@@ -1,4 +1,4 @@
-"""What a study minimises, which steps its trials run, and the defaults that are written out."""
+"""What a study minimises, and which steps its trials run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from small_study import LOSS, LR, SPEC
+from small_study import LOSS, SPEC
 from ups_core import UsageError
 from ups_core.document import Document
 from ups_core.spec import PipelineSpec
-from ups_core.study.defaults import default_kinds
 from ups_core.study.objective import objective_key, training_part
 
 Load = Callable[..., tuple[PipelineSpec, Document]]
@@ -94,32 +93,3 @@ def test_places_in_the_document_move_with_the_steps(load: Load, monkeypatch: pyt
     )
     assert ("pipeline", 1) not in cut.positions
     assert document.position(("pipeline", 1)) != cut.position(("tasks",))
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "expected"),
-    [
-        (SPEC, LR, []),
-        (
-            SPEC.replace("    optimizer: {kind: toy/sgd, lr: 1e-3}\n", ""),
-            LR,
-            ["pipeline.operator.optimizer.kind=toy/sgd"],
-        ),
-        (SPEC.replace("{kind: toy/sgd, lr: 1e-3}", "toy/sgd"), LR, []),
-        (SPEC, "pipeline.operator.saving.keep", []),
-        (SPEC, "model.width", []),
-        (SPEC, "launcher.minutes", ["launcher.kind=local"]),
-        (SPEC, "seed", []),
-    ],
-)
-def test_defaults_that_a_parameter_goes_into_are_written_out(
-    text: str, key: str, expected: list[str], load: Load
-) -> None:
-    assert default_kinds(*load(text), [key]) == expected
-
-
-def test_a_kind_that_is_searched_is_not_written_out(load: Load) -> None:
-    text = SPEC.replace("    optimizer: {kind: toy/sgd, lr: 1e-3}\n", "")
-    kind = "pipeline.operator.optimizer.kind"
-    assert default_kinds(*load(text), [LR, kind]) == []
-    assert default_kinds(*load(text), [LR, LR.replace("lr", "other")]) == [f"{kind}=toy/sgd"]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from commands import BIN, command
 from finished import finish_step
@@ -109,18 +110,18 @@ def test_other_questions_are_other_studies(runs: FakeRuns) -> None:
     assert studies() == 5
 
 
-def test_a_component_at_its_default_is_written_out(
+def test_options_of_a_component_at_its_default_are_searched(
     runs: FakeRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("tiny.yaml").write_text(SPEC.replace("    optimizer: {kind: toy/sgd, lr: 1e-3}\n", ""))
     assert tune(*RANDOM, "--trials", "1") == 0
-    out, err = capsys.readouterr()
-    kind = "--set pipeline.operator.optimizer.kind=toy/sgd"
-    assert f"adding {kind}, the default, because the spec names none\n" in err
-    assert f"use the best: ups-run tiny.yaml {kind} --set {LR}=" in out
-    more = "--param", "optimizer.kind=toy/sgd,toy/adam"
-    assert tune(*RANDOM, *more, "--trials", "4") == 0
-    assert "adding" not in capsys.readouterr().err, "the kind is searched"
+    out = capsys.readouterr().out
+    (trial,) = study()["trials"]
+    resolved = yaml.safe_load((Path(trial["directory"]) / "spec.yaml").read_text())
+    optimizer = resolved["pipeline"][0]["optimizer"]
+    assert optimizer["kind"] == "toy/sgd"
+    assert f"use the best: ups-run tiny.yaml --set {LR}={optimizer['lr']}" in out
+    assert tune(*RANDOM, "--param", "optimizer.kind=toy/sgd,toy/adam", "--trials", "4") == 0
 
 
 def test_an_evaluation_on_the_validation_split_may_be_the_objective(runs: FakeRuns) -> None:

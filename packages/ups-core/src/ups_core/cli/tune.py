@@ -12,7 +12,7 @@ from ups_core.cli.options import add_data_root, add_overrides, add_runs_dir, at_
 from ups_core.cli.output import print_json
 from ups_core.cli.run import command_line
 from ups_core.cli.study_output import print_study
-from ups_core.compose import apply_override, read_spec
+from ups_core.compose import read_spec
 from ups_core.console import Console
 from ups_core.document import Document
 from ups_core.events import StudyInfo
@@ -22,7 +22,6 @@ from ups_core.lifecycle import call_watchers
 from ups_core.lock import locked
 from ups_core.plugin_loader import plugins_in_use
 from ups_core.spec import PipelineSpec
-from ups_core.study.defaults import default_kinds
 from ups_core.study.experiment import Experiment
 from ups_core.study.loop import StudyLoop
 from ups_core.study.objective import higher_is_better, objective_key, training_part
@@ -115,8 +114,12 @@ class TuneCommand:
             return self._search(args, console, document)
 
     def _search(self, args: argparse.Namespace, console: Console, document: Document) -> int:
-        space = parse_space(args.params, validate(document))
-        spec = _write_out_defaults(args, document, space, console)
+        spec = validate(document)
+        space = parse_space(args.params, spec)
+        for text in args.params:
+            name = text.partition("=")[0].strip()
+            if (key := resolve_key(name, spec)) != name:
+                console.say(f"{name} means {key}")
         metric = objective_key(spec, args.metric)
         method = choose_method(args.method, space, args.points)
         search = create_search(method, space, args.seed, args.points)
@@ -141,22 +144,6 @@ class TuneCommand:
             print(f"error: {message}", file=sys.stderr)
             return 1
         return 0
-
-
-def _write_out_defaults(
-    args: argparse.Namespace, document: Document, space: Space, console: Console
-) -> PipelineSpec:
-    """Write the default components that parameters are options of into the spec, and return it."""
-    spec = validate(document)
-    for text in args.params:
-        name = text.partition("=")[0].strip()
-        if (key := resolve_key(name, spec)) != name:
-            console.say(f"{name} means {key}")
-    for text in default_kinds(spec, document, [parameter.key for parameter in space]):
-        console.say(f"adding --set {text}, the default, because the spec names none")
-        args.overrides.append(text)
-        apply_override(document, text)
-    return validate(document)
 
 
 def _study(
