@@ -16,7 +16,7 @@ run: $(PACKAGED)  ## the main job: train, evaluate, compare and report two PDEBe
 	$(BIN)/ups-run specs/pdebench_2task.yaml
 
 test: check     ## everything that has to hold before a change lands
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install  ## lint, format, types, import layers, links and specs in documents
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ check: install  ## lint, format, types, import layers, links and specs in docume
 	$(BIN)/python -m pytest -q tests/integration/test_docs.py -k 'links or yaml'
 
 test-slow: install  ## the tests that take minutes: wheels alone in empty environments, ...
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout=1800
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --timeout=1800
 
 chaos: install  ## kill a run at 30 random moments; it must end with the bits of one that was left alone
 	$(BIN)/python tests/chaos.py

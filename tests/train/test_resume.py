@@ -78,17 +78,30 @@ def variant(request: pytest.FixtureRequest, root: Path) -> tuple[str, dict[str, 
     return name, VARIANTS[name]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", PLACES_OF_PROCESSES)
 def test_killed_there_it_resumes_to_the_same_bits(
     place: str, variant: tuple[str, dict[str, Any]], root: Path
 ) -> None:
     name, options = variant
-    if name == "bfloat16 and workers" and place not in PLACES_OF_PROCESSES:
-        pytest.skip("the place does not matter to workers and rounding")
     with pytest.raises(Killed):
         train(root, f"{name}-{place}", options, At(*PLACES[place], kill))
     assert not (root / f"{name}-{place}" / "model").exists()
     assert outcome(train(root, f"{name}-{place}", options)) == outcome(root / f"{name}-whole")
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in PLACES_OF_PROCESSES])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "everything",
+        pytest.param("another objective", marks=pytest.mark.slow),
+        pytest.param("accumulated", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
+def test_killed_anywhere_else_too(place: str, variant: tuple[str, dict[str, Any]], root: Path) -> None:
+    """Where workers and rounding do not matter."""
+    test_killed_there_it_resumes_to_the_same_bits(place, variant, root)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
