@@ -28,6 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from accuracy_report import write_report
@@ -209,7 +210,7 @@ def _inner(simulator: Simulator, data: TaskData) -> dict[str, Any]:
 
 def _other_parameters(batch: FieldBatch, data: TaskData) -> FieldBatch:
     """The batch with every trajectory's parameter replaced by another value of the task."""
-    values = torch.tensor(data.fields.request.values)
+    values = torch.from_numpy(np.unique(data.store.parameters[:, 0]))
     index = (batch.params[:, 0, None] - values).abs().argmin(dim=1)
     return replace(batch, params=values[(index + 1) % len(values), None].to(batch.params))
 

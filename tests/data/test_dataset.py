@@ -166,14 +166,14 @@ def test_an_error_of_a_worker_is_the_error(
     workers: int, advection: TaskData, darcy: TaskData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loader = make_loader(advection, darcy, workers=workers)
-    read, calls = type(advection.fields).solutions, iter(range(10**6))
+    read, calls = type(advection.store).frames, iter(range(10**6))
 
     def broken(self: Any, *arguments: Any) -> Any:
         if next(calls) == 4:
             raise UPSError("file.hdf5: 'tensor' holds NaN")
         return read(self, *arguments)
 
-    monkeypatch.setattr(type(advection.fields), "solutions", broken)
+    monkeypatch.setattr(type(advection.store), "frames", broken)
     with pytest.raises(UPSError, match=r"^file\.hdf5: 'tensor' holds NaN$"):
         list(loader)
 
@@ -259,9 +259,9 @@ def test_a_batch_has_the_parameters_that_its_task_declares(advection: TaskData, 
     assert batch.params.shape == batch.params_mask.shape == (2, count)
 
 
-def test_files_give_one_parameter_at_most(advection: TaskData) -> None:
+def test_data_have_the_declared_parameters(advection: TaskData) -> None:
     info = replace(advection.info, parameters=(*advection.info.parameters, Parameter("nu", "1", 0.1, 1.0)))
-    with pytest.raises(UPSError, match="'advection1d' declares 2 parameters, but its files give one"):
+    with pytest.raises(UPSError, match="'advection1d' declares 2 parameters, but its data have 1"):
         replace(advection, info=info).windows("train", horizon=1)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_data.stores import pdebench_store as store_module
-from ups_data.stores.pdebench_store import Fields
+from ups_data.stores.pdebench_store import PDEBenchStore
 from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
@@ -35,39 +35,39 @@ def ids(*numbers: int) -> Any:
 @pytest.mark.usefixtures("limit")
 def test_native_advection_is_strided(task: Tasks, official: Official) -> None:
     request = task("advection1d", beta=[0.4, 1.0], resolution=256, frames=21, time_stride=10).request
-    fields = Fields(request, [official(0.4), official(1.0)])
-    values = fields.solutions(ids(0, 1), ids(3, 11), ids(0, 18), 3)
+    store = PDEBenchStore(request, [official(0.4), official(1.0)])
+    values = store.frames(ids(3, 11 + request.trajectories), ids(0, 18), 3)[:, :, 0]
     x, t = (np.arange(0, 1024, 4) + 0.5) / 1024, np.array([[0.0, 0.1, 0.2], [1.8, 1.9, 2.0]])
     expected = np.array([3, 11])[:, None, None] + 10 * t[..., None] + x / 10
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert values.dtype == np.float32
-    assert fields.coefficients(ids(0, 1), ids(3, 11)).shape == (2, 0, 256)
+    assert store.static(ids(3, 11)).shape == (2, 0, 256)
+    assert store.parameters[ids(3, 11 + request.trajectories), 0].tolist() == [0.4, 1.0]
+    assert store.groups[ids(3, 11 + request.trajectories)].tolist() == [3, 11]
 
 
 @pytest.mark.usefixtures("limit")
 def test_native_darcy_is_strided(task: Tasks, official: Official) -> None:
-    fields = Fields(task("darcy2d", resolution=32).request, [official(1.0, kind="darcy2d")])
+    store = PDEBenchStore(task("darcy2d", resolution=32).request, [official(1.0, kind="darcy2d")])
     x = (np.arange(0, 128, 4) + 0.5) / 128
     expected = np.array([5, 2])[:, None, None] + 10 * x[:, None] + x / 10
-    np.testing.assert_allclose(fields.coefficients(ids(0, 0), ids(5, 2))[:, 0], expected, rtol=1e-6)
-    np.testing.assert_allclose(
-        fields.solutions(ids(0, 0), ids(5, 2), ids(0, 0), 1)[:, 0], -expected, rtol=1e-6
-    )
+    np.testing.assert_allclose(store.static(ids(5, 2))[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(store.frames(ids(5, 2), ids(0, 0), 1)[:, 0, 0], -expected, rtol=1e-6)
 
 
 def test_small_selections_are_read_once(task: Tasks, official: Official) -> None:
     path = official(0.4)
-    fields = Fields(task("advection1d", resolution=64, frames=5).request, [path])
-    before = fields.solutions(ids(0), ids(2), ids(1), 2)
-    fields.files[0]._file.close()
+    store = PDEBenchStore(task("advection1d", resolution=64, frames=5).request, [path])
+    before = store.frames(ids(2), ids(1), 2)
+    store.files[0]._file.close()
     path.unlink()
-    assert np.array_equal(fields.solutions(ids(0), ids(2), ids(1), 2), before)
+    assert np.array_equal(store.frames(ids(2), ids(1), 2), before)
 
 
 def test_another_process_opens_its_own_file(
     task: Tasks, official: Official, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = Fields(task("advection1d").request, [official(0.4)]).files[0]
+    file = PDEBenchStore(task("advection1d").request, [official(0.4)]).files[0]
     assert file._file is file._file
     mine = file._file
     monkeypatch.setattr("os.getpid", lambda: -1)
@@ -202,7 +202,7 @@ def test_broken_files(
     path = official(0.4)
     damage(path)
     with pytest.raises(UPSError, match=message) as caught:
-        Fields(task("advection1d").request, [path]).solutions(ids(0), ids(7), ids(8), 5)
+        PDEBenchStore(task("advection1d").request, [path]).frames(ids(7), ids(8), 5)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -210,18 +210,18 @@ def test_broken_files(
 def test_more_than_the_layout_is_no_harm(task: Tasks, official: Official) -> None:
     path = official(0.4)
     request = task("advection1d").request
-    before = Fields(request, [path]).solutions(ids(0), ids(7), ids(8), 5)
+    before = PDEBenchStore(request, [path]).frames(ids(7), ids(8), 5)
     with h5py.File(path, "r+") as file:
         file["pressure"] = np.zeros(3)
         file.create_group("notes").attrs["author"] = "somebody"
-    assert np.array_equal(Fields(request, [path]).solutions(ids(0), ids(7), ids(8), 5), before)
+    assert np.array_equal(PDEBenchStore(request, [path]).frames(ids(7), ids(8), 5), before)
 
 
 def test_nan_in_a_coefficient(task: Tasks, official: Official) -> None:
     path = official(1.0, kind="darcy2d")
     edit(lambda file: file["nu"].__setitem__((4, 0, 0), np.inf))(path)
     with pytest.raises(UPSError, match="'nu' contains NaN or infinity in trajectory 4;"):
-        list(Fields(task("darcy2d").request, [path]).chunks())
+        list(PDEBenchStore(task("darcy2d").request, [path]).chunks())
 
 
 LIMITED = """\
@@ -230,17 +230,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.stores.pdebench_store import Fields
+from ups_data.stores.pdebench_store import PDEBenchStore
 from ups_data.tasks.create import create_task
 
 task = create_task(
     "advection1d", {"trajectories": 10_000, "beta": [0.4], "resolution": 1024, "frames": 201, "time_stride": 1}
 )
-fields = Fields(task.request, [Path(sys.argv[1])])
+store = PDEBenchStore(task.request, [Path(sys.argv[1])])
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30),) * 2)
-one = np.array([0])
-print(fields.nbytes, fields.solutions(one, np.array([9_999]), np.array([3]), 2).mean())
+print(store.nbytes, store.frames(np.array([9_999]), np.array([3]), 2).mean())
 """
 
 

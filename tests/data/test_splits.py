@@ -55,7 +55,9 @@ def test_few_repeats_across_splits_are_left_out() -> None:
     splits = make_splits(100, FRACTIONS)
     a, b = splits.train[-1], splits.test[0]
     first, second = sorted((a, b))
-    cleaned = exclude_repeats(splits, [hashes(100), hashes(100, **{f"n{second}": first})])
+    cleaned = exclude_repeats(
+        splits, list(zip(hashes(100), hashes(100, **{f"n{second}": first}), strict=True))
+    )
     assert cleaned.excluded == {second: first}
     assert all(second not in cleaned[split] for split in SPLITS)
     audit_splits(cleaned, 100)
@@ -64,7 +66,7 @@ def test_few_repeats_across_splits_are_left_out() -> None:
 def test_repeats_within_a_split_stay() -> None:
     splits = make_splits(100, FRACTIONS)
     same = hashes(100, **{f"n{splits.train[9]}": splits.train[3]})
-    assert exclude_repeats(splits, [same]) == splits
+    assert exclude_repeats(splits, [[start] for start in same]) == splits
 
 
 def test_many_repeats_are_refused_by_name() -> None:
@@ -72,7 +74,7 @@ def test_many_repeats_are_refused_by_name() -> None:
     content = hashes(20)
     content[10] = content[16] = content[4] = content[14] = content[0]
     with pytest.raises(UPSError, match=r"4 of 20 .* 0 \(train\) = 4 \(val\), 0 \(train\) = 10 \(test\)"):
-        exclude_repeats(splits, [content])
+        exclude_repeats(splits, [[start] for start in content])
 
 
 def test_unknown_split() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics
+from ups_data.prepare.statistics import ChannelStatistics, Moments, Statistics, statistics_of
 
 PIECES = st.lists(st.lists(st.floats(-100, 100), max_size=6), min_size=1, max_size=6)
 
@@ -61,7 +61,7 @@ def test_shapes_do_not_matter() -> None:
 def test_nothing_at_all() -> None:
     empty = moments(np.zeros((0, 5)))
     assert (empty.count, empty.mean, empty.std) == (0, 0.0, 0.0)
-    assert empty.statistics() == ChannelStatistics()
+    assert statistics_of([]) == ChannelStatistics()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3e7, 1e-20])
@@ -69,7 +69,7 @@ def test_a_constant_is_scaled_by_one(value: float) -> None:
     found = moments(np.full(1000, value, dtype=np.float32))
     assert found.constant
     assert found.scale == 1.0
-    assert found.statistics().mean == (pytest.approx(value, rel=1e-6),)
+    assert statistics_of([found]).mean == (pytest.approx(value, rel=1e-6),)
 
 
 def test_a_real_spread_is_no_constant() -> None:

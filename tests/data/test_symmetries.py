@@ -69,7 +69,8 @@ def reported(info: TaskInfo, solution: Array, capsys: pytest.CaptureFixture[str]
     """Symmetry -> (factor, joint error, plain error), as it is printed."""
     check = SymmetryCheck(info)
     for part in (slice(0, 11), slice(11, None)):
-        check.add(0, solution[part], None if given is None else given[part])
+        static = np.empty((len(solution[part]), 0, *info.shape)) if given is None else given[part][:, None]
+        check.add(np.zeros((len(static), 0)), solution[part][:, :, None], static)
     check.check(Console())
     said = " ".join("".join(capsys.readouterr()).split())
     pattern = (
@@ -169,15 +170,25 @@ def test_a_steady_solution_is_compared_with_its_coefficient(capsys: pytest.Captu
         assert set(reported(info, solution[:, None], capsys, np.fft.irfft2(spectrum))) == false
 
 
-def test_each_file_is_measured_and_the_worst_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_parameters_are_measured_and_the_worst_reported(capsys: pytest.CaptureFixture[str]) -> None:
     resting = evolve(waves(1), lambda u: 0.9 * u)
     moving = evolve(waves(1), lambda u: np.roll(u, 1, axis=-1))
     for files in ((resting, moving), (moving, resting)):
         check = SymmetryCheck(flow("reflection"))
         for number, solution in enumerate(files):
-            check.add(number, solution, None)
+            check.add(np.full((40, 1), float(number)), solution[:, :, None], np.empty((40, 0, 32)))
         check.check(Console())
         assert "'reflection'" in "".join(capsys.readouterr())
+
+
+def test_parameters_of_single_trajectories_are_measured_together(capsys: pytest.CaptureFixture[str]) -> None:
+    moving = evolve(waves(1), lambda u: np.roll(u, 1, axis=-1))[:, :, None]
+    check = SymmetryCheck(flow("reflection", "sign"))
+    check.add(np.linspace(0, 1, 40)[:, None], moving, np.empty((40, 0, 32)))
+    check.check(Console())
+    said = "".join(capsys.readouterr())
+    assert "'reflection'" in said
+    assert "'sign'" not in said
 
 
 @pytest.mark.parametrize("fill", [0.0, 1.0, 1e30])

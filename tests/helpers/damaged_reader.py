@@ -25,7 +25,7 @@ import numpy as np
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.cli.inspection import inspect_file
-from ups_data.stores.pdebench_store import Fields
+from ups_data.stores.pdebench_store import PDEBenchStore
 from ups_data.tasks.base import Task
 from ups_data.tasks.create import create_task
 
@@ -109,7 +109,7 @@ def answer(task: Task, folder: Path, values: Any) -> tuple[str, str]:
     try:
         task.prepare_data(folder, Console(quiet=True))
         rows, starts = np.array([0, 11]), np.array([0, 1])
-        found = Fields(task.request, [path]).solutions(np.zeros(2, int), rows, starts, 2)
+        found = PDEBenchStore(task.request, [path]).frames(rows, starts, 2)[:, :, 0]
         inspect_file(path)
     except UPSError as error:
         return "refused", str(error)

@@ -11,47 +11,48 @@ import torch
 from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
-from ups_data.stores.pdebench_store import Fields, Integers
+from ups_data.stores.base import Integers, TrajectoryStore
 
 
 class Windows:
-    """Windows of one split: `given` frames followed by `targets` frames, from every file and trajectory.
+    """Windows of one split: `given` frames followed by `targets` frames, from every trajectory.
 
-    Window i is in file i // (trajectories · starts); its start frame varies fastest.
+    Windows are in the order of the trajectories; the start frame varies fastest.
 
     Args:
         info: the problem; its `history` is the number of given frames.
-        fields: the data files.
-        ids: trajectory numbers of the split.
+        store: the data.
+        groups: groups of trajectories in the split.
         starts: number of start frames per trajectory, from frame 0.
         targets: number of frames to predict.
 
     Raises:
-        UPSError: the task declares more parameters than its files give.
+        UPSError: the task declares more parameters than its data have.
     """
 
-    def __init__(self, info: TaskInfo, fields: Fields, ids: Sequence[int], starts: int, targets: int) -> None:
+    def __init__(
+        self, info: TaskInfo, store: TrajectoryStore, groups: Sequence[int], starts: int, targets: int
+    ) -> None:
         self.info = info
         self.targets = targets
-        self._fields = fields
-        self._ids = np.asarray(ids, dtype=np.int64)
+        self._store = store
+        self._trajectories = np.flatnonzero(np.isin(store.groups, groups))
         self._starts = starts
-        values = torch.tensor(fields.request.values, dtype=torch.float32)
-        if len(info.parameters) > 1:
+        known = store.parameters.shape[1]
+        if len(info.parameters) > known:
             raise UPSError(
-                f"task '{info.name}' declares {len(info.parameters)} parameters, but its files give one; "
-                "declare one or none"
+                f"task '{info.name}' declares {len(info.parameters)} parameters, but its data have {known}; "
+                "declare no more"
             )
-        self._params = values[:, None][:, : len(info.parameters)]
-        grid = list(product(fields.request.axis, repeat=info.dim))
-        self._coords = torch.tensor(grid, dtype=torch.float32)
+        self._params = torch.tensor(store.parameters[:, : len(info.parameters)], dtype=torch.float32)
+        self._coords = torch.tensor(list(product(*info.axes)), dtype=torch.float32)
 
     def __len__(self) -> int:
-        return len(self._params) * len(self._ids) * self._starts
+        return len(self._trajectories) * self._starts
 
     def trajectory(self, index: int) -> int:
-        """The trajectory number of a window."""
-        return int(self._locate(np.asarray([index]))[1][0])
+        """The group of a window's trajectory."""
+        return int(self._store.groups[self._locate(np.asarray([index]))[0][0]])
 
     def batch(self, indices: Sequence[int]) -> FieldBatch:
         """The windows `indices` as one batch; no collating is needed.
@@ -59,31 +60,29 @@ class Windows:
         Raises:
             IndexError: a window does not exist.
         """
-        files, rows, starts = self._locate(np.asarray(indices, dtype=np.int64))
-        given, count = self.info.history, len(rows)
-        frames = self._fields.solutions(files, rows, starts, given + self.targets)
+        trajectories, starts = self._locate(np.asarray(indices, dtype=np.int64))
+        given, count = self.info.history, len(trajectories)
         # One array for given and target frames: the batch's tensors are views of it, nothing is copied again.
-        fields = torch.from_numpy(frames[:, :, None])
-        params = self._params[torch.from_numpy(files)]
+        fields = torch.from_numpy(self._store.frames(trajectories, starts, given + self.targets))
+        params = self._params[torch.from_numpy(trajectories)]
         return FieldBatch(
             task=self.info.name,
             state=fields[:, :given],
-            static=torch.from_numpy(self._fields.coefficients(files, rows)),
+            static=torch.from_numpy(self._store.static(trajectories)),
             params=params,
             params_mask=torch.ones_like(params, dtype=torch.bool),
             dt=torch.full((count,), self.info.dt),
             coords=self._coords,
             target=fields[:, given:],
-            index=torch.from_numpy(rows),
+            index=torch.from_numpy(self._store.groups[trajectories]),
         )
 
-    def _locate(self, indices: Integers) -> tuple[Integers, Integers, Integers]:
-        """File, trajectory number and start frame of each window."""
+    def _locate(self, indices: Integers) -> tuple[Integers, Integers]:
+        """Trajectory and start frame of each window."""
         outside = indices[(indices < 0) | (indices >= len(self))]
         if outside.size:
             raise IndexError(
                 f"task '{self.info.name}' has {len(self)} windows; window {outside[0]} does not exist"
             )
-        files, rest = np.divmod(indices, len(self._ids) * self._starts)
-        positions, starts = np.divmod(rest, self._starts)
-        return files, self._ids[positions], starts
+        positions, starts = np.divmod(indices, self._starts)
+        return self._trajectories[positions], starts

@@ -22,10 +22,9 @@ from ups_data.info import TaskInfo
 from ups_data.prepare.integrity import checked_sums, place_of_audit
 from ups_data.prepare.invariants import InvariantCheck
 from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
-from ups_data.prepare.statistics import ChannelStatistics, FieldMean, Moments, Statistics
+from ups_data.prepare.statistics import ChannelStatistics, FieldMean, Moments, Statistics, statistics_of
 from ups_data.prepare.symmetries import SymmetryCheck
-from ups_data.stores.pdebench import Request
-from ups_data.stores.pdebench_store import Fields
+from ups_data.stores.base import TrajectoryStore
 
 SCHEMA = 2
 """Of the record; since 2 it has mean fields and checksums, its own and those of the files."""
@@ -42,7 +41,7 @@ class Audit:
 
 def audit_data(
     info: TaskInfo,
-    request: Request,
+    store: TrajectoryStore,
     fractions: Mapping[str, float],
     plan: DataPlan,
     data_root: Path,
@@ -52,8 +51,8 @@ def audit_data(
 
     Args:
         info: the problem.
-        request: the data that the task needs.
-        fractions: split -> share of the trajectories.
+        store: the data.
+        fractions: split -> share of the groups of trajectories.
         plan: the files, none of them missing.
         data_root: holds the folder of records.
         console: reports progress and findings.
@@ -64,15 +63,14 @@ def audit_data(
     """
     sums = checked_sums(plan, info.name, console)
     path = place_of_audit(data_root, plan.fingerprint)
-    splits = make_splits(request.trajectories, fractions)
+    splits = make_splits(int(store.groups.max()) + 1, fractions)
     if os.path.lexists(path):
         try:
             return _from_record(path, splits, plan.fingerprint, sums)
         except UnsoundFile as error:
             console.say(f"{error}; the data are audited again", "yellow")
-    fields = Fields(request, plan.files)
-    splits = _without_repeats(fields, splits, info, console)
-    audit = Audit(splits, _statistics(fields, splits, info, console), sums)
+    splits = _without_repeats(store, splits, info, console)
+    audit = Audit(splits, _statistics(store, splits, info, console), sums)
     try:
         write_sealed(path, _to_record(plan, audit))
     except OSError as error:
@@ -107,19 +105,21 @@ def _from_record(path: Path, wanted: Splits, fingerprint: str, sums: tuple[str, 
     return Audit(splits, statistics, sums)
 
 
-def _without_repeats(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Splits:
-    count = fields.request.trajectories
-    hashes = [[b""] * count for _ in fields.files]
-    with console.progress(f"auditing {info.name}", count * len(fields.files)) as advance:
-        for file, part, solution, coefficient in fields.chunks():
-            given = solution[:, 0] if coefficient is None else coefficient
-            # Hashes instead of the fields: a data set larger than memory can be audited.
-            hashes[file][part] = [sha256(first.tobytes()).digest() for first in given]
+def _without_repeats(store: TrajectoryStore, splits: Splits, info: TaskInfo, console: Console) -> Splits:
+    groups = store.groups
+    count = int(groups.max()) + 1
+    hashes: list[list[bytes]] = [[] for _ in range(count)]
+    with console.progress(f"auditing {info.name}", len(groups)) as advance:
+        for chunk in store.chunks():
+            given = chunk.frames[:, 0] if info.kind == "evolution" else chunk.static
+            for group, first in zip(groups[chunk.part], given, strict=True):
+                # Hashes instead of the fields: a data set larger than memory can be audited.
+                hashes[group].append(sha256(first.tobytes()).digest())
             advance(len(given))
     try:
         splits = exclude_repeats(splits, hashes)
     except UPSError as error:
-        raise UPSError(f"{_named(fields)}: {error}") from error
+        raise UPSError(f"{store.place}: {error}") from error
     audit_splits(splits, count)
     if splits.excluded:
         console.say(
@@ -129,45 +129,62 @@ def _without_repeats(fields: Fields, splits: Splits, info: TaskInfo, console: Co
     return splits
 
 
-def _statistics(fields: Fields, splits: Splits, info: TaskInfo, console: Console) -> Statistics:
+def _statistics(store: TrajectoryStore, splits: Splits, info: TaskInfo, console: Console) -> Statistics:
     # A second pass over the files, because the first one may exclude training trajectories.
-    training = np.zeros(fields.request.trajectories, dtype=bool)
-    training[list(splits.train)] = True
+    training = np.isin(store.groups, splits.train)
     evolves = info.kind == "evolution"
-    solutions, coefficients, differences = Moments(), Moments(), Moments()
+    channels = len(info.target_channels)
+    solutions = [Moments() for _ in range(channels)]
+    differences = [Moments() for _ in range(channels)]
+    coefficients = [Moments() for _ in info.static_channels]
     invariants, symmetries, mean_field = InvariantCheck(info), SymmetryCheck(info), FieldMean()
-    for file, part, solution, coefficient in fields.chunks():
-        solution = solution[training[part]]
-        solutions.add(solution)
+    for chunk in store.chunks():
+        chosen = training[chunk.part]
+        frames, static = chunk.frames[chosen], chunk.static[chosen]
+        for channel, moments in enumerate(solutions):
+            moments.add(frames[:, :, channel])
+        for channel, moments in enumerate(coefficients):
+            moments.add(static[:, channel])
         if evolves:
-            differences.add(np.diff(solution, axis=1))
-            invariants.add(solution)
+            for channel, moments in enumerate(differences):
+                moments.add(np.diff(frames[:, :, channel], axis=1))
+            invariants.add(frames)
         else:
-            mean_field.add(solution[:, 0])
-        given = None if coefficient is None else coefficient[training[part]]
-        if given is not None:
-            coefficients.add(given)
-        symmetries.add(file, solution, given)
-    named = {"solution": solutions, "coefficient": coefficients, "difference of frames": differences}
-    constant = [what for what, moments in named.items() if moments.count and moments.constant]
-    if constant:
-        console.say(f"{info.name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")
+            mean_field.add(frames[:, 0])
+        symmetries.add(store.parameters[chunk.part][chosen], frames, static)
+    _report_constants(info, solutions, coefficients, differences if evolves else [], console)
     try:
         invariants.check(solutions, console)
     except UPSError as error:
-        raise UPSError(f"{_named(fields)}: {error}") from error
+        raise UPSError(f"{store.place}: {error}") from error
     symmetries.check(console)
-    target = solutions.statistics()
+    target = statistics_of(solutions)
     return Statistics(
         state=target if evolves else ChannelStatistics(),
-        static=coefficients.statistics(),
+        static=statistics_of(coefficients),
         target=target,
-        delta=(differences.scale,) if evolves else (),
+        delta=tuple(moments.scale for moments in differences) if evolves else (),
         mean_field=mean_field.values(),
     )
 
 
-def _named(fields: Fields) -> str:
-    """The first file and the number of others, for messages."""
-    more = f" and {len(fields.files) - 1} more" if len(fields.files) > 1 else ""
-    return f"{fields.files[0].path}{more}"
+def _report_constants(
+    info: TaskInfo,
+    solutions: list[Moments],
+    coefficients: list[Moments],
+    differences: list[Moments],
+    console: Console,
+) -> None:
+    kinds = {
+        "solution": (info.target_channels, solutions),
+        "coefficient": (info.static_channels, coefficients),
+        "difference of frames": (info.target_channels, differences),
+    }
+    constant = [
+        what if len(channels) == 1 else f"{what} of '{channel.name}'"
+        for what, (channels, all_moments) in kinds.items()
+        for channel, moments in zip(channels, all_moments, strict=False)
+        if moments.constant
+    ]
+    if constant:
+        console.say(f"{info.name}: constant {' and '.join(constant)}; standard deviation set to 1", "yellow")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,34 +36,38 @@ class InvariantCheck:
 
     def __init__(self, info: TaskInfo) -> None:
         self.info = info
-        self.squares: dict[Invariant, float] = dict.fromkeys(info.invariants, 0.0)
+        channels = len(info.target_channels)
+        self.squares = {invariant: np.zeros(channels) for invariant in info.invariants}
         self.frames = 0
 
     def add(self, solution: Array) -> None:
-        """Measure trajectories `(n, T, *S)`."""
-        space = tuple(range(2, solution.ndim))
+        """Measure trajectories `(n, T, C, *S)`."""
+        space = tuple(range(3, solution.ndim))
         for invariant in self.squares:
             values = QUANTITIES[invariant](solution, space)
-            self.squares[invariant] += float(np.square(values[:, 1:] - values[:, :1]).sum())
+            self.squares[invariant] += np.square(values[:, 1:] - values[:, :1]).sum(axis=(0, 1))
         self.frames += solution.shape[0] * (solution.shape[1] - 1)
 
-    def check(self, field: Moments, console: Console) -> None:
+    def check(self, channels: Sequence[Moments], console: Console) -> None:
         """Report invariants that drift noticeably, in one line each.
 
         Args:
-            field: mean and standard deviation of the same trajectories.
+            channels: mean and standard deviation of the same trajectories, for each channel.
             console: shows a warning.
 
         Raises:
             UPSError: an invariant drifts so much that its declaration is wrong.
         """
+        names = [channel.name for channel in self.info.target_channels]
         for invariant, squares in self.squares.items():
-            drift = math.sqrt(squares / max(1, self.frames)) / field.scale
-            found = (
-                f"task '{self.info.name}': the declared invariant '{invariant}' drifts by "
-                f"{100 * drift:.3g} % of the field's standard deviation in the training data"
-            )
-            if drift > FALSE:
-                raise UPSError(f"{found}; check the data, or remove it from the task's invariants")
-            if drift > NOTICEABLE:
-                console.say(f"{found}; models that conserve it exactly cannot follow", "yellow")
+            drifts = np.sqrt(squares / max(1, self.frames)) / [moments.scale for moments in channels]
+            for name, drift in zip(names, drifts, strict=True):
+                of = f" of channel '{name}'" if len(names) > 1 else ""
+                found = (
+                    f"task '{self.info.name}': the declared invariant '{invariant}'{of} drifts by "
+                    f"{100 * drift:.3g} % of the field's standard deviation in the training data"
+                )
+                if drift > FALSE:
+                    raise UPSError(f"{found}; check the data, or remove it from the task's invariants")
+                if drift > NOTICEABLE:
+                    console.say(f"{found}; models that conserve it exactly cannot follow", "yellow")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_data.batches.windows import Windows
@@ -14,8 +16,7 @@ from ups_data.prepare.audit import audit_data
 from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.splits import Splits
 from ups_data.prepare.statistics import Statistics
-from ups_data.stores.pdebench import Request
-from ups_data.stores.pdebench_store import Fields
+from ups_data.stores.base import TrajectoryStore
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class TaskData:
     info: TaskInfo
     splits: Splits
     statistics: Statistics
-    fields: Fields
+    store: TrajectoryStore
 
     def windows(self, split: str, *, horizon: int) -> Windows:
         """All windows of a split: the given frames and the `horizon` frames after them.
@@ -39,28 +40,28 @@ class TaskData:
         if horizon < 1:
             raise UPSError(f"horizon {horizon} predicts nothing; use 1 or more")
         if info.kind == "steady":
-            return Windows(info, self.fields, ids, starts=1, targets=1)
+            return Windows(info, self.store, ids, starts=1, targets=1)
         starts = info.frames - info.history - horizon + 1
         if starts < 1:
             raise UPSError(
                 f"horizon {horizon} does not fit task '{info.name}': {info.frames} frames less "
                 f"{info.history} given leave {info.frames - info.history}; use a smaller horizon"
             )
-        return Windows(info, self.fields, ids, starts, horizon)
+        return Windows(info, self.store, ids, starts, horizon)
 
     def trajectories(self, split: str, *, limit: int | None = None) -> Windows:
         """One window per trajectory: the first frames given, all others to predict.
 
         Args:
             split: `train`, `val` or `test`.
-            limit: take only the first so many trajectories of every parameter value.
+            limit: take only the first so many groups of trajectories.
         """
         targets = self.info.frames - self.info.history
-        return Windows(self.info, self.fields, self.splits[split][:limit], starts=1, targets=targets)
+        return Windows(self.info, self.store, self.splits[split][:limit], starts=1, targets=targets)
 
 
 def open_data(
-    info: TaskInfo, request: Request, fractions: Mapping[str, float], plan: DataPlan, data_root: Path
+    info: TaskInfo, store: TrajectoryStore, fractions: Mapping[str, float], plan: DataPlan, data_root: Path
 ) -> TaskData:
     """The data of a prepared task; arguments as for :func:`~ups_data.prepare.audit.audit_data`.
 
@@ -69,12 +70,13 @@ def open_data(
     """
     if plan.missing:
         raise UPSError(f"task '{info.name}': {plan.missing[0]} is not generated yet; prepare the data first")
-    audit = audit_data(info, request, fractions, plan, data_root, Console(quiet=True))
-    statistics = replace(audit.statistics, conditions=_conditions(info, request))
-    return TaskData(info, audit.splits, statistics, Fields(request, plan.files))
+    audit = audit_data(info, store, fractions, plan, data_root, Console(quiet=True))
+    conditions = _conditions(info, store, audit.splits)
+    return TaskData(info, audit.splits, replace(audit.statistics, conditions=conditions), store)
 
 
-def _conditions(info: TaskInfo, request: Request) -> Conditions:
-    """Every split has trajectories of every parameter value, and every sample knows its value."""
-    values = ((min(request.values), max(request.values)),) * len(info.parameters)
-    return Conditions(values, (False,) * len(values), (info.dt, info.dt))
+def _conditions(info: TaskInfo, store: TrajectoryStore, splits: Splits) -> Conditions:
+    """Every sample knows its parameters; their ranges are those of the train split."""
+    values = store.parameters[np.isin(store.groups, splits.train), : len(info.parameters)]
+    ranges = tuple(zip(values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True))
+    return Conditions(ranges, (False,) * len(ranges), (info.dt, info.dt))

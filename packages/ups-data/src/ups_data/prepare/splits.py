@@ -95,7 +95,7 @@ def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits
 
     Args:
         splits: the splits.
-        hashes: for each file, the hash of every trajectory's first frame.
+        hashes: for each group, the hash of the first frame of each of its trajectories.
 
     Raises:
         UPSError: more than 5 % repeat, so the samples are not independent; the message names pairs.
@@ -104,8 +104,8 @@ def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits
     first: dict[bytes, int] = {}
     repeats: dict[int, int] = {}
     for number in sorted(home):
-        for file in hashes:
-            earlier = first.setdefault(file[number], number)
+        for start in hashes[number]:
+            earlier = first.setdefault(start, number)
             if home[earlier] != home[number]:
                 repeats[number] = earlier
     if len(repeats) > TOLERATED_REPEATS * len(home):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -123,9 +123,12 @@ class Moments:
         """The standard deviation, or 1 for a constant field, so that dividing by it is always safe."""
         return 1.0 if self.constant else self.std
 
-    def statistics(self) -> ChannelStatistics:
-        """As the statistics of a single channel; empty without values."""
-        return ChannelStatistics((self.mean,), (self.scale,)) if self.count else ChannelStatistics()
+
+def statistics_of(channels: Sequence[Moments]) -> ChannelStatistics:
+    """The statistics of channels, in their order."""
+    return ChannelStatistics(
+        tuple(moments.mean for moments in channels), tuple(moments.scale for moments in channels)
+    )
 
 
 class FieldMean:
@@ -136,7 +139,7 @@ class FieldMean:
         self._sum: NDArray[np.float64] | None = None
 
     def add(self, fields: NDArray[np.floating]) -> None:
-        """Add fields `(n, *S)`."""
+        """Add fields `(n, C, *S)`."""
         total = fields.sum(axis=0, dtype="float64")
         self._sum = total if self._sum is None else self._sum + total
         self._count += len(fields)

@@ -27,6 +27,7 @@ from ups_data.info import Symmetry, TaskInfo
 from ups_data.prepare.fits import least_squares, rows_of_changes, rows_of_solutions
 
 Array = NDArray[np.floating]
+Values = NDArray[np.float64]
 
 NOTICEABLE = 1.2
 """Error with transformed copies over error without, from which a symmetry is reported. Those of shipped tasks
@@ -35,9 +36,11 @@ advection. Where a false one has little effect, as for Burgers flow at ν = 1, i
 DIFFERENT = 0.1
 """Least increase of the relative error that is reported; a smaller one can be the map's own."""
 FEWEST = 24
-"""Training trajectories below which nothing is measured."""
+"""Trajectories below which nothing is measured."""
 TRAJECTORIES = 128
-"""Most trajectories of a file that are measured: less than a second of work per file."""
+"""Most trajectories of the same parameters that are measured: less than a second of work."""
+SETS = 32
+"""Most parameters that are measured; trajectories of those with few are measured together."""
 CELLS = {1: 32, 2: 16, 3: 8}
 """Dimension -> largest number of cells along an axis of the coarse grid."""
 COPIES = 4
@@ -45,7 +48,7 @@ COPIES = 4
 
 
 class SymmetryCheck:
-    """Errors with and without transformed copies, the worst file of each symmetry.
+    """Errors of fits with and without transformed copies, for the parameters with the worst.
 
     Args:
         info: the problem.
@@ -53,32 +56,31 @@ class SymmetryCheck:
 
     def __init__(self, info: TaskInfo) -> None:
         self.info = replace(info, shape=tuple(min(cells, CELLS[info.dim]) for cells in info.shape), points=())
-        self.file = -1
-        self.kept: list[tuple[Tensor, Tensor | None]] = []
-        self.errors: dict[Symmetry, tuple[float, float]] = {}
+        self.kept: dict[tuple[float, ...], list[tuple[Tensor, Tensor]]] = {}
 
-    def add(self, file: int, solution: Array, coefficient: Array | None) -> None:
-        """Keep trajectories of a file; files come one after the other.
+    def add(self, parameters: Values, frames: Array, static: Array) -> None:
+        """Keep some trajectories of each set of parameters.
 
         Args:
-            file: its number.
-            solution: `(n, T, *S)`.
-            coefficient: `(n, *S)`, or None for a problem without.
+            parameters: `(n, P)`.
+            frames: `(n, T, C, *S)`.
+            static: `(n, Cs, *S)`.
         """
         if not self.info.symmetries:
             return
-        if file != self.file:
-            self._measure()
-            self.file = file
-        room = TRAJECTORIES - sum(len(kept) for kept, _ in self.kept)
-        if room > 0 and len(solution):
-            given = None if coefficient is None else self._coarse(coefficient[:room, None])
-            self.kept.append((self._coarse(solution[:room]), given))
+        for values in np.unique(parameters, axis=0):
+            key = tuple(values.tolist())
+            if key not in self.kept and len(self.kept) == SETS:
+                continue
+            kept = self.kept.setdefault(key, [])
+            room = TRAJECTORIES - _count(kept)
+            chosen = np.flatnonzero((parameters == values).all(axis=1))[:room]
+            if len(chosen):
+                kept.append((self._coarse(frames[chosen]), self._coarse(static[chosen])))
 
     def check(self, console: Console) -> None:
         """Report symmetries that the data contradict, in one line each."""
-        self._measure()
-        for symmetry, (plain, joint) in self.errors.items():
+        for symmetry, (plain, joint) in self._errors_of_all().items():
             if joint > max(NOTICEABLE * plain, plain + DIFFERENT):
                 console.say(
                     f"task '{self.info.name}': the training data contradict the declared symmetry "
@@ -88,32 +90,40 @@ class SymmetryCheck:
                     "yellow",
                 )
 
-    def _measure(self) -> None:
-        """Compare every symmetry with the trajectories of the last file."""
-        count = sum(len(solution) for solution, _ in self.kept)
-        if count >= FEWEST:
-            batch, trajectory = self._batch()
+    def _errors_of_all(self) -> dict[Symmetry, tuple[float, float]]:
+        """Errors without and with copies, of the parameters where they differ most."""
+        alone = [kept for kept in self.kept.values() if _count(kept) >= FEWEST]
+        mixed = [part for kept in self.kept.values() if _count(kept) < FEWEST for part in kept]
+        worst: dict[Symmetry, tuple[float, float]] = {}
+        for kept in [*alone, mixed]:
+            if _count(kept) < FEWEST:
+                continue
+            batch, trajectory = self._batch(kept)
             for symmetry in self.info.symmetries:
                 found = self._errors(batch, _transformed(batch, self.info, symmetry), trajectory)
-                worst = self.errors.get(symmetry, (1.0, 0.0))
-                if found[1] * worst[0] > worst[1] * found[0]:
-                    self.errors[symmetry] = found
-        self.kept = []
+                plain, joint = worst.get(symmetry, (1.0, 0.0))
+                if found[1] * plain > joint * found[0]:
+                    worst[symmetry] = found
+        return worst
 
     def _coarse(self, fields: Array) -> Tensor:
-        """Averages over the cells of the coarse grid of fields `(n, T, *S)`."""
+        """Averages over the cells of the coarse grid of fields `(n, ..., *S)`."""
         values = torch.as_tensor(np.ascontiguousarray(fields), dtype=torch.float64)
-        return functional.interpolate(values, size=list(self.info.shape), mode="area")
+        leading = values.shape[: -self.info.dim]
+        if not values.numel():
+            return values.new_empty(*leading, *self.info.shape)
+        flat = values.reshape(len(values), -1, *values.shape[-self.info.dim :])
+        means = functional.interpolate(flat, size=list(self.info.shape), mode="area")
+        return means.reshape(*leading, *self.info.shape)
 
-    def _batch(self) -> tuple[FieldBatch, Tensor]:
-        """All steps of the kept trajectories, and which trajectory each is from."""
-        solution = torch.cat([solution for solution, _ in self.kept])
-        given = [coefficient for _, coefficient in self.kept if coefficient is not None]
+    def _batch(self, kept: list[tuple[Tensor, Tensor]]) -> tuple[FieldBatch, Tensor]:
+        """All steps of trajectories, and which trajectory each is from."""
+        frames = torch.cat([frames for frames, _ in kept])
+        static = torch.cat([static for _, static in kept])
         history = min(self.info.history, 2)  # two frames determine a velocity
-        steps = solution.shape[1] - history
-        windows = solution.unfold(1, history + 1, 1).movedim(-1, 2).flatten(0, 1)[:, :, None]
-        trajectory = torch.arange(len(solution)).repeat_interleave(steps)
-        static = torch.cat(given) if given else solution[:, :0]
+        steps = frames.shape[1] - history
+        windows = frames.unfold(1, history + 1, 1).movedim(-1, 2).flatten(0, 1)
+        trajectory = torch.arange(len(frames)).repeat_interleave(steps)
         count = len(trajectory)
         batch = FieldBatch(
             task=self.info.name,
@@ -147,6 +157,10 @@ class SymmetryCheck:
                 squares[number] += error.square().sum()
         plain, together = (squares[:2] / squares[2].clamp_min(1e-300)).sqrt().clamp_min(1e-300).tolist()
         return plain, together
+
+
+def _count(kept: list[tuple[Tensor, Tensor]]) -> int:
+    return sum(len(frames) for frames, _ in kept)
 
 
 def _transformed(batch: FieldBatch, info: TaskInfo, symmetry: Symmetry) -> FieldBatch:

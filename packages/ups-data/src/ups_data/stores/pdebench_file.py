@@ -11,14 +11,12 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ups_core.reading import UnsoundFile
+from ups_data.stores.base import Array
 from ups_data.stores.hdf5 import open_hdf5
 from ups_data.stores.pdebench import Request
 from ups_data.stores.pdebench_layout import DAMAGED, Layout, Strides
-
-Array = NDArray[np.float32]
 
 MAX_TRAJECTORY = 2 * 1024**3
 """Limit of bytes of a trajectory on the file's own grid; the largest of PDEBench has 0.4 GB."""
