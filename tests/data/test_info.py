@@ -131,9 +131,29 @@ def flow(**changes: Any) -> TaskInfo:
     [
         (
             {"boundary": "Periodic"},
-            r"unknown boundary 'Periodic'; did you mean 'periodic'\? \(known: periodic, dirichlet, neumann\)",
+            r"unknown boundary 'Periodic'; did you mean 'periodic'\? \(known: periodic, dirichlet, ",
         ),
-        ({"boundary": "open"}, "task 'flow': unknown boundary 'open'; known: periodic, dirichlet, neumann"),
+        (
+            {"boundary": "outflow"},
+            "unknown boundary 'outflow'; known: periodic, dirichlet, neumann, open, wall",
+        ),
+        ({"boundary": (("periodic", "periodic"), ("wall", "Open"))}, "unknown boundary 'Open'; did you mean"),
+        ({"boundary": (("wall", "wall"),)}, r"needs a word for both ends of each of 2 axes"),
+        ({"boundary": (("wall",), ("wall", "wall"))}, r"needs a word for both ends of each of 2 axes"),
+        ({"boundary": (("periodic", "wall"), ("wall", "wall"))}, "axis 0 is 'periodic' at one end only"),
+        ({"boundary": (("periodic",) * 2, ("wall",) * 2)}, "boundary 'wall' has no symmetry 'translation'"),
+        (
+            {"boundary": (("wall", "wall"), ("wall", "open")), "symmetries": ("reflection",)},
+            "axis 1 between 'wall' and 'open' has no symmetry 'reflection'; remove it",
+        ),
+        (
+            {
+                "boundary": (("periodic",) * 2, ("wall",) * 2),
+                "domain": ((0.0, 1.0), (0.0, 1.0)),
+                "symmetries": ("transpose",),
+            },
+            "'transpose' needs two last axes that are equal",
+        ),
         ({"kind": "steadi"}, "task 'flow': unknown kind 'steadi'; did you mean 'steady'"),
         ({"invariants": ("mean", "energy")}, "task 'flow': unknown invariant 'energy'; known: mean, l2"),
         ({"symmetries": ("rotation",)}, "task 'flow': unknown symmetry 'rotation'"),
@@ -201,3 +221,12 @@ def test_a_task_knows_its_grid_points(task: Callable[..., Task]) -> None:
         for axis in made.info.axes:
             assert axis == pytest.approx(made.request.axis)
         assert TaskInfo.from_dict(json.loads(json.dumps(made.info.to_dict()))).axes == made.info.axes
+
+
+def test_every_end_of_every_axis_has_a_boundary() -> None:
+    channel = flow(boundary=(("periodic", "periodic"), ("wall", "open")), symmetries=())
+    assert channel.periodic == (True, False)
+    assert channel.sides[1] == ("wall", "open")
+    assert TaskInfo.from_dict(json.loads(json.dumps(channel.to_dict()))) == channel
+    assert flow().sides == (("periodic", "periodic"),) * 2
+    assert flow().to_dict()["boundary"] == "periodic", "one word stays one word, as in bundles of before"

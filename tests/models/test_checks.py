@@ -71,7 +71,7 @@ class Net(Network):
 
     def _lift(self, task: TaskInfo, width: int) -> nn.Module:
         channels = in_channels(task) + (task.dim if self.fault == "knows places" else 0)
-        periodic = task.boundary == "periodic"
+        periodic = all(task.periodic)
         conv = grid_conv(task.dim, channels, width, 3, periodic=periodic)
         if self.fault == "no padding" and not periodic:
             conv.padding = (0,) * task.dim  # type: ignore[assignment]

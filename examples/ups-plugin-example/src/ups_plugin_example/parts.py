@@ -15,7 +15,7 @@ class CNN(PerTaskNetwork):
 
 def two_convolutions(width, task):
     """Normalised fields and conditions `(B, lifted, *S)` to a normalised prediction `(B, Cout, *S)`."""
-    periodic = task.boundary == "periodic"
+    periodic = all(task.periodic)
     return nn.Sequential(
         grid_conv(task.dim, lifted_channels(task), width, 5, periodic=periodic),
         nn.GELU(),

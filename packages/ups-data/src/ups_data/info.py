@@ -17,7 +17,9 @@ from ups_core.names import check_names
 Role = Literal["state", "coefficient", "target"]
 Kind = Literal["evolution", "steady"]
 Scale = Literal["linear", "log"]
-Boundary = Literal["periodic", "dirichlet", "neumann"]
+Boundary = Literal["periodic", "dirichlet", "neumann", "open", "wall"]
+Sides = tuple[Boundary, Boundary]
+"""Boundaries at the low and at the high end of an axis."""
 Invariant = Literal["mean", "l2"]
 Symmetry = Literal["translation", "reflection", "sign", "odd_reflection", "transpose"]
 
@@ -80,8 +82,10 @@ class TaskInfo:
         kind: `evolution` (state to later state) or `steady` (coefficient to solution).
         channels: all fields, in the order of the arrays.
         parameters: the numbers that the PDE depends on, in the order of `FieldBatch.params`.
-        boundary: `periodic`, `dirichlet` or `neumann`. Models wrap periodic domains around, and
-            give the others coordinates.
+        boundary: `periodic`, `dirichlet` (values given), `neumann` (fluxes given), `open` (what arrives
+            leaves) or `wall` (nothing passes): one word for all sides, or two for every axis, its low and its
+            high end. Models wrap domains around that are periodic along all axes, and give the others
+            coordinates.
         domain: (low, high) of every spatial axis.
         shape: grid points along every spatial axis.
         dt: physical time between frames; 0 when steady.
@@ -103,7 +107,7 @@ class TaskInfo:
     kind: Kind
     channels: tuple[Channel, ...]
     parameters: tuple[Parameter, ...]
-    boundary: Boundary
+    boundary: Boundary | tuple[Sides, ...]
     domain: tuple[tuple[float, float], ...]
     shape: tuple[int, ...]
     dt: float
@@ -126,6 +130,18 @@ class TaskInfo:
     def dim(self) -> int:
         """Number of spatial axes."""
         return len(self.shape)
+
+    @property
+    def sides(self) -> tuple[Sides, ...]:
+        """Boundaries of every axis, at its low and at its high end."""
+        if isinstance(self.boundary, str):
+            return ((self.boundary, self.boundary),) * self.dim
+        return self.boundary
+
+    @property
+    def periodic(self) -> tuple[bool, ...]:
+        """Which axes wrap around."""
+        return tuple(low == "periodic" for low, _ in self.sides)
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -177,9 +193,13 @@ class TaskInfo:
     def from_dict(cls, data: Mapping[str, Any]) -> TaskInfo:
         """The inverse of :meth:`to_dict`."""
         plain = dict(data)
+        boundary = plain["boundary"]
+        if not isinstance(boundary, str):
+            boundary = tuple((low, high) for low, high in boundary)
         return cls(
             **plain
             | {
+                "boundary": boundary,
                 "channels": tuple(Channel(**channel) for channel in plain["channels"]),
                 "parameters": tuple(Parameter(**parameter) for parameter in plain["parameters"]),
                 "domain": tuple((float(low), float(high)) for low, high in plain["domain"]),
@@ -204,7 +224,9 @@ def _check_word(where: str, what: str, word: Any, words: Any) -> None:
 def _check_words(task: TaskInfo) -> None:
     where = f"task '{task.name}'"
     _check_word(where, "kind", task.kind, Kind)
-    _check_word(where, "boundary", task.boundary, Boundary)
+    for sides in [task.boundary] if isinstance(task.boundary, str) else task.boundary:
+        for word in [sides] if isinstance(sides, str) else sides:
+            _check_word(where, "boundary", word, Boundary)
     for invariant in task.invariants:
         _check_word(where, "invariant", invariant, Invariant)
     for symmetry in task.symmetries:
@@ -217,6 +239,12 @@ def _problems(task: TaskInfo) -> Iterator[str]:
         yield f"the shape has {task.dim} axes; use 1, 2 or 3"
     if len(task.domain) != task.dim or len(task.points) not in (0, task.dim):
         yield f"domain, points and the shape of {task.dim} axes differ in length"
+    if len(task.sides) != task.dim or any(len(sides) != 2 for sides in task.sides):
+        yield f"boundary {task.boundary} needs a word for both ends of each of {task.dim} axes, or one"
+        return
+    for axis, (low, high) in enumerate(task.sides):
+        if (low == "periodic") != (high == "periodic"):
+            yield f"axis {axis} is 'periodic' at one end only ({low}, {high}); write it for both"
     if any(not low < high for low, high in task.domain):
         yield f"domain {task.domain} has an axis without length"
     if not task.target_channels:
@@ -224,23 +252,37 @@ def _problems(task: TaskInfo) -> Iterator[str]:
         yield f"no channel has the role '{role}', so there is nothing to predict; add one"
     if task.kind == "steady" and task.invariants:
         yield f"a steady task conserves nothing; remove invariant '{task.invariants[0]}'"
-    if "translation" in task.symmetries and task.boundary != "periodic":
-        yield f"boundary '{task.boundary}' has no symmetry 'translation'; remove it"
+    if "translation" in task.symmetries and not all(task.periodic):
+        side = next(side for sides in task.sides for side in sides if side != "periodic")
+        yield f"boundary '{side}' has no symmetry 'translation'; remove it"
+    uneven = [(axis, low, high) for axis, (low, high) in enumerate(task.sides) if low != high]
+    mirrored = sorted({"reflection", "odd_reflection"} & set(task.symmetries))
+    if uneven and mirrored:
+        axis, low, high = uneven[0]
+        yield f"axis {axis} between '{low}' and '{high}' has no symmetry '{mirrored[0]}'; remove it"
     if "odd_reflection" in task.symmetries and task.dim != 1:
         yield f"symmetry 'odd_reflection' is defined on one axis, not on {task.dim}; remove it"
     signs = sorted({"sign", "odd_reflection"} & set(task.symmetries))
     if task.kind == "steady" and signs:
         yield f"symmetry '{signs[0]}' negates states, which a steady task does not have; remove it"
     if "transpose" in task.symmetries and not _square(task):
-        yield f"symmetry 'transpose' needs two last axes that are equal, not {task.shape} on {task.domain}"
+        yield (
+            f"symmetry 'transpose' needs two last axes that are equal, not {task.shape} on {task.domain} "
+            f"with {task.sides}"
+        )
 
 
 def _square(task: TaskInfo) -> bool:
-    """Whether the last two axes have the same grid points, relative to their ends."""
+    """Whether the last two axes have the same boundaries, and the same grid points relative to their ends."""
     if task.dim < 2:
         return False
     first, second = (
-        (task.shape[axis], task.domain[axis][1] - task.domain[axis][0], task.spacing[axis])
+        (
+            task.shape[axis],
+            task.domain[axis][1] - task.domain[axis][0],
+            task.spacing[axis],
+            task.sides[axis],
+        )
         for axis in (-2, -1)
     )
     return first == second

@@ -35,7 +35,7 @@ class BlockModelConfig(PerDimensionConfig):
 
     def _cost(self, task: TaskInfo) -> str | None:
         block = self.block_cells(task.dim)
-        copies = cost_of_copies(task.shape, block, task.boundary == "periodic")
+        copies = cost_of_copies(task.shape, block, all(task.periodic))
         if copies == 1:
             return None
         grid = "x".join(map(str, task.shape))
@@ -50,7 +50,7 @@ class BlockModelConfig(PerDimensionConfig):
         if task.kind == "evolution" or seen is None:
             return None
         # On a circle no cell is further away than half of it.
-        if seen >= (longest // 2 + 1 if task.boundary == "periodic" else longest):
+        if seen >= (longest // 2 + 1 if all(task.periodic) else longest):
             return None
         return (
             f"a cell in a corner sees {seen} of {longest} cells along an axis, but a steady solution depends "

@@ -180,7 +180,7 @@ def _too_many_modes(task: TaskInfo, modes: int) -> str | None:
 
 def _too_few_cells(task: TaskInfo, block: int, kernel: int) -> str | None:
     """Periodic padding wraps around once, so the coarsest level needs half of a kernel's cells."""
-    if task.boundary != "periodic":
+    if not all(task.periodic):
         return None
     needed = kernel // 2
     small = [cells for cells in task.shape if extended(cells, block, True) // block < needed]

@@ -77,7 +77,7 @@ def condition_size(task: TaskInfo) -> int:
 
 def placed_axes(task: TaskInfo) -> int:
     """Axes along which a place is known by its coordinate: all of them, or none on a periodic domain."""
-    return 0 if task.boundary == "periodic" else task.dim
+    return 0 if all(task.periodic) else task.dim
 
 
 class Network(nn.Module, ABC):

@@ -135,7 +135,7 @@ class TaskNormaliser(nn.Module):
 
     def _scaled_grid(self, batch: FieldBatch, inference: bool) -> _Grid:
         shape = batch.static.shape[2:]
-        if self.task.boundary == "periodic":  # no place differs from another
+        if all(self.task.periodic):  # no place differs from another
             nowhere = batch.coords[:1, :0]
             return _Grid(batch.coords, inference, nowhere.expand(*shape, 0), nowhere)
         coords = ((batch.coords - self.domain_low) / self.domain_length).reshape(*shape, self.task.dim)

@@ -42,7 +42,7 @@ class TaskUNet(nn.Module):
 
     def __init__(self, config: UNetConfig, task: TaskInfo) -> None:
         super().__init__()
-        dim, periodic = task.dim, task.boundary == "periodic"
+        dim, periodic = task.dim, all(task.periodic)
         self.periodic, self.block = periodic, config.block_cells(dim)
         widths = [at(config.width, dim) * 2**level for level in range(at(config.levels, dim))]
 

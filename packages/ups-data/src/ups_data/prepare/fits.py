@@ -49,7 +49,7 @@ def rows_of_changes(batch: FieldBatch, copies: FieldBatch, fit: Tensor, info: Ta
     def rows(part: FieldBatch, where: Tensor) -> Rows:
         newest = part.state[where, -1]
         given = torch.cat([part.state[where].flatten(1, 2), part.static[where]], dim=1) / scale
-        wrap = "circular" if info.boundary == "periodic" else "replicate"
+        wrap = "circular" if all(info.periodic) else "replicate"
         margins = [cells // 2 for cells in reversed(width) for _ in range(2)]
         around = functional.pad(given, margins, mode=wrap)
         change = (part.target[where, 0] - newest) / scale

@@ -72,7 +72,7 @@ class Codec(nn.Module):
 
 
 def _conservative(task: TaskInfo) -> bool:
-    return task.kind == "evolution" and task.boundary == "periodic" and "mean" in task.invariants
+    return task.kind == "evolution" and all(task.periodic) and "mean" in task.invariants
 
 
 def _outputs(task: TaskInfo) -> int:
@@ -80,7 +80,7 @@ def _outputs(task: TaskInfo) -> int:
 
 
 def _lift(task: TaskInfo, width: int) -> nn.Module:
-    periodic = task.boundary == "periodic"
+    periodic = all(task.periodic)
     channels = in_channels(task) + placed_axes(task)
     return grid_conv(task.dim, channels, width, LIFT_KERNEL, periodic=periodic)
 

@@ -47,7 +47,7 @@ class LatentOperator(LatentNetwork):
         self.condition = Conditioner(tasks, config.condition_width)
         self.trunk = build_trunk(config, sorted({task.dim for task in tasks.values()}))
         evolving = {name: task for name, task in tasks.items() if task.kind == "evolution"}
-        periodic = {name: task for name, task in evolving.items() if task.boundary == "periodic"}
+        periodic = {name: task for name, task in evolving.items() if all(task.periodic)}
         self.propagators = per_task(periodic, LinearPropagator)
 
     def encode(self, x: NetworkInput) -> Latent:
@@ -61,7 +61,7 @@ class LatentOperator(LatentNetwork):
 
     def advance(self, latent: Latent, x: NetworkInput) -> Latent:
         """The latent one frame later, or one with a steady task's solution as its state."""
-        periodic = self.tasks[x.task].boundary == "periodic"
+        periodic = all(self.tasks[x.task].periodic)
         state, features = latent
         propagator = self._propagator(x.task)
         if state is not None and propagator is not None and propagator.active:

@@ -48,8 +48,12 @@ def check_shapes(case: ModelCase) -> None:
 
 
 def check_boundaries(case: ModelCase) -> None:
-    """Periodic and Dirichlet boundaries both work."""
-    for task in (*tasks_of(case, boundary="periodic"), *tasks_of(case, boundary="dirichlet")):
+    """Periodic and Dirichlet boundaries both work, also a channel between a wall and an open end."""
+    walls = [
+        replace(task, boundary=(*(("periodic", "periodic"),) * (task.dim - 1), ("wall", "open")))
+        for task in tasks_of(case, boundary="dirichlet")
+    ]
+    for task in (*tasks_of(case, boundary="periodic"), *tasks_of(case, boundary="dirichlet"), *walls):
         predict(simulator_of(case, task), toy_batch(task), task)
 
 
