@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ups_data.info import Sides, everywhere
 from ups_models.latent.block import Attention, Block, GridMixer
 from ups_models.latent.convnext import GridConv, ModulatedConvNeXt
 
@@ -21,6 +22,16 @@ def noisy(module: nn.Module) -> nn.Module:
         for weight in module.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
     return module
+
+
+def circle(x: Tensor) -> tuple[Sides, ...]:
+    """All axes of a grid `(B, *S, C)` wrap around."""
+    return everywhere("periodic", x.dim() - 2)
+
+
+def zeros(x: Tensor) -> tuple[Sides, ...]:
+    """Zeros lie beyond all ends of a grid `(B, *S, C)`."""
+    return everywhere("dirichlet", x.dim() - 2)
 
 
 def plain_norm(x: Tensor) -> Tensor:
@@ -69,8 +80,10 @@ def test_the_mixer_commutes_with_shifts_of_a_periodic_grid(dim: int) -> None:
     x = torch.randn(2, *[6] * dim, WIDTH)
     with torch.no_grad():
         for axis in range(1, dim + 1):
-            assert torch.allclose(mixer(x.roll(2, axis), True), mixer(x, True).roll(2, axis), atol=1e-5)
-        assert not torch.allclose(mixer(x, False), mixer(x, True)), "walls are not wrapped around"
+            assert torch.allclose(
+                mixer(x.roll(2, axis), circle(x)), mixer(x, circle(x)).roll(2, axis), atol=1e-5
+            )
+        assert not torch.allclose(mixer(x, zeros(x)), mixer(x, circle(x))), "walls are not wrapped around"
 
 
 def test_the_mixer_shares_its_projection_between_dimensions() -> None:
@@ -81,7 +94,7 @@ def test_the_mixer_shares_its_projection_between_dimensions() -> None:
         "out.weight",
         "out.bias",
     }
-    mixer(torch.randn(1, 6, WIDTH), True).sum().backward()
+    mixer(torch.randn(1, 6, WIDTH), everywhere("periodic", 1)).sum().backward()
     assert mixer.out.weight.grad is not None
     unused = {name for name, weight in mixer.named_parameters() if weight.grad is None}
     assert unused == {"local.2.weight", "local.2.bias", "waves.2.weight"}
@@ -92,8 +105,8 @@ def test_a_transformer_block_starts_as_the_identity(dim: int) -> None:
     torch.manual_seed(0)
     block = Block([dim], WIDTH, 2, 2, 2.0, CONDITION)
     x, condition = torch.randn(2, *[4] * dim, WIDTH), torch.randn(2, CONDITION)
-    assert torch.equal(block(x, condition, True), x)
-    block(x, condition, True).square().sum().backward()
+    assert torch.equal(block(x, condition, circle(x)), x)
+    block(x, condition, circle(x)).square().sum().backward()
     assert block.modulation.weight.grad is not None
     assert block.modulation.weight.grad.any(), "closed gates open"
 
@@ -105,11 +118,11 @@ def test_a_transformer_block_is_three_gated_branches() -> None:
     with torch.no_grad():
         rows = (condition @ block.modulation.weight.T + block.modulation.bias).reshape(2, 1, 9, WIDTH)
         expected = x
-        branches = (block.attention, lambda tokens: block.mixer(tokens, True), block.mlp)
+        branches = (block.attention, lambda tokens: block.mixer(tokens, circle(tokens)), block.mlp)
         for number, branch in enumerate(branches):
             shift, scale, gate = (rows[:, :, 3 * number + part] for part in range(3))
             expected = expected + gate * branch(plain_norm(expected) * (1 + scale) + shift)
-        assert torch.allclose(block(x, condition, True), expected, atol=1e-5)
+        assert torch.allclose(block(x, condition, circle(x)), expected, atol=1e-5)
 
 
 def test_samples_follow_their_own_conditions() -> None:
@@ -122,7 +135,7 @@ def test_samples_follow_their_own_conditions() -> None:
     changed[1] += 1
     for block in blocks:
         with torch.no_grad():
-            before, after = block(x, condition, True), block(x, changed, True)
+            before, after = block(x, condition, circle(x)), block(x, changed, circle(x))
         assert torch.equal(before[0], after[0])
         assert not torch.allclose(before[1], after[1])
 
@@ -134,10 +147,10 @@ def test_a_convnext_block_starts_without_modulation(dim: int) -> None:
     block = ModulatedConvNeXt({dim: 3}, WIDTH, CONDITION, 2.0)
     x, condition = torch.randn(2, *[5] * dim, WIDTH), torch.randn(2, CONDITION)
     with torch.no_grad():
-        hidden = nn.functional.gelu(block.expand(plain_norm(block.spatial(x, True))))
+        hidden = nn.functional.gelu(block.expand(plain_norm(block.spatial(x, circle(x)))))
         expected = x + block.contract(hidden)
-        assert torch.allclose(block(x, condition, True), expected, atol=1e-5)
-        assert torch.equal(block(x, condition, True), block(x, condition + 1, True))
+        assert torch.allclose(block(x, condition, circle(x)), expected, atol=1e-5)
+        assert torch.equal(block(x, condition, circle(x)), block(x, condition + 1, circle(x)))
     assert not torch.allclose(expected, x), "its gate is open"
 
 
@@ -148,9 +161,9 @@ def test_a_modulated_convnext_block_is_its_formula() -> None:
     with torch.no_grad():
         rows = (condition @ block.modulation.weight.T + block.modulation.bias).reshape(2, 1, 1, 3, WIDTH)
         shift, scale, gate = rows.unbind(-2)
-        hidden = plain_norm(block.spatial(x, False)) * (1 + scale) + shift
+        hidden = plain_norm(block.spatial(x, zeros(x))) * (1 + scale) + shift
         update = block.contract(nn.functional.gelu(block.expand(hidden)))
-        assert torch.allclose(block(x, condition, False), x + (1 + gate) * update, atol=1e-5)
+        assert torch.allclose(block(x, condition, zeros(x)), x + (1 + gate) * update, atol=1e-5)
     assert block.expand.weight.shape == (12, 8)
 
 
@@ -163,18 +176,27 @@ def test_grid_convolutions_have_weights_of_their_own_per_dimension() -> None:
         "convs.2.weight": (8, 1, 3, 3),
     }
     line, plane = torch.randn(2, 7, WIDTH), torch.randn(2, 7, 6, WIDTH)
-    assert conv(line, True).shape == line.shape
-    assert conv(plane, False).shape == plane.shape
+    assert conv(line, circle(line)).shape == line.shape
+    assert conv(plane, zeros(plane)).shape == plane.shape
 
 
-@pytest.mark.parametrize("periodic", [True, False])
-def test_grid_convolutions_treat_the_edge_as_the_boundary_demands(periodic: bool) -> None:
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        (("periodic", "periodic"), [8 + 1 + 2, 7, 14, 4 + 8 + 1]),
+        (("dirichlet", "dirichlet"), [3, 7, 14, 12]),
+        (("neumann", "open"), [1 + 1 + 2, 7, 14, 4 + 8 + 8]),
+        (("wall", "wall"), [2 + 1 + 2, 7, 14, 4 + 8 + 4]),
+        (("dirichlet", "wall"), [3, 7, 14, 4 + 8 + 4]),
+    ],
+)
+def test_grid_convolutions_treat_the_edge_as_the_boundary_demands(sides: Sides, expected: list[int]) -> None:
     conv = GridConv({1: 3}, 1)
     with torch.no_grad():
         conv.convs["1"].weight.fill_(1.0)  # type: ignore[union-attr]
         conv.convs["1"].bias.zero_()  # type: ignore[union-attr]
-        found = conv(torch.tensor([1.0, 2.0, 4.0, 8.0]).reshape(1, 4, 1), periodic).flatten().tolist()
-    assert found == ([8 + 1 + 2, 7, 14, 4 + 8 + 1] if periodic else [3, 7, 14, 12])
+        found = conv(torch.tensor([1.0, 2.0, 4.0, 8.0]).reshape(1, 4, 1), (sides,)).flatten().tolist()
+    assert found == expected
 
 
 def test_blocks_know_the_dimensions_that_they_serve() -> None:

@@ -13,7 +13,7 @@ from ups_core import ModelConfig
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Entry, Provider
 from ups_data.info import TaskInfo
-from ups_models.layers.convolution import grid_conv, zero_conv
+from ups_models.layers.convolution import CONV, grid_conv, zero_conv
 from ups_models.network import (
     Network,
     NetworkInput,
@@ -71,10 +71,9 @@ class Net(Network):
 
     def _lift(self, task: TaskInfo, width: int) -> nn.Module:
         channels = in_channels(task) + (task.dim if self.fault == "knows places" else 0)
-        periodic = all(task.periodic)
-        conv = grid_conv(task.dim, channels, width, 3, periodic=periodic)
-        if self.fault == "no padding" and not periodic:
-            conv.padding = (0,) * task.dim  # type: ignore[assignment]
+        if self.fault == "no padding" and not any(task.periodic):
+            return CONV[task.dim](channels, width, 3)
+        conv = grid_conv(channels, width, 3, sides=task.sides)
         return conv
 
     def forward(self, x: NetworkInput) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ups_data.info import everywhere
 from ups_models.layers.convolution import ConvNeXtBlock, channels_last, grid_conv, zero_conv
 from ups_models.layers.norm import LayerNorm
 
@@ -36,7 +37,7 @@ def explicit(conv: nn.Module, x: Tensor, kernel: int, periodic: bool) -> np.ndar
 @pytest.mark.parametrize("shape", [(7,), (5, 6), (3, 4, 3)], ids=str)
 def test_grid_conv_sums_over_neighbours(shape: tuple[int, ...], periodic: bool) -> None:
     torch.manual_seed(0)
-    conv = grid_conv(len(shape), 2, 3, 3, periodic=periodic)
+    conv = grid_conv(2, 3, 3, sides=everywhere("periodic" if periodic else "dirichlet", len(shape)))
     x = torch.randn(2, 2, *shape)
     with torch.no_grad():
         found = conv(x)
@@ -45,7 +46,7 @@ def test_grid_conv_sums_over_neighbours(shape: tuple[int, ...], periodic: bool) 
 
 
 def test_groups_keep_channels_apart() -> None:
-    conv = grid_conv(1, 2, 2, 3, periodic=True, groups=2)
+    conv = grid_conv(2, 2, 3, sides=everywhere("periodic", 1), groups=2)
     x = torch.randn(1, 2, 8)
     changed = x.clone()
     changed[:, 1] += 1
@@ -79,7 +80,7 @@ def test_memory_layout_changes_no_value() -> None:
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_a_convnext_block_is_its_formula(dim: int) -> None:
     torch.manual_seed(0)
-    block = ConvNeXtBlock(dim, 4, periodic=True, kernel=3, ratio=2)
+    block = ConvNeXtBlock(4, sides=everywhere("periodic", dim), kernel=3, ratio=2)
     x = torch.randn(2, 4, *[6] * dim)
     with torch.no_grad():
         spread = block.spatial(x).movedim(1, -1)
@@ -95,7 +96,7 @@ def test_a_convnext_block_is_its_formula(dim: int) -> None:
 def test_a_convnext_block_sees_as_far_as_its_kernel() -> None:
     torch.manual_seed(0)
     for periodic in (True, False):
-        block = ConvNeXtBlock(1, 2, periodic=periodic, kernel=5)
+        block = ConvNeXtBlock(2, sides=everywhere("periodic" if periodic else "dirichlet", 1), kernel=5)
         x = torch.randn(1, 2, 16)
         changed = x.clone()
         changed[..., 0] += 1

@@ -10,7 +10,7 @@ import torch
 
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
-from ups_data.info import TaskInfo
+from ups_data.info import Sides, TaskInfo, everywhere
 from ups_models.config import LatentOperatorConfig
 from ups_models.latent.codec import Codec
 from ups_models.latent.conditioning import Conditioner
@@ -45,8 +45,13 @@ def test_a_trunk_keeps_the_shape_of_any_grid(name: str, dim: int) -> None:
     shape = [9, 7, 5][:dim]
     features = torch.randn(2, *shape, 8 if dim == 1 else 4)
     condition = torch.randn(2, 8)
-    for periodic in (True, False):
-        assert trunk(features, condition, periodic).shape == features.shape
+    mixed: tuple[Sides, ...] = (*everywhere("periodic", dim - 1), ("wall", "open"))
+    for sides in (
+        everywhere("periodic", features.dim() - 2),
+        everywhere("dirichlet", features.dim() - 2),
+        mixed,
+    ):
+        assert trunk(features, condition, sides).shape == features.shape
 
 
 @pytest.mark.parametrize("name", TRUNKS)
@@ -61,7 +66,7 @@ def test_deeper_dimensions_get_blocks_that_others_skip() -> None:
     trunk = MultiscaleTrunk(config(depth={"1": 1, "2": 3}), [1, 2])
     served = [sorted(block.spatial.kernels) for block in trunk.coarse]
     assert served == [[1, 2], [2], [2]]
-    line = trunk(torch.randn(2, 8, 8), torch.randn(2, 8), True)
+    line = trunk(torch.randn(2, 8, 8), torch.randn(2, 8), everywhere("periodic", 1))
     line.sum().backward()
     grads = [block.expand.weight.grad is not None for block in trunk.coarse]
     assert grads == [True, False, False]

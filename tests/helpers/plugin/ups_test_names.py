@@ -47,7 +47,7 @@ def net(config: NetConfig, tasks: Any) -> Any:
     def build(task: Any) -> Any:
         from torch import nn
 
-        lift = grid_conv(task.dim, lifted_channels(task), config.width, 3, periodic=True)
+        lift = grid_conv(lifted_channels(task), config.width, 3, sides=task.sides)
         return nn.Sequential(lift, nn.GELU(), zero_conv(task.dim, config.width, out_channels(task)))
 
     return PerTaskNetwork(tasks, build)

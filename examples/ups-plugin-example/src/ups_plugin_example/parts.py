@@ -15,11 +15,10 @@ class CNN(PerTaskNetwork):
 
 def two_convolutions(width, task):
     """Normalised fields and conditions `(B, lifted, *S)` to a normalised prediction `(B, Cout, *S)`."""
-    periodic = all(task.periodic)
     return nn.Sequential(
-        grid_conv(task.dim, lifted_channels(task), width, 5, periodic=periodic),
+        grid_conv(lifted_channels(task), width, 5, sides=task.sides),
         nn.GELU(),
-        grid_conv(task.dim, width, out_channels(task), 5, periodic=periodic),
+        grid_conv(width, out_channels(task), 5, sides=task.sides),
     )
 
 

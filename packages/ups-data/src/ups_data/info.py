@@ -24,6 +24,11 @@ Invariant = Literal["mean", "l2"]
 Symmetry = Literal["translation", "reflection", "sign", "odd_reflection", "transpose"]
 
 
+def everywhere(boundary: Boundary, dim: int) -> tuple[Sides, ...]:
+    """The same boundary at both ends of each of `dim` axes."""
+    return ((boundary, boundary),) * dim
+
+
 @dataclass(frozen=True)
 class Channel:
     """One field.
@@ -84,8 +89,7 @@ class TaskInfo:
         parameters: the numbers that the PDE depends on, in the order of `FieldBatch.params`.
         boundary: `periodic`, `dirichlet` (values given), `neumann` (fluxes given), `open` (what arrives
             leaves) or `wall` (nothing passes): one word for all sides, or two for every axis, its low and its
-            high end. Models wrap domains around that are periodic along all axes, and give the others
-            coordinates.
+            high end. Models pad by it, and know the place along axes that are not periodic.
         domain: (low, high) of every spatial axis.
         shape: grid points along every spatial axis.
         dt: physical time between frames; 0 when steady.
@@ -134,9 +138,7 @@ class TaskInfo:
     @property
     def sides(self) -> tuple[Sides, ...]:
         """Boundaries of every axis, at its low and at its high end."""
-        if isinstance(self.boundary, str):
-            return ((self.boundary, self.boundary),) * self.dim
-        return self.boundary
+        return everywhere(self.boundary, self.dim) if isinstance(self.boundary, str) else self.boundary
 
     @property
     def periodic(self) -> tuple[bool, ...]:
@@ -252,9 +254,8 @@ def _problems(task: TaskInfo) -> Iterator[str]:
         yield f"no channel has the role '{role}', so there is nothing to predict; add one"
     if task.kind == "steady" and task.invariants:
         yield f"a steady task conserves nothing; remove invariant '{task.invariants[0]}'"
-    if "translation" in task.symmetries and not all(task.periodic):
-        side = next(side for sides in task.sides for side in sides if side != "periodic")
-        yield f"boundary '{side}' has no symmetry 'translation'; remove it"
+    if "translation" in task.symmetries and not any(task.periodic):
+        yield f"boundary '{task.sides[0][0]}' has no symmetry 'translation'; remove it"
     uneven = [(axis, low, high) for axis, (low, high) in enumerate(task.sides) if low != high]
     mirrored = sorted({"reflection", "odd_reflection"} & set(task.symmetries))
     if uneven and mirrored:

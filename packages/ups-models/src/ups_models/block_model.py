@@ -35,7 +35,7 @@ class BlockModelConfig(PerDimensionConfig):
 
     def _cost(self, task: TaskInfo) -> str | None:
         block = self.block_cells(task.dim)
-        copies = cost_of_copies(task.shape, block, all(task.periodic))
+        copies = cost_of_copies(task.shape, block, task.periodic)
         if copies == 1:
             return None
         grid = "x".join(map(str, task.shape))

@@ -179,15 +179,15 @@ def _too_many_modes(task: TaskInfo, modes: int) -> str | None:
 
 
 def _too_few_cells(task: TaskInfo, block: int, kernel: int) -> str | None:
-    """Periodic padding wraps around once, so the coarsest level needs half of a kernel's cells."""
-    if not all(task.periodic):
-        return None
-    needed = kernel // 2
-    small = [cells for cells in task.shape if extended(cells, block, True) // block < needed]
-    if not small:
-        return None
-    blocks = f" on blocks of {block}" if block > 1 else ""
-    return (
-        f"task '{task.name}' has {small[0]} cells along an axis; a periodic convolution of {kernel} cells"
-        f"{blocks} needs at least {needed * block}"
-    )
+    """Padding wraps around once, and mirrors less than all, so the coarsest level needs some cells."""
+    for cells, sides in zip(task.shape, task.sides, strict=True):
+        wraps, mirrors = "periodic" in sides, "wall" in sides
+        needed = kernel // 2 + mirrors
+        if (wraps or mirrors) and extended(cells, block, wraps) // block < needed:
+            kind = "periodic convolution" if wraps else "convolution between walls"
+            blocks = f" on blocks of {block}" if block > 1 else ""
+            return (
+                f"task '{task.name}' has {cells} cells along an axis; a {kind} of {kernel} cells"
+                f"{blocks} needs at least {needed * block}"
+            )
+    return None

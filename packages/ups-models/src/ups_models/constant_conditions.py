@@ -68,12 +68,13 @@ class ConstantConditions(nn.Module):
 def _offsets(task: TaskInfo, augmented: bool) -> list[tuple[float, float]]:
     """Range of the offset of the training grid along every axis with a place, in quarter cells."""
     ranges = []
-    for axis in range(placed_axes(task)):
+    placed = placed_axes(task)
+    for axis in placed:
         (low, high), points, cells = task.domain[axis], task.axes[axis], task.shape[axis]
         offset = ((points[0] + points[-1] - 2 * low) / (high - low) - 1) * cells * 2
         mirrored = augmented and "reflection" in task.symmetries
         ranges.append((-abs(offset), abs(offset)) if mirrored else (offset, offset))
-    if ranges and augmented and "transpose" in task.symmetries:
+    if task.dim - 1 in placed and augmented and "transpose" in task.symmetries:
         both = [end for axis in ranges[-2:] for end in axis]
         ranges[-2:] = [(min(both), max(both))] * 2
     return ranges

@@ -16,6 +16,6 @@ def extended(cells: int, block: int, periodic: bool) -> int:
     return cells * copies_of(cells, block) if periodic else cells + -cells % block
 
 
-def cost_of_copies(shape: Sequence[int], block: int, periodic: bool) -> int:
+def cost_of_copies(shape: Sequence[int], block: int, periodic: Sequence[bool]) -> int:
     """Factor by which repeated copies raise the cost of a step on this grid; 1 if the blocks fit."""
-    return prod(copies_of(cells, block) for cells in shape) if periodic else 1
+    return prod(copies_of(cells, block) for cells, wraps in zip(shape, periodic, strict=True) if wraps)

@@ -72,12 +72,12 @@ def out_channels(task: TaskInfo) -> int:
 
 def condition_size(task: TaskInfo) -> int:
     """Length of `NetworkInput.condition()` for a task."""
-    return 2 * len(task.parameters) + 1 + placed_axes(task)
+    return 2 * len(task.parameters) + 1 + len(placed_axes(task))
 
 
-def placed_axes(task: TaskInfo) -> int:
-    """Axes along which a place is known by its coordinate: all of them, or none on a periodic domain."""
-    return 0 if all(task.periodic) else task.dim
+def placed_axes(task: TaskInfo) -> tuple[int, ...]:
+    """Axes along which a place is known by its coordinate: those that do not wrap around."""
+    return tuple(axis for axis, wraps in enumerate(task.periodic) if not wraps)
 
 
 class Network(nn.Module, ABC):
@@ -160,7 +160,7 @@ class TaskModules(nn.ModuleDict):
 
 def lifted_channels(task: TaskInfo) -> int:
     """Channels of :func:`as_channels` for a task."""
-    return in_channels(task) + condition_size(task) + placed_axes(task)
+    return in_channels(task) + condition_size(task) + len(placed_axes(task))
 
 
 def as_channels(x: NetworkInput) -> Tensor:

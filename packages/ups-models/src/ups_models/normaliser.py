@@ -12,7 +12,7 @@ from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
 from ups_models.constant_conditions import ConstantConditions
-from ups_models.network import NetworkInput
+from ups_models.network import NetworkInput, placed_axes
 
 
 class _Grid(NamedTuple):
@@ -81,6 +81,7 @@ class TaskNormaliser(nn.Module):
         self._constant("domain_low", low)
         self._constant("domain_length", high - low)
         self._constant("cells", torch.tensor(task.shape, dtype=torch.float32))
+        self.placed = placed_axes(task)
         self._last_grid: _Grid | None = None
         self.constant: ConstantConditions | None = None
         if statistics.conditions is not None:
@@ -135,7 +136,7 @@ class TaskNormaliser(nn.Module):
 
     def _scaled_grid(self, batch: FieldBatch, inference: bool) -> _Grid:
         shape = batch.static.shape[2:]
-        if all(self.task.periodic):  # no place differs from another
+        if not self.placed:  # no place differs from another
             nowhere = batch.coords[:1, :0]
             return _Grid(batch.coords, inference, nowhere.expand(*shape, 0), nowhere)
         coords = ((batch.coords - self.domain_low) / self.domain_length).reshape(*shape, self.task.dim)
@@ -143,7 +144,11 @@ class TaskNormaliser(nn.Module):
         cells = self.cells
         if tuple(shape) != self.task.shape:  # a rollout on another grid than the training data's
             cells = torch.tensor(shape, dtype=torch.float32).to(coords.device, non_blocking=True)
-        return _Grid(batch.coords, inference, coords, (points[0] + points[-1] - 1) * cells * 2)
+        offset = (points[0] + points[-1] - 1) * cells * 2
+        if len(self.placed) < self.task.dim:  # slices instead of indices, which indexing copies to the device
+            coords = torch.stack([coords[..., axis] for axis in self.placed], dim=-1)
+            offset = torch.stack([offset[axis] for axis in self.placed])
+        return _Grid(batch.coords, inference, coords, offset)
 
     def target_scaled(self, field: Tensor) -> Tensor:
         """Physical targets `(..., C, *S)`, scaled to mean 0 and standard deviation 1."""

@@ -42,19 +42,16 @@ class TaskUNet(nn.Module):
 
     def __init__(self, config: UNetConfig, task: TaskInfo) -> None:
         super().__init__()
-        dim, periodic = task.dim, all(task.periodic)
-        self.periodic, self.block = periodic, config.block_cells(dim)
+        dim, sides = task.dim, task.sides
+        self.sides, self.block = sides, config.block_cells(dim)
         widths = [at(config.width, dim) * 2**level for level in range(at(config.levels, dim))]
 
         def blocks(width: int) -> nn.Sequential:
             return nn.Sequential(
-                *(
-                    ConvNeXtBlock(dim, width, periodic=periodic, kernel=UNET_KERNEL)
-                    for _ in range(config.blocks)
-                )
+                *(ConvNeXtBlock(width, sides=sides, kernel=UNET_KERNEL) for _ in range(config.blocks))
             )
 
-        self.lift = grid_conv(dim, lifted_channels(task), widths[0], LIFT_KERNEL, periodic=periodic)
+        self.lift = grid_conv(lifted_channels(task), widths[0], LIFT_KERNEL, sides=sides)
         self.down_blocks = nn.ModuleList(blocks(width) for width in widths)
         self.down = nn.ModuleList(CONV[dim](fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(CONV[dim](fine + coarse, fine, 1) for fine, coarse in pairwise(widths))
@@ -66,7 +63,7 @@ class TaskUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, Cin, *S)` to `(B, Cout, *S)`."""
-        grid = BlockGrid(tuple(x.shape[2:]), self.block, self.periodic)
+        grid = BlockGrid(tuple(x.shape[2:]), self.block, self.sides)
         hidden = self.lift(channels_last(grid.extend(x.movedim(1, -1)).movedim(-1, 1)))
         skips = []
         for level, block in enumerate(self.down_blocks):

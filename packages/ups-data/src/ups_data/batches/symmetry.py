@@ -27,9 +27,10 @@ def augment(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
 
 
 def translate(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """Shift every trajectory by its own number of cells along every (periodic) axis."""
+    """Shift every trajectory by its own number of cells along every periodic axis."""
     numbers = batch.index.tolist()
-    for axis, cells in enumerate(task.shape):
+    for axis in [axis for axis, wraps in enumerate(task.periodic) if wraps]:
+        cells = task.shape[axis]
         shifts = torch.tensor([derive_seed(seed, axis, number) % cells for number in numbers])
         # Computed on the host and copied without waiting: a blocking copy would wait for all queued kernels.
         index = (torch.arange(cells) + shifts[:, None]) % cells

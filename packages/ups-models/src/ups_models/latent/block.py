@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ups_data.info import Sides
 from ups_models.layers.convolution import CONV
 from ups_models.layers.norm import LayerNorm
+from ups_models.layers.padding import pad_grid
 from ups_models.layers.spectral import DepthwiseSpectral
 from ups_models.layers.tiling import along_copies, around_circle
 
@@ -65,12 +67,11 @@ class GridMixer(nn.Module):
         self.waves = nn.ModuleDict({str(dim): DepthwiseSpectral(dim, width, modes) for dim in dims})
         self.out = nn.Linear(2 * width, width)
 
-    def forward(self, x: Tensor, periodic: bool, copies: Sequence[int] = ()) -> Tensor:
+    def forward(self, x: Tensor, sides: Sequence[Sides], copies: Sequence[int] = ()) -> Tensor:
         """`(B, *G, D)` to the same shape; `copies` says how often each axis was repeated, by default once."""
         grid = x.movedim(-1, 1)
         dim = str(grid.dim() - 2)
-        edges = (KERNEL // 2,) * (2 * (grid.dim() - 2))
-        padded = nn.functional.pad(grid, edges, mode="circular" if periodic else "constant")
+        padded = pad_grid(grid, KERNEL // 2, sides)
         waves = along_copies(self.waves[dim](around_circle(grid, copies)), copies, grid.shape[2:])
         # The spectral layer computes in float32 whatever the precision around it.
         both = torch.cat([self.local[dim](padded), waves.to(grid.dtype)], dim=1)
@@ -103,14 +104,16 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, condition: Tensor, periodic: bool, copies: Sequence[int] = ()) -> Tensor:
+    def forward(
+        self, x: Tensor, condition: Tensor, sides: Sequence[Sides], copies: Sequence[int] = ()
+    ) -> Tensor:
         """Tokens `(B, *G, D)` and condition `(B, condition)` to tokens; `copies` as in :class:`GridMixer`."""
         per_token = (len(x), *([1] * (x.dim() - 2)), 9, -1)
         shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3, gate3 = (
             self.modulation(condition).reshape(per_token).unbind(dim=-2)
         )
         x = x + gate1 * self.attention(self._modulate(x, shift1, scale1))
-        x = x + gate2 * self.mixer(self._modulate(x, shift2, scale2), periodic, copies)
+        x = x + gate2 * self.mixer(self._modulate(x, shift2, scale2), sides, copies)
         x = x + gate3 * self.mlp(self._modulate(x, shift3, scale3))
         return x
 

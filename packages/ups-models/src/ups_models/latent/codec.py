@@ -80,9 +80,8 @@ def _outputs(task: TaskInfo) -> int:
 
 
 def _lift(task: TaskInfo, width: int) -> nn.Module:
-    periodic = all(task.periodic)
-    channels = in_channels(task) + placed_axes(task)
-    return grid_conv(task.dim, channels, width, LIFT_KERNEL, periodic=periodic)
+    channels = in_channels(task) + len(placed_axes(task))
+    return grid_conv(channels, width, LIFT_KERNEL, sides=task.sides)
 
 
 def _zero_linear(width: int, outputs: int) -> nn.Linear:

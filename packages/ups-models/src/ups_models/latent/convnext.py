@@ -9,13 +9,15 @@ projection starts at zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ups_data.info import Sides
 from ups_models.layers.convolution import CONV
 from ups_models.layers.norm import LayerNorm
+from ups_models.layers.padding import pad_grid
 
 
 class GridConv(nn.Module):
@@ -36,12 +38,11 @@ class GridConv(nn.Module):
             }
         )
 
-    def forward(self, x: Tensor, periodic: bool) -> Tensor:
-        """`(B, *S, C)` to the same shape; pads by wrapping around if periodic, otherwise with zeros."""
+    def forward(self, x: Tensor, sides: Sequence[Sides]) -> Tensor:
+        """`(B, *S, C)` to the same shape, padded by the boundaries at both ends of every axis."""
         grid = x.movedim(-1, 1)
         dim = grid.dim() - 2
-        mode = "circular" if periodic else "constant"
-        padded = nn.functional.pad(grid, (self.kernels[dim] // 2,) * (2 * dim), mode=mode)
+        padded = pad_grid(grid, self.kernels[dim] // 2, sides)
         out: Tensor = self.convs[str(dim)](padded)
         return out.movedim(1, -1)
 
@@ -71,11 +72,11 @@ class ModulatedConvNeXt(nn.Module):
         """Whether the block has a convolution for grids of this dimension."""
         return dim in self.spatial.kernels
 
-    def forward(self, x: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, sides: Sequence[Sides]) -> Tensor:
         """`(B, *S, C)` and `(B, condition)` to `(B, *S, C)`."""
         per_cell = (len(x), *([1] * (x.dim() - 2)), 3, -1)
         shift, scale, gate = self.modulation(condition).reshape(per_cell).unbind(dim=-2)
         # addcmul reads and writes memory once; on large grids the block is limited by memory.
-        hidden = torch.addcmul(shift, self.norm(self.spatial(x, periodic)), 1 + scale)
+        hidden = torch.addcmul(shift, self.norm(self.spatial(x, sides)), 1 + scale)
         update = self.contract(nn.functional.gelu(self.expand(hidden)))
         return torch.addcmul(x, update, 1 + gate)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from ups_data.info import Sides
 from ups_models.config import COARSER, LatentOperatorConfig
 from ups_models.latent.convnext import ModulatedConvNeXt
 from ups_models.latent.patches import fold, unfold
@@ -47,19 +48,19 @@ class MultiscaleTrunk(nn.Module):
         self.refine = _linear({dim: (config.width, block[dim]) for dim in dims})
         self.coarse = _blocks(config, config.width, {dim: at(config.depth, dim) for dim in dims})
 
-    def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+    def forward(self, features: Tensor, condition: Tensor, sides: tuple[Sides, ...]) -> Tensor:
         """Features `(B, *S, F)` and condition `(B, condition_width)` to features."""
 
         def run(blocks: nn.Module, x: Tensor) -> Tensor:
             for block in blocks.children():
                 assert isinstance(block, ModulatedConvNeXt)
                 if block.works_on(len(shape)):
-                    x = block(x, condition, periodic)
+                    x = block(x, condition, sides)
             return x
 
         shape, dim = features.shape[1:-1], str(features.dim() - 2)
         patch = at(self.config.patch, len(shape))
-        grid = BlockGrid(tuple(shape), self.config.block_cells(len(shape)), periodic)
+        grid = BlockGrid(tuple(shape), self.config.block_cells(len(shape)), sides)
         fine = grid.extend(features)
         if dim in self.fine_down:
             fine = run(self.fine_down[dim], fine)

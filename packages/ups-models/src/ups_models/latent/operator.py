@@ -61,14 +61,13 @@ class LatentOperator(LatentNetwork):
 
     def advance(self, latent: Latent, x: NetworkInput) -> Latent:
         """The latent one frame later, or one with a steady task's solution as its state."""
-        periodic = all(self.tasks[x.task].periodic)
         state, features = latent
         propagator = self._propagator(x.task)
         if state is not None and propagator is not None and propagator.active:
             state = propagator(state, x.params, x.elapsed)
             # Features move along with the state, or they would describe places that it has left.
             features = propagator.shared(features.movedim(-1, 1), x.params, x.elapsed).movedim(1, -1)
-        hidden = self.trunk(features, self.condition(x), periodic)
+        hidden = self.trunk(features, self.condition(x), self.tasks[x.task].sides)
         out = self.codec.decode(x.task, hidden)
         if state is None:
             return Latent(out, features)

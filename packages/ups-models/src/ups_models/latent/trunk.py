@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ups_data.info import Sides
 from ups_models.config import COARSER, LatentOperatorConfig
 from ups_models.latent.block import Block
 from ups_models.latent.convnext import ModulatedConvNeXt
@@ -25,8 +26,8 @@ from ups_models.per_dimension import at
 def build_trunk(config: LatentOperatorConfig, dims: Sequence[int]) -> nn.Module:
     """The trunk that the option `trunk` names, for grids of these dimensions.
 
-    It maps features `(B, *S, F)`, a condition `(B, condition_width)` and whether the domain is periodic to
-    features `(B, *S, F)`.
+    It maps features `(B, *S, F)`, a condition `(B, condition_width)` and the boundaries at both ends of every
+    axis to features `(B, *S, F)`.
     """
     kinds = {"multiscale": MultiscaleTrunk, "pdet_stack": PdetStack, "pdet_unet": PdetUNet}
     return kinds[config.trunk](config, dims)
@@ -49,14 +50,14 @@ class TokenTrunk(nn.Module, ABC):
         self.unembed = nn.ModuleDict({str(dim): nn.Linear(config.width, cells[dim]) for dim in dims})
         self.refine = nn.ModuleDict({str(dim): _fine_block(config, dim) for dim in dims})
 
-    def forward(self, features: Tensor, condition: Tensor, periodic: bool) -> Tensor:
+    def forward(self, features: Tensor, condition: Tensor, sides: tuple[Sides, ...]) -> Tensor:
         """Features `(B, *S, F)` and condition `(B, condition_width)` to features."""
         shape, dim = features.shape[1:-1], features.dim() - 2
-        patch, grid = self.patches[dim], BlockGrid(tuple(shape), self.block_cells[dim], periodic)
+        patch, grid = self.patches[dim], BlockGrid(tuple(shape), self.block_cells[dim], sides)
         cells = grid.extend(features)
         tokens = self.transform(self.embed[str(dim)](fold(cells, patch)), condition, grid)
         cells = cells + unfold(self.unembed[str(dim)](tokens), patch)
-        return grid.restore(self.refine[str(dim)](cells, condition, periodic))
+        return grid.restore(self.refine[str(dim)](cells, condition, sides))
 
     @abstractmethod
     def transform(self, tokens: Tensor, condition: Tensor, grid: BlockGrid) -> Tensor:
@@ -76,7 +77,7 @@ class PdetStack(TokenTrunk):
     def transform(self, tokens: Tensor, condition: Tensor, grid: BlockGrid) -> Tensor:
         """Tokens `(B, *G, D)` of the grid of cells to tokens."""
         for block in self.blocks:
-            tokens = block(tokens, condition, grid.periodic, grid.copies)
+            tokens = block(tokens, condition, grid.sides, grid.copies)
         return tokens
 
 
@@ -100,14 +101,14 @@ class PdetUNet(TokenTrunk):
     def transform(self, tokens: Tensor, condition: Tensor, grid: BlockGrid) -> Tensor:
         """Tokens `(B, *G, D)` of the grid of cells to tokens."""
         for block in self.down_blocks:
-            tokens = block(tokens, condition, grid.periodic, grid.copies)
+            tokens = block(tokens, condition, grid.sides, grid.copies)
         dim = str(tokens.dim() - 2)
         coarse = self.merge[dim](fold(tokens, COARSER))
         for block in self.inner_blocks:
-            coarse = block(coarse, condition, grid.periodic, grid.copies)
+            coarse = block(coarse, condition, grid.sides, grid.copies)
         tokens = tokens + unfold(self.split[dim](coarse), COARSER)
         for block in self.up_blocks:
-            tokens = block(tokens, condition, grid.periodic, grid.copies)
+            tokens = block(tokens, condition, grid.sides, grid.copies)
         return tokens
 
 

@@ -3,7 +3,7 @@
 A periodic axis of N cells is repeated r = m / gcd(N, m) times, m being the cells of a block. The circular
 convolutions of the longer grid see the right neighbours everywhere, its copies are cut into blocks at
 different cells, and the mean over the copies treats all cells alike: a shift by gcd(N, m) cells, and so by
-a block, shifts the output. Axes with a boundary are padded with zeros, and cropped.
+a block, shifts the output. Axes with a boundary are padded at their high end, and cropped.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from math import gcd
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ups_data.info import Sides
 from ups_models.grids import copies_of
 
 
@@ -25,26 +26,35 @@ class BlockGrid:
     Attributes:
         shape: cells along every axis of S.
         block: cells per axis of a block.
-        periodic: repeated where the blocks do not fit; otherwise padded with zeros.
+        sides: boundaries at both ends of every axis. Where blocks do not fit, periodic axes are repeated, and
+            others padded: after a value that is given with zeros, else with the last one.
     """
 
     shape: tuple[int, ...]
     block: int
-    periodic: bool
+    sides: tuple[Sides, ...]
 
     @property
     def copies(self) -> tuple[int, ...]:
         """How often every axis is repeated."""
-        return tuple(copies_of(cells, self.block) if self.periodic else 1 for cells in self.shape)
+        return tuple(
+            copies_of(cells, self.block) if low == "periodic" else 1
+            for cells, (low, _) in zip(self.shape, self.sides, strict=True)
+        )
 
     def extend(self, x: Tensor) -> Tensor:
         """`(B, *S, C)` on the longer grid; the same tensor if the blocks fit."""
         if not any(cells % self.block for cells in self.shape):
             return x
-        if self.periodic:
-            return x.repeat(1, *self.copies, 1)
-        edges = [size for cells in reversed(self.shape) for size in (0, -cells % self.block)]
-        return nn.functional.pad(x, [0, 0, *edges])
+        if any(copies > 1 for copies in self.copies):
+            x = x.repeat(1, *self.copies, 1)
+        for axis, (cells, (_, high)) in enumerate(zip(self.shape, self.sides, strict=True), start=1):
+            more = 0 if high == "periodic" else -cells % self.block
+            if more:
+                edge = x.narrow(axis, cells - 1, 1)
+                edge = torch.zeros_like(edge) if high == "dirichlet" else edge
+                x = torch.cat([x, *[edge] * more], dim=axis)
+        return x
 
     def restore(self, x: Tensor) -> Tensor:
         """From the longer grid to `(B, *S, C)`: the mean over the copies, or the first cells."""
