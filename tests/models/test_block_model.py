@@ -9,6 +9,7 @@ import torch
 
 from toy_models import component, perturbed, simulator
 from toy_tasks import batch_of, evolution, steady
+from ups_data.info import Boundary
 from ups_models.block_model import BlockModelConfig
 from ups_models.config import FNOConfig, LatentOperatorConfig, UNetConfig
 
@@ -93,17 +94,16 @@ def test_a_small_grid_that_passes_the_check_runs_through_the_unet(levels: int, c
 
 
 def runs(kind: str, cells: int, **options: object) -> None:
-    """A periodic grid runs exactly if the options' check accepts it; one with a boundary always runs."""
-    task = evolution(cells=cells)
-    accepted = not component(kind, **options).config.check({task.name: task})  # type: ignore[attr-defined]
-    batch = batch_of(task)
-    sim = simulator(kind, task, **options)
-    with torch.no_grad():
-        if accepted:
-            assert sim.step(batch).shape == (3, 2, cells)
-        else:
-            with pytest.raises(RuntimeError, match="wrapping around more than once"):
-                sim.step(batch)
-    walls = evolution(cells=cells, boundary="dirichlet")
-    with torch.no_grad():
-        assert simulator(kind, walls, **options).step(batch_of(walls)).shape == (3, 2, cells)
+    """A grid that wraps or mirrors runs exactly if the options' check accepts it; others always run."""
+    reports = {"periodic": "wrapping around more than once", "wall": "exceeds dimension size"}
+    boundaries: tuple[Boundary, ...] = ("periodic", "wall", "dirichlet", "neumann", "open")
+    for boundary in boundaries:
+        task = evolution(cells=cells, boundary=boundary)
+        accepted = not component(kind, **options).config.check({task.name: task})  # type: ignore[attr-defined]
+        batch, sim = batch_of(task), simulator(kind, task, **options)
+        with torch.no_grad():
+            if accepted:
+                assert sim.step(batch).shape == (3, 2, cells)
+            else:
+                with pytest.raises(RuntimeError, match=reports[boundary]):
+                    sim.step(batch)

@@ -186,8 +186,8 @@ def test_grid_convolutions_have_weights_of_their_own_per_dimension() -> None:
         (("periodic", "periodic"), [8 + 1 + 2, 7, 14, 4 + 8 + 1]),
         (("dirichlet", "dirichlet"), [3, 7, 14, 12]),
         (("neumann", "open"), [1 + 1 + 2, 7, 14, 4 + 8 + 8]),
-        (("wall", "wall"), [2 + 1 + 2, 7, 14, 4 + 8 + 4]),
-        (("dirichlet", "wall"), [3, 7, 14, 4 + 8 + 4]),
+        (("wall", "wall"), [1 + 1 + 2, 7, 14, 4 + 8 + 8]),
+        (("dirichlet", "wall"), [3, 7, 14, 4 + 8 + 8]),
     ],
 )
 def test_grid_convolutions_treat_the_edge_as_the_boundary_demands(sides: Sides, expected: list[int]) -> None:

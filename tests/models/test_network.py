@@ -57,7 +57,7 @@ def test_plain_conditioning_lays_everything_side_by_side(task: TaskInfo) -> None
     x = input_of(task)
     lifted = as_channels(x)
     fields, condition, places = lifted.split(
-        [in_channels(task), condition_size(task), placed_axes(task)], dim=1
+        [in_channels(task), condition_size(task), len(placed_axes(task))], dim=1
     )
     assert torch.equal(fields, x.fields)
     per_cell = condition.flatten(2)

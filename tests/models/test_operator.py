@@ -45,7 +45,7 @@ def test_a_trunk_keeps_the_shape_of_any_grid(name: str, dim: int) -> None:
     shape = [9, 7, 5][:dim]
     features = torch.randn(2, *shape, 8 if dim == 1 else 4)
     condition = torch.randn(2, 8)
-    mixed: tuple[Sides, ...] = (*everywhere("periodic", dim - 1), ("wall", "open"))
+    mixed: tuple[Sides, ...] = (*everywhere("periodic", dim - 1), ("neumann", "open"))
     for sides in (
         everywhere("periodic", features.dim() - 2),
         everywhere("dirichlet", features.dim() - 2),

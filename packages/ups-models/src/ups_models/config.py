@@ -179,10 +179,10 @@ def _too_many_modes(task: TaskInfo, modes: int) -> str | None:
 
 
 def _too_few_cells(task: TaskInfo, block: int, kernel: int) -> str | None:
-    """Padding wraps around once, and mirrors less than all, so the coarsest level needs some cells."""
+    """Padding wraps around or mirrors once, so the coarsest level needs half of a kernel's cells."""
+    needed = kernel // 2
     for cells, sides in zip(task.shape, task.sides, strict=True):
         wraps, mirrors = "periodic" in sides, "wall" in sides
-        needed = kernel // 2 + mirrors
         if (wraps or mirrors) and extended(cells, block, wraps) // block < needed:
             kind = "periodic convolution" if wraps else "convolution between walls"
             blocks = f" on blocks of {block}" if block > 1 else ""

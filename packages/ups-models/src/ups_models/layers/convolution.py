@@ -29,7 +29,7 @@ def grid_conv(
     """
     conv, margin = CONV[len(sides)], kernel // 2
     modes = {MODES[side] for axis in sides for side in axis}
-    if len(modes) > 1:
+    if len(modes) > 1 or "symmetric" in modes:  # not a padding of torch's convolutions
         return PaddedConv(conv(channels_in, channels_out, kernel, groups=groups), margin, sides)
     mode = modes.pop()
     return conv(
