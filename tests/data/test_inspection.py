@@ -218,3 +218,37 @@ def test_what_lies_outside_the_file_is_named_and_not_read(tmp_path: Path) -> Non
     assert set(findings["values"]) == {"v"}
     assert set(findings["not_read"]) == {"linked", "soft", "virtual", "raw"}
     assert "linked is a link to /u in another file" in text_of(findings)
+
+
+def test_arrays_of_other_formats_are_shown(tmp_path: Path) -> None:
+    x, u = np.linspace(-1, 1, 8)[:, None], np.arange(24.0).reshape(8, 3)
+    u[1, 1] = np.nan
+    np.savez(tmp_path / "flow.npz", x=x, u=u, mask=u > 3, spectrum=np.fft.fft(x), name="flow")
+    findings = json.loads(json.dumps(inspect_file(tmp_path / "flow.npz"), allow_nan=False))
+    assert findings["layout"] == "arrays"
+    assert findings["datasets"]["u"] == {"shape": [8, 3], "dtype": "float64"}
+    assert set(findings["datasets"]) == {"x", "u", "mask", "spectrum"}
+    assert findings["coordinates"] == {"x": {"points": 8, "first": -1.0, "last": 1.0}}
+    values = findings["values"]["u"]
+    assert (values["min"], values["max"], values["not_finite"]) == (0.0, 23.0, 1)
+    assert (findings["values"]["mask"]["min"], findings["values"]["mask"]["max"]) == (0.0, 1.0)
+    said = text_of(findings)
+    assert "u: all 8 rows, mean" in said
+    assert "spectrum has complex numbers, which have no range" in said
+
+
+def test_odd_files_of_other_formats_get_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.mat").write_text("hello")
+    os.mkfifo(tmp_path / "pipe.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    np.savez(tmp_path / "words.npz", name="flow")
+    for name, problem in (
+        ("text.mat", "cannot be read"),
+        ("pipe.npy", "is not a regular file"),
+        ("objects.npy", "holds Python objects"),
+        ("words.npz", "has no numeric arrays"),
+        ("gone.pt", "is missing"),
+    ):
+        with pytest.raises(UPSError, match=f"{name} {problem}") as caught:
+            inspect_file(tmp_path / name)
+        assert "\n" not in str(caught.value)

@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   ups data generate advection1d --beta 0.4 --trajectories 1000 --out data
   ups data generate darcy2d --beta 1 --trajectories 100 --resolution 64 --out data
   ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
+  ups data inspect measured.npz
   ups data check data
 """
 
@@ -118,7 +119,9 @@ class DataCommand:
             _add_options(task, entry)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
         _set_epilog(inspect, "example:\n  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5\n")
-        inspect.add_argument("file", type=user_path, metavar="FILE", help="an HDF5 file")
+        inspect.add_argument(
+            "file", type=user_path, metavar="FILE", help="an HDF5, numpy, MATLAB or torch file"
+        )
         inspect.add_argument("--json", action="store_true", help="print the findings as JSON")
         check = actions.add_parser("check", help="compare data files and audits with their checksums")
         _set_epilog(check, "example:\n  ups data check data --full\n")

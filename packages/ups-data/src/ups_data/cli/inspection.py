@@ -20,6 +20,7 @@ from rich.table import Table
 
 from ups_core import UPSError
 from ups_core.errors import printable
+from ups_data.stores.array_files import HDF5_ENDINGS, READERS, ArrayFile, NamedArray, reading
 from ups_data.stores.hdf5 import open_hdf5, refusal
 from ups_data.stores.pdebench import Family
 from ups_data.tasks.advection1d import ADVECTION
@@ -41,8 +42,11 @@ def inspect_file(path: Path) -> dict[str, Any]:
     """Findings as plain data, keys as in the output of `ups data inspect --json`.
 
     Raises:
-        UPSError: the file does not exist or is not readable HDF5.
+        UPSError: the file does not exist or cannot be read.
     """
+    if path.suffix.lower() in READERS and path.suffix.lower() not in HDF5_ENDINGS:
+        with reading(path):
+            return _array_findings(path)
     try:
         with open_hdf5(path) as file:
             return _findings(path, file)
@@ -82,6 +86,41 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
     }
 
 
+def _array_findings(path: Path) -> dict[str, Any]:
+    """The arrays of a file of another format."""
+    file = ArrayFile(path)
+    filled = {key: array for key, array in file.items() if array.shape and array.nbytes}
+    complex_ones = {key for key, array in filled.items() if array.dtype.kind == "c"}
+    large = {key for key, array in filled.items() if array.nbytes // len(array) > ALL_BYTES} - complex_ones
+    unread = {key: "has complex numbers, which have no range" for key in sorted(complex_ones)} | {
+        key: "has too many values in a row to look at" for key in sorted(large)
+    }
+    numeric = {key: array for key, array in filled.items() if key not in unread}
+    lines = {key: line for key, array in numeric.items() if (line := _line(array)) is not None}
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "layout": "arrays",
+        "made_by_ups": False,
+        "parameter": {},
+        "attributes": {},
+        "datasets": {
+            key: {"shape": list(array.shape), "dtype": str(array.dtype)} for key, array in file.items()
+        },
+        "coordinates": {key: _coordinate(line) for key, line in lines.items()},
+        "values": {key: _values(array) for key, array in numeric.items() if key not in lines},
+        "not_read": unread,
+    }
+
+
+def _line(array: NamedArray) -> NDArray[Any] | None:
+    """The points of a coordinate: increasing numbers along one axis, also where others have length 1."""
+    if sum(length > 1 for length in array.shape) != 1 or array.dtype.kind == "b":
+        return None
+    points = array[(slice(None),) * len(array.shape)].ravel()
+    return points if np.isfinite(points).all() and (np.diff(points) > 0).all() else None
+
+
 def _not_read(dataset: h5py.Dataset) -> str | None:
     """Why the values of a dataset are not looked at, to follow its name; None if they are."""
     if problem := refusal(dataset):
@@ -112,7 +151,7 @@ def _coordinate(points: NDArray[Any]) -> dict[str, Any]:
     return {"points": len(points), "first": float(points[0]), "last": float(points[-1])}
 
 
-def _values(dataset: h5py.Dataset) -> dict[str, Any]:
+def _values(dataset: h5py.Dataset | NamedArray) -> dict[str, Any]:
     row_bytes = max(1, dataset.nbytes // len(dataset))
     step = math.ceil(dataset.nbytes / ALL_BYTES)
     rows = range(0, len(dataset), step)
@@ -133,7 +172,7 @@ def _values(dataset: h5py.Dataset) -> dict[str, Any]:
         "max": high if count else None,
         "mean": total / count if count else None,
         "not_finite": size - count,
-        "profile": _profile(dataset[0]),
+        "profile": _profile(dataset[0:1][0]),
     }
 
 
@@ -192,7 +231,9 @@ def render(findings: dict[str, Any], stream: TextIO) -> None:
         )
         mean = "-" if values["mean"] is None else f"{values['mean']:.5g}"
         seen = "all" if values["trajectories"] == values["of"] else f"{values['trajectories']} of the"
-        sample = f"{printable(key)}: {seen} {values['of']} trajectories, mean {mean}, {health}"
+        # Which axis of an array counts trajectories is for its user to say.
+        what = "rows" if findings["layout"] == "arrays" else "trajectories"
+        sample = f"{printable(key)}: {seen} {values['of']} {what}, mean {mean}, {health}"
         console.print(escape(f"{sample}  {values['profile']}"))
     for key, problem in findings["not_read"].items():
         console.print(escape(f"{printable(key)} {problem}"))

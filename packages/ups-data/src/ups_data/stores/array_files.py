@@ -1,0 +1,263 @@
+"""Files that hold named arrays, of many formats, read alike and lazily; nothing is unpickled.
+
+`.npy` has one array without a name, called :data:`UNNAMED`; MATLAB 7.3 files are HDF5 with reversed axes,
+which are turned around here.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_core.errors import UPSError, printable
+from ups_core.mistakes import did_you_mean
+from ups_core.reading import UnsoundFile
+from ups_data.stores.hdf5 import open_hdf5, refusal
+
+Array = NDArray[Any]
+
+HDF5_ENDINGS = (".h5", ".hdf5")
+UNNAMED = "array"
+"""Name of the only array of a file that gives it none."""
+MAX_BYTES = 64 * 1024**3
+"""Limit of the declared bytes of an array that its format can only give as a whole."""
+
+
+@dataclass(frozen=True)
+class NamedArray:
+    """One array of a file.
+
+    Attributes:
+        name: its name in the file.
+        shape: its axes as numpy has them.
+        dtype: its type; Boolean, integer, real or complex numbers.
+        read: gives the selection of a tuple of slices, one per axis.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[tuple[slice, ...]], Array]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: slice | tuple[slice, ...]) -> Array:
+        return self.read(selection if isinstance(selection, tuple) else (selection,))
+
+
+class ArrayFile(Mapping[str, NamedArray]):
+    """The numeric arrays of a file, by name.
+
+    Args:
+        path: a `.npy`, `.npz`, `.h5`, `.hdf5`, `.mat`, `.pt` or `.pth` file.
+
+    Raises:
+        UPSError: the ending is unknown, or the file is missing, damaged or unsafe; one line with its path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        reader = READERS.get(path.suffix.lower())
+        if reader is None:
+            raise UPSError(f"{path} has an unknown ending; known: {', '.join(READERS)}")
+        with reading(path):
+            self._arrays = {array.name: array for array in reader(path)}
+        if not self._arrays:
+            raise UnsoundFile(path, "has no numeric arrays")
+
+    def __getitem__(self, name: str) -> NamedArray:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise UnsoundFile(
+                self.path, f"has no array '{name}'{did_you_mean(name, list(self._arrays))}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn any exception of a format's library over a damaged file into one line."""
+    try:
+        yield
+    except UPSError:
+        raise
+    except Exception as error:  # each library has its own, and damaged files find new ones
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnsoundFile(path, f"cannot be read ({printable(reason)})") from error
+
+
+def _numeric(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biufc"
+
+
+def _checked(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], stored: int) -> None:
+    """Refuse what declares more than the file holds, before memory is asked for it."""
+    size = math.prod(shape) * dtype.itemsize
+    if size > min(stored, MAX_BYTES):
+        raise UnsoundFile(
+            path, f"declares {size / 1e6:.0f} MB in '{printable(name)}' but stores {stored} bytes"
+        )
+
+
+def _in_memory(name: str, values: Array) -> NamedArray:
+    return NamedArray(name, values.shape, values.dtype, lambda selection: values[selection])
+
+
+def _npy(path: Path) -> Iterator[NamedArray]:
+    regular(path)
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise UnsoundFile(path, _objects(error, UNNAMED)) from None
+    if _numeric(mapped.dtype):
+        yield NamedArray(UNNAMED, mapped.shape, mapped.dtype, lambda selection: np.array(mapped[selection]))
+
+
+def _npz(path: Path) -> Iterator[NamedArray]:
+    regular(path)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        headers = {}
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read(file)
+            headers[member.filename.removesuffix(".npy")] = (shape, dtype, member)
+    for name, (shape, dtype, member) in headers.items():
+        if dtype.hasobject:
+            raise UnsoundFile(path, f"holds Python objects in '{printable(name)}', which are never unpickled")
+        if _numeric(dtype):
+            _checked(path, name, shape, dtype, member.file_size)
+            yield NamedArray(name, shape, dtype, _member(path, name))
+
+
+def _member(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
+    def read(selection: tuple[slice, ...]) -> Array:
+        with reading(path), np.load(path, allow_pickle=False) as archive:
+            whole: Array = archive[name]
+            return whole[selection]
+
+    return read
+
+
+def _hdf5(path: Path) -> Iterator[NamedArray]:
+    yield from _datasets(path, reverse=False)
+
+
+def _datasets(path: Path, *, reverse: bool) -> Iterator[NamedArray]:
+    with open_hdf5(path) as file:
+        found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+
+        def collect(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset) and not (reverse and name.startswith("#")):
+                dtype = _complex(item.dtype) or item.dtype
+                if _numeric(dtype) and item.shape is not None:
+                    if problem := refusal(item):
+                        raise UnsoundFile(path, f"has '{printable(name)}', which {problem}")
+                    found[name] = item.shape, dtype
+
+        file.visititems(collect)
+    for name, (shape, dtype) in found.items():
+        yield NamedArray(name, shape[::-1] if reverse else shape, dtype, _dataset(path, name, reverse))
+
+
+def _dataset(path: Path, name: str, reverse: bool) -> Callable[[tuple[slice, ...]], Array]:
+    def read(selection: tuple[slice, ...]) -> Array:
+        with reading(path), open_hdf5(path) as file:
+            raw: Array = file[name][selection[::-1] if reverse else selection]
+            dtype = _complex(raw.dtype)
+            values = raw if dtype is None else raw.view(dtype).reshape(raw.shape)
+            return values.T if reverse else values
+
+    return read
+
+
+def _complex(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """The complex type of a pair of numbers, as MATLAB and h5py store it; None for other types."""
+    if dtype.names is None or len(dtype.names) != 2 or dtype.kind == "c":
+        return None
+    parts = [dtype[name] for name in dtype.names]
+    if parts[0] != parts[1] or parts[0].kind != "f" or dtype.itemsize != 2 * parts[0].itemsize:
+        return None
+    return np.result_type(parts[0], np.complex64)
+
+
+def _mat(path: Path) -> Iterator[NamedArray]:
+    regular(path)
+    if h5py.is_hdf5(path):
+        yield from _datasets(path, reverse=True)
+        return
+    from scipy.io import loadmat, whosmat
+
+    for name, _, kind in whosmat(path):
+        if kind not in MATLAB_NUMBERS:
+            continue
+        whole = loadmat(path, variable_names=[name])[name]
+        yield _in_memory(name, whole)
+
+
+MATLAB_NUMBERS = ("double", "single", "logical", *(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64)))
+
+
+def _torch(path: Path) -> Iterator[NamedArray]:
+    regular(path)
+    import torch
+
+    loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    named = loaded if isinstance(loaded, Mapping) else {UNNAMED: loaded}
+    for name, tensor in named.items():
+        if isinstance(tensor, torch.Tensor) and not tensor.is_sparse:
+            whole = tensor.detach()
+            whole = whole.float() if whole.dtype is torch.bfloat16 else whole
+            array = whole.numpy()
+            yield _in_memory(str(name), array)
+
+
+def regular(path: Path) -> None:
+    """Raise :class:`UnsoundFile` unless this is a regular file, or a link to one."""
+    if not path.is_file():
+        raise UnsoundFile(path, "is not a regular file" if path.exists() else "is missing")
+
+
+def _objects(error: ValueError, name: str) -> str:
+    if "pickle" in str(error).lower() or "object" in str(error).lower():
+        return f"holds Python objects in '{name}', which are never unpickled"
+    return f"cannot be read ({printable(' '.join(str(error).split()))})"
+
+
+READERS: dict[str, Callable[[Path], Iterator[NamedArray]]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".mat": _mat,
+    ".pt": _torch,
+    ".pth": _torch,
+}
+"""Ending -> what reads such a file."""
