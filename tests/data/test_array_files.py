@@ -123,3 +123,14 @@ def test_links_and_other_storage_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         del file["w"]
     assert set(ArrayFile(tmp_path / "a.h5")) == {"v"}, "links are not followed"
+
+
+def test_a_small_file_cannot_ask_for_much_memory(tmp_path: Path) -> None:
+    zeros = np.zeros(100_000_000 // 8)
+    np.savez_compressed(tmp_path / "a.npz", u=zeros)
+    savemat(tmp_path / "a.mat", {"u": zeros}, do_compression=True)
+    torch.save({"u": torch.zeros(1).expand(10**9)}, tmp_path / "a.pt")
+    for name in ("a.npz", "a.mat", "a.pt"):
+        assert (tmp_path / name).stat().st_size < 200_000
+        with pytest.raises(UPSError, match=rf"{name} declares \d+ MB in 'u' but stores \d+ bytes"):
+            ArrayFile(tmp_path / name)

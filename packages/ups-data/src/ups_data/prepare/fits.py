@@ -1,4 +1,4 @@
-"""Least-squares maps from input to output, small enough for an audit: stand-ins for a solver.
+"""Least-squares maps from input to output, small enough for an audit.
 
 - An evolution's map is the change to the next frame at a point, a quadratic function of the values around it,
   because a PDE is local. It is fitted in one half of every axis; transformed copies bring there what happens

@@ -1,10 +1,10 @@
 """Compares the symmetries that a task declares with its training data.
 
-Data cannot be transformed and solved again, so a map from input to output stands in for the solver
-(:mod:`ups_data.prepare.fits`): it is fitted by least squares once to trajectories as they are and once to
-transformed copies beside them, and predicts trajectories that it has not seen. If transformed solutions are
-solutions, the copies are more data of the same kind and the error stays or falls; if not, one map cannot
-follow both and the error rises. This also holds if the initial conditions themselves are not symmetric.
+Only a solver could tell whether transformed solutions are solutions. A small map from input to output
+(:mod:`ups_data.prepare.fits`) is cheaper: one is fitted to trajectories, another to the same trajectories and
+transformed copies, and both predict trajectories that they have not seen. Copies that are solutions too are
+only more data, so the error does not rise; otherwise no single map fits both, and it rises. The initial
+conditions need not be symmetric for this.
 
 The maps see a coarse grid, on which a frame of a few raw time steps moves by few cells.
 """

@@ -21,15 +21,13 @@ from numpy.typing import NDArray
 from ups_core.errors import UPSError, printable
 from ups_core.mistakes import did_you_mean
 from ups_core.reading import UnsoundFile
-from ups_data.stores.hdf5 import open_hdf5, refusal
+from ups_data.stores.hdf5 import MAX_RATIO, SMALL, open_hdf5, refusal
 
 Array = NDArray[Any]
 
 HDF5_ENDINGS = (".h5", ".hdf5")
 UNNAMED = "array"
 """Name of the only array of a file that gives it none."""
-MAX_BYTES = 64 * 1024**3
-"""Limit of the declared bytes of an array that its format can only give as a whole."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +109,13 @@ def _numeric(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biufc"
 
 
-def _checked(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], stored: int) -> None:
-    """Refuse what declares more than the file holds, before memory is asked for it."""
-    size = math.prod(shape) * dtype.itemsize
-    if size > min(stored, MAX_BYTES):
+def _check_size(path: Path, name: str, size: int, stored: int) -> None:
+    """Refuse an array that declares far more bytes than are stored, before memory is asked for them."""
+    if size > max(SMALL, MAX_RATIO * stored):
         raise UnsoundFile(
-            path, f"declares {size / 1e6:.0f} MB in '{printable(name)}' but stores {stored} bytes"
+            path,
+            f"declares {size / 1e6:.0f} MB in '{printable(name)}' but stores {stored} bytes: "
+            "it does not contain fields",
         )
 
 
@@ -125,7 +124,7 @@ def _in_memory(name: str, values: Array) -> NamedArray:
 
 
 def _npy(path: Path) -> Iterator[NamedArray]:
-    regular(path)
+    _check_regular(path)
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -135,7 +134,7 @@ def _npy(path: Path) -> Iterator[NamedArray]:
 
 
 def _npz(path: Path) -> Iterator[NamedArray]:
-    regular(path)
+    _check_regular(path)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         headers = {}
@@ -153,7 +152,8 @@ def _npz(path: Path) -> Iterator[NamedArray]:
         if dtype.hasobject:
             raise UnsoundFile(path, f"holds Python objects in '{printable(name)}', which are never unpickled")
         if _numeric(dtype):
-            _checked(path, name, shape, dtype, member.file_size)
+            size = max(member.file_size, math.prod(shape) * dtype.itemsize)
+            _check_size(path, name, size, member.compress_size)
             yield NamedArray(name, shape, dtype, _member(path, name))
 
 
@@ -209,37 +209,42 @@ def _complex(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 
 
 def _mat(path: Path) -> Iterator[NamedArray]:
-    regular(path)
+    _check_regular(path)
     if h5py.is_hdf5(path):
         yield from _datasets(path, reverse=True)
         return
     from scipy.io import loadmat, whosmat
 
-    for name, _, kind in whosmat(path):
+    for name, shape, kind in whosmat(path):
         if kind not in MATLAB_NUMBERS:
             continue
+        _check_size(path, name, math.prod(shape) * COMPLEX_BYTES, path.stat().st_size)
         whole = loadmat(path, variable_names=[name])[name]
         yield _in_memory(name, whole)
 
 
+COMPLEX_BYTES = 16
+"""Bytes of the largest MATLAB number; the list of a file's arrays does not tell which are complex."""
 MATLAB_NUMBERS = ("double", "single", "logical", *(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64)))
 
 
 def _torch(path: Path) -> Iterator[NamedArray]:
-    regular(path)
+    _check_regular(path)
     import torch
 
     loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     named = loaded if isinstance(loaded, Mapping) else {UNNAMED: loaded}
     for name, tensor in named.items():
         if isinstance(tensor, torch.Tensor) and not tensor.is_sparse:
+            # A tensor may repeat one stored number along an axis.
+            _check_size(path, str(name), tensor.nbytes, path.stat().st_size)
             whole = tensor.detach()
             whole = whole.float() if whole.dtype is torch.bfloat16 else whole
             array = whole.numpy()
             yield _in_memory(str(name), array)
 
 
-def regular(path: Path) -> None:
+def _check_regular(path: Path) -> None:
     """Raise :class:`UnsoundFile` unless this is a regular file, or a link to one."""
     if not path.is_file():
         raise UnsoundFile(path, "is not a regular file" if path.exists() else "is missing")
