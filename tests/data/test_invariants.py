@@ -10,30 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from toy_flow import flow
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data.info import Channel, Invariant, TaskInfo
+from ups_data.info import Invariant, TaskInfo
 from ups_data.prepare.invariants import InvariantCheck
 from ups_data.prepare.statistics import Moments
 from ups_data.tasks.create import create_task
-
-
-def flow(*invariants: Invariant, dim: int = 1) -> TaskInfo:
-    return TaskInfo(
-        name="flow",
-        family="toy",
-        kind="evolution",
-        channels=(Channel("u", "1", "state"),),
-        parameters=(),
-        boundary="periodic",
-        domain=((0.0, 1.0),) * dim,
-        shape=(32,) * dim,
-        dt=0.1,
-        frames=6,
-        history=1,
-        invariants=invariants,
-        equation="u_t = 0",
-    )
 
 
 def moving(dim: int, growth: float = 0.0, shift: float = 0.0) -> NDArray[np.float64]:
@@ -54,7 +37,7 @@ def check(info: TaskInfo, solution: NDArray[np.float64]) -> None:
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_what_is_conserved_is_not_mentioned(dim: int, capsys: pytest.CaptureFixture[str]) -> None:
-    check(flow("mean", "l2", dim=dim), moving(dim))
+    check(flow(invariants=("mean", "l2"), dim=dim), moving(dim))
     assert "".join(capsys.readouterr()) == ""
 
 
@@ -65,7 +48,7 @@ def test_a_small_drift_is_reported_with_its_size(
     invariant: Invariant, solution: NDArray[np.float64], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """0, 1, ... 5 % of the standard deviation: 3.3 % in root mean square over the frames after the first."""
-    check(flow(invariant, dim=solution.ndim - 2), solution)
+    check(flow(invariants=(invariant,), dim=solution.ndim - 2), solution)
     said = " ".join("".join(capsys.readouterr()).split())
     assert f"task 'flow': the declared invariant '{invariant}' drifts by 3." in said
     check(flow(), solution)
@@ -77,7 +60,7 @@ def test_a_small_drift_is_reported_with_its_size(
 )
 def test_a_wrong_declaration_is_refused(invariant: Invariant, solution: NDArray[np.float64]) -> None:
     with pytest.raises(UPSError, match=f"'flow': the declared invariant '{invariant}' .* remove it"):
-        check(flow(invariant), solution)
+        check(flow(invariants=(invariant,)), solution)
 
 
 @pytest.mark.parametrize(
