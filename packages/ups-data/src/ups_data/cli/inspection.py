@@ -20,7 +20,7 @@ from rich.table import Table
 
 from ups_core import UPSError
 from ups_core.errors import printable
-from ups_data.stores.array_files import HDF5_ENDINGS, READERS, ArrayFile, NamedArray, reading
+from ups_data.stores.array_files import READERS, ArrayFile, NamedArray, reading
 from ups_data.stores.hdf5 import open_hdf5, refusal
 from ups_data.stores.pdebench import Family
 from ups_data.tasks.advection1d import ADVECTION
@@ -44,7 +44,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
     Raises:
         UPSError: the file does not exist or cannot be read.
     """
-    if path.suffix.lower() in READERS and path.suffix.lower() not in HDF5_ENDINGS:
+    if path.suffix.lower() in READERS:
         with reading(path):
             return _array_findings(path)
     try:

@@ -25,7 +25,6 @@ from ups_data.stores.hdf5 import MAX_RATIO, SMALL, open_hdf5, refusal
 
 Array = NDArray[Any]
 
-HDF5_ENDINGS = (".h5", ".hdf5")
 UNNAMED = "array"
 """Name of the only array of a file that gives it none."""
 
@@ -62,7 +61,7 @@ class ArrayFile(Mapping[str, NamedArray]):
     """The numeric arrays of a file, by name.
 
     Args:
-        path: a `.npy`, `.npz`, `.h5`, `.hdf5`, `.mat`, `.pt` or `.pth` file.
+        path: a `.npy`, `.npz`, `.mat`, `.pt` or `.pth` file.
 
     Raises:
         UPSError: the ending is unknown, or the file is missing, damaged or unsafe; one line with its path.
@@ -166,16 +165,12 @@ def _member(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
     return read
 
 
-def _hdf5(path: Path) -> Iterator[NamedArray]:
-    yield from _datasets(path, reverse=False)
-
-
-def _datasets(path: Path, *, reverse: bool) -> Iterator[NamedArray]:
+def _matlab_hdf5(path: Path) -> Iterator[NamedArray]:
     with open_hdf5(path) as file:
         found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
 
         def collect(name: str, item: object) -> None:
-            if isinstance(item, h5py.Dataset) and not (reverse and name.startswith("#")):
+            if isinstance(item, h5py.Dataset) and not name.startswith("#"):  # MATLAB's own
                 dtype = _complex(item.dtype) or item.dtype
                 if _numeric(dtype) and item.shape is not None:
                     if problem := refusal(item):
@@ -184,18 +179,23 @@ def _datasets(path: Path, *, reverse: bool) -> Iterator[NamedArray]:
 
         file.visititems(collect)
     for name, (shape, dtype) in found.items():
-        yield NamedArray(name, shape[::-1] if reverse else shape, dtype, _dataset(path, name, reverse))
+        yield NamedArray(name, shape[::-1], dtype, _dataset(path, name))
 
 
-def _dataset(path: Path, name: str, reverse: bool) -> Callable[[tuple[slice, ...]], Array]:
+def _dataset(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
     def read(selection: tuple[slice, ...]) -> Array:
         with reading(path), open_hdf5(path) as file:
-            raw: Array = file[name][selection[::-1] if reverse else selection]
+            raw: Array = file[name][_complete(selection, file[name].ndim)[::-1]]
             dtype = _complex(raw.dtype)
             values = raw if dtype is None else raw.view(dtype).reshape(raw.shape)
-            return values.T if reverse else values
+            return values.T
 
     return read
+
+
+def _complete(selection: tuple[slice, ...], axes: int) -> tuple[slice, ...]:
+    """A selection of the first axes, as one of all: reversed axes cannot be left out at the end."""
+    return selection + (slice(None),) * (axes - len(selection))
 
 
 def _complex(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
@@ -211,7 +211,7 @@ def _complex(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 def _mat(path: Path) -> Iterator[NamedArray]:
     _check_regular(path)
     if h5py.is_hdf5(path):
-        yield from _datasets(path, reverse=True)
+        yield from _matlab_hdf5(path)
         return
     from scipy.io import loadmat, whosmat
 
@@ -259,8 +259,6 @@ def _objects(error: ValueError, name: str) -> str:
 READERS: dict[str, Callable[[Path], Iterator[NamedArray]]] = {
     ".npy": _npy,
     ".npz": _npz,
-    ".h5": _hdf5,
-    ".hdf5": _hdf5,
     ".mat": _mat,
     ".pt": _torch,
     ".pth": _torch,
