@@ -210,7 +210,7 @@ def _inner(simulator: Simulator, data: TaskData) -> dict[str, Any]:
 
 def _other_parameters(batch: FieldBatch, data: TaskData) -> FieldBatch:
     """The batch with every trajectory's parameter replaced by another value of the task."""
-    values = torch.from_numpy(np.unique(data.store.parameters[:, 0]))
+    values = torch.from_numpy(np.unique(data.stores.train.parameters[:, 0]))
     index = (batch.params[:, 0, None] - values).abs().argmin(dim=1)
     return replace(batch, params=values[(index + 1) % len(values), None].to(batch.params))
 

@@ -19,10 +19,8 @@ import numpy as np
 
 from ups_core.cpus import available_cores
 from ups_data.generators import advection, darcy
-from ups_data.stores.pdebench import Request
-from ups_data.stores.pdebench_writer import BLOCK
-from ups_data.tasks.advection1d import ADVECTION
-from ups_data.tasks.darcy2d import DARCY
+from ups_data.sources.writing import BLOCK
+from ups_data.tasks.create import create_task
 
 SEED = 2022
 
@@ -40,20 +38,22 @@ def rate(work: Callable[[int], Any], count: float, repeats: int) -> float:
 
 def advection_rate(points: int, frames: int, stride: int, repeats: int) -> float:
     """Trajectories per second."""
-    request = Request(ADVECTION, (0.4,), BLOCK, points, frames, stride)
+    info = create_task(
+        "advection1d", {"resolution": points, "frames": frames, "time_stride": stride}
+    ).describe(Path())
 
     def work(block: int) -> Any:
-        return advection.generate(request, 0.4, SEED, block * BLOCK, (block + 1) * BLOCK)
+        return advection.generate(info, {"beta": 0.4}, SEED, block * BLOCK, (block + 1) * BLOCK)
 
     return rate(work, BLOCK, repeats)
 
 
 def darcy_rate(repeats: int, count: int = 32) -> float:
     """Samples per second on all cores, solved and kept on 128 x 128 points."""
-    request = Request(DARCY, (1.0,), count, 128)
+    info = create_task("darcy2d", {"resolution": 128}).describe(Path())
 
     def work(block: int) -> Any:
-        return darcy.generate(request, 1.0, SEED, block * count, (block + 1) * count)
+        return darcy.generate(info, {"beta": 1.0}, SEED, block * count, (block + 1) * count)
 
     return rate(work, count, repeats)
 

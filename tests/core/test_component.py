@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -124,7 +125,7 @@ def test_options_are_frozen() -> None:
 def test_create_calls_the_factory_with_config_and_dependencies() -> None:
     entry = registry_in_use().get("tasks", "toy/line")
     task = Component(entry, validate_options(entry.load_config(), {"cells": 5})).create(name="a")
-    assert (task.name, task.info.cells) == ("a", 5)
+    assert (task.name, task.describe(Path()).cells) == ("a", 5)
 
 
 def test_former_keys_of_base_classes_count_too() -> None:

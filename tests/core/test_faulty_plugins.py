@@ -102,9 +102,8 @@ class Task:
     def __init__(self, config, name):
         leave("task")
 
-    @property
-    def info(self):
-        leave("info")
+    def describe(self, data_root):
+        leave("describe")
 
     def plan_data(self, data_root):
         leave("plan")
@@ -182,7 +181,18 @@ trainer: {strategy: toy/one}
 launcher: bad/launcher
 pipeline: [{evaluate: bad/step}]
 """
-PLACES = ["task", "info", "plan", "prepare", "model check", "step check", "step", "run", "launcher", "launch"]
+PLACES = [
+    "task",
+    "describe",
+    "plan",
+    "prepare",
+    "model check",
+    "step check",
+    "step",
+    "run",
+    "launcher",
+    "launch",
+]
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_unknown_names_and_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         ups(["list", "modells"])
     assert stop.value.code == 2
-    expected = "unknown kind of component 'modells'; kinds: tasks, sources, models"
+    expected = "unknown kind of component 'modells'; kinds: tasks, sources, layouts, models"
     assert expected in capsys.readouterr().err
 
 

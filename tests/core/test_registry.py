@@ -65,10 +65,10 @@ def test_a_bad_reference_raises(reference: str, error: type[Exception]) -> None:
 # Kinds
 
 
-def test_there_are_14_kinds_each_with_a_base_a_summary_and_a_usage() -> None:
-    assert len(KINDS) == 14
+def test_there_are_15_kinds_each_with_a_base_a_summary_and_a_usage() -> None:
+    assert len(KINDS) == 15
     bases = [kind.load_base() for kind in KINDS.values()]
-    assert len(set(bases)) == 14, "each kind has a base of its own"
+    assert len(set(bases)) == 15, "each kind has a base of its own"
     for kind, base in zip(KINDS.values(), bases, strict=True):
         assert issubclass(base, Config)
         assert "NAME" in kind.usage
@@ -131,7 +131,9 @@ def test_a_factory_must_be_callable() -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(UPSError, match="unknown component kind 'modells'; kinds: tasks, sources, models"):
+    with pytest.raises(
+        UPSError, match="unknown component kind 'modells'; kinds: tasks, sources, layouts, models"
+    ):
         Registry().add(Entry("modells", "net", dict, ModelConfig, "", OURS))
 
 

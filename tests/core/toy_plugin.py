@@ -67,8 +67,7 @@ class ToyTask:
     def __init__(self, config: LineConfig, name: str) -> None:
         self.config, self.name = config, name
 
-    @property
-    def info(self) -> LineInfo:
+    def describe(self, data_root: Path) -> LineInfo:
         return LineInfo(self.config.cells)
 
     def plan_data(self, data_root: Path) -> DataPlan:

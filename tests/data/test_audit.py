@@ -144,9 +144,9 @@ def test_repeats_name_the_file(tmp_path: Path, task: Tasks, official: Official, 
 
 
 def advection_splits(count: int) -> dict[str, list[int]]:
-    from ups_data.prepare.splits import make_splits
+    from ups_data.prepare.splits import Splits, divide
 
-    return make_splits(count, {"train": 0.8, "val": 0.1, "test": 0.1}).to_dict()
+    return Splits(**divide(range(count), {"train": 0.8, "val": 0.1, "test": 0.1})).to_dict()
 
 
 def test_constant_fields_warn_once(tmp_path: Path, task: Tasks, official: Official) -> None:

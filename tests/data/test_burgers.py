@@ -18,9 +18,8 @@ from ups_data.generators import burgers
 from ups_data.generators.burgers import Sampler, State, evolve, generate
 from ups_data.generators.burgers_resolution import smallest_nu
 from ups_data.generators.waves import initial_waves
-from ups_data.stores.pdebench import Request
+from ups_data.info import TaskInfo
 from ups_data.tasks.base import Task
-from ups_data.tasks.burgers1d import BURGERS
 from ups_data.tasks.create import create_task, prepare_task
 
 Array = NDArray[np.float64]
@@ -142,12 +141,17 @@ def test_series_and_sum_agree(monkeypatch: pytest.MonkeyPatch) -> None:
             assert np.abs(evolve(state(number), 0.1 / math.pi, 0.05, 5) - series).max() < 1e-10
 
 
+def info_of(resolution: int, frames: int, time_stride: int) -> TaskInfo:
+    options = {"resolution": resolution, "frames": frames, "time_stride": time_stride}
+    return create_task("burgers1d", options).describe(Path())
+
+
 def test_trajectories_do_not_depend_on_how_many_are_made() -> None:
-    request = Request(BURGERS, (0.01,), 8, 64, 5, 10)
-    every = generate(request, 0.01, 3, 0, 8)["tensor"]
+    info = info_of(64, 5, 10)
+    every = generate(info, {"Nu": 0.01}, 3, 0, 8).frames[:, :, 0]
     assert every.shape == (8, 5, 64)
     assert every.dtype == np.float32
-    np.testing.assert_array_equal(generate(request, 0.01, 3, 5, 6)["tensor"][0], every[5])
+    np.testing.assert_array_equal(generate(info, {"Nu": 0.01}, 3, 5, 6).frames[0, :, 0], every[5])
     np.testing.assert_array_equal(every[:, 0], np.float32([state_of(3, i)[::16] for i in range(8)]))
 
 
@@ -156,8 +160,8 @@ def state_of(seed: int, number: int) -> Array:
 
 
 def test_strided_frames_and_points_are_the_native_ones() -> None:
-    native = generate(Request(BURGERS, (0.01,), 2, 1024, 11, 1), 0.01, 3, 0, 2)["tensor"]
-    strided = generate(Request(BURGERS, (0.01,), 2, 128, 3, 5), 0.01, 3, 0, 2)["tensor"]
+    native = generate(info_of(1024, 11, 1), {"Nu": 0.01}, 3, 0, 2).frames[:, :, 0]
+    strided = generate(info_of(128, 3, 5), {"Nu": 0.01}, 3, 0, 2).frames[:, :, 0]
     np.testing.assert_allclose(strided, native[:, ::5, ::8], rtol=0, atol=1e-6)
 
 
@@ -197,7 +201,7 @@ def test_task_and_file_are_those_of_pdebench(tmp_path: Path, capsys: pytest.Capt
         assert file["t-coordinate"].shape == (4,)
         assert file.attrs["Nu"] == 0.1
     assert main(["data", "inspect", str(path)]) == 0
-    assert "layout: burgers1d" in capsys.readouterr().out
+    assert "layout: pdebench_tensor" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -225,4 +229,4 @@ def test_mistakes(options: dict[str, object], message: str) -> None:
 
 def test_generator_refuses_what_it_cannot_resolve() -> None:
     with pytest.raises(UPSError, match=r"nu = 1e-05 is too small .* the smallest is 8\.6e-05"):
-        generate(Request(BURGERS, (1e-5,), 1, 64, 3, 5), 1e-5, 0, 0, 1)
+        generate(info_of(64, 3, 5), {"Nu": 1e-5}, 0, 0, 1)

@@ -24,8 +24,8 @@ def test_generate_and_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert line.endswith("trajectories/s\n")
     assert main(["data", "inspect", str(path), "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
-    assert findings["layout"] == "advection1d"
-    assert findings["parameter"] == {"beta": 1.0}
+    assert findings["layout"] == "pdebench_tensor"
+    assert findings["attributes"]["beta"] == 1.0
     assert findings["made_by_ups"] is True
     assert findings["datasets"]["tensor"] == {"shape": [10, 5, 64], "dtype": "float32"}
     assert findings["coordinates"]["t-coordinate"] == {"points": 6, "first": 0.0, "last": pytest.approx(0.05)}
@@ -34,7 +34,9 @@ def test_generate_and_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert findings["values"]["tensor"]["mean"] == pytest.approx(file["tensor"][:].mean(), rel=1e-5)
     assert main(["data", "inspect", str(path)]) == 0
     text = capsys.readouterr().out
-    assert all(part in text for part in ("layout: advection1d", "beta = 1.0", "(10, 5, 64)", "all finite"))
+    assert all(
+        part in text for part in ("layout: pdebench_tensor", "beta = 1.0", "(10, 5, 64)", "all finite")
+    )
 
 
 def test_native_is_the_default_and_nothing_is_overwritten(
@@ -46,7 +48,7 @@ def test_native_is_the_default_and_nothing_is_overwritten(
     assert main(command) == 2
     assert "already exists" in capsys.readouterr().err
     assert main(["data", "inspect", str(tmp_path / "2D_DarcyFlow_beta1.0_Train.hdf5"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["layout"] == "darcy2d"
+    assert json.loads(capsys.readouterr().out)["layout"] == "pdebench_tensor"
 
 
 def test_a_file_may_have_fewer_trajectories_than_a_task(

@@ -145,8 +145,8 @@ def test_official_files_are_never_created(
     source.provide(request, plan, console)
     Auto(AutoConfig()).provide(request, plan, console)
     assert sorted(tmp_path.rglob("*")) == before
-    assert find_official(ADVECTION, 0.4, tmp_path) == plan.files[0]
-    assert find_official(ADVECTION, 1.0, tmp_path) is None
+    assert find_official(ADVECTION.file((0.4,)), tmp_path) == plan.files[0]
+    assert find_official(ADVECTION.file((1.0,)), tmp_path) is None
     assert file_digest(plan.files[0]) == file_digest(plan.files[0])
 
 

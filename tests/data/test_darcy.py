@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ups_data.generators.darcy import darcy_matrix, generate, media, solve_darcy
-from ups_data.stores.pdebench import Request
-from ups_data.tasks.darcy2d import DARCY
+from ups_data.info import TaskInfo
+from ups_data.tasks.create import create_task
 
 
 def test_discrete_residual() -> None:
@@ -101,21 +102,25 @@ def test_media_are_pdebench_s_family() -> None:
     assert share.max() <= 0.99
 
 
+def info_of(resolution: int) -> TaskInfo:
+    return create_task("darcy2d", {"resolution": resolution}).describe(Path())
+
+
 def test_samples_do_not_depend_on_how_many_are_made() -> None:
-    request = Request(DARCY, (1.0,), 10, 64)
-    many, part = generate(request, 1.0, 9, 195, 203), generate(request, 1.0, 9, 199, 202)
-    for key in ("nu", "tensor"):
-        assert np.array_equal(many[key][4:7], part[key])
-    assert not np.array_equal(many["nu"], generate(request, 1.0, 8, 195, 203)["nu"])
+    info, beta = info_of(64), {"beta": 1.0}
+    many, part = generate(info, beta, 9, 195, 203), generate(info, beta, 9, 199, 202)
+    for every, some in zip(many, part, strict=True):
+        assert np.array_equal(every[4:7], some)
+    assert not np.array_equal(many.static, generate(info, beta, 8, 195, 203).static)
 
 
 def test_stride_and_source_strength() -> None:
-    coarse = generate(Request(DARCY, (1.0,), 10, 64), 1.0, 1, 0, 2)
-    native = generate(Request(DARCY, (10.0,), 10, 128), 10.0, 1, 0, 2)
-    assert np.array_equal(coarse["nu"], native["nu"][:, ::2, ::2])
-    np.testing.assert_allclose(10 * coarse["tensor"], native["tensor"][:, :, ::2, ::2], rtol=1e-6)
-    assert native["tensor"].shape == (2, 1, 128, 128)
-    assert native["tensor"].dtype == np.float32
+    coarse = generate(info_of(64), {"beta": 1.0}, 1, 0, 2)
+    native = generate(info_of(128), {"beta": 10.0}, 1, 0, 2)
+    assert np.array_equal(coarse.static, native.static[..., ::2, ::2])
+    np.testing.assert_allclose(10 * coarse.frames, native.frames[..., ::2, ::2], rtol=1e-6)
+    assert native.frames.shape == (2, 1, 1, 128, 128)
+    assert native.frames.dtype == np.float32
 
 
 def on_nodes(field: np.ndarray, refinement: int, first: float) -> np.ndarray:

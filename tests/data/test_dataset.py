@@ -14,10 +14,12 @@ import torch
 import ups_data
 from ups_core import UPSError
 from ups_data import FieldBatch, MultiTaskBatchSampler, MultiTaskLoader, TaskData
+from ups_data.batches.windows import Windows
 from ups_data.info import Parameter
 from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.statistics import Statistics
-from ups_data.stores import pdebench_store as store_module
+from ups_data.stores import file_store as store_module
+from ups_data.stores.file_store import FileStore
 
 ADVECTION = {"beta": [0.4, 1.0], "trajectories": 20, "resolution": 32, "frames": 7, "history": 2}
 
@@ -166,14 +168,14 @@ def test_an_error_of_a_worker_is_the_error(
     workers: int, advection: TaskData, darcy: TaskData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loader = make_loader(advection, darcy, workers=workers)
-    read, calls = type(advection.store).frames, iter(range(10**6))
+    read, calls = type(advection.stores.train).frames, iter(range(10**6))
 
     def broken(self: Any, *arguments: Any) -> Any:
         if next(calls) == 4:
             raise UPSError("file.hdf5: 'tensor' holds NaN")
         return read(self, *arguments)
 
-    monkeypatch.setattr(type(advection.store), "frames", broken)
+    monkeypatch.setattr(type(advection.stores.train), "frames", broken)
     with pytest.raises(UPSError, match=r"^file\.hdf5: 'tensor' holds NaN$"):
         list(loader)
 
@@ -252,17 +254,23 @@ def test_import_is_light_and_names_resolve() -> None:
     assert not hasattr(ups_data, "nothing_here")
 
 
+def declaring(data: TaskData, *parameters: Parameter) -> FileStore:
+    """The data of a task that declares other parameters."""
+    store = data.stores.train
+    assert isinstance(store, FileStore)
+    info = replace(data.info, parameters=parameters)
+    return FileStore(info, store.parts, ("beta",), store.trajectories, store.paired)
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_batch_has_the_parameters_that_its_task_declares(advection: TaskData, count: int) -> None:
-    info = replace(advection.info, parameters=advection.info.parameters[:count])
-    batch = replace(advection, info=info).windows("train", horizon=1).batch([0, 1])
+    batch = Windows(declaring(advection, *advection.info.parameters[:count]), [0], 1, 1).batch([0, 1])
     assert batch.params.shape == batch.params_mask.shape == (2, count)
 
 
 def test_data_have_the_declared_parameters(advection: TaskData) -> None:
-    info = replace(advection.info, parameters=(*advection.info.parameters, Parameter("nu", "1", 0.1, 1.0)))
     with pytest.raises(UPSError, match="'advection1d' declares 2 parameters, but its data have 1"):
-        replace(advection, info=info).windows("train", horizon=1)
+        declaring(advection, *advection.info.parameters, Parameter("nu", "1", 0.1, 1.0))
 
 
 def test_statistics_say_what_the_train_split_varies(advection: TaskData, darcy: TaskData) -> None:

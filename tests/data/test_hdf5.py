@@ -14,7 +14,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data.stores import hdf5, pdebench_file
+from ups_data.stores import file_store, hdf5
 from ups_data.stores.hdf5 import open_hdf5, own_dataset
 from ups_data.tasks.base import Task
 
@@ -137,9 +137,9 @@ def test_huge_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_trajectory_that_is_too_large_to_read(
     tmp_path: Path, task: Tasks, official: Official, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pdebench_file, "MAX_TRAJECTORY", 10_000)
+    monkeypatch.setattr(file_store, "MAX_TRAJECTORY", 10_000)
     official(0.4)
-    with pytest.raises(UPSError, match=r"one trajectory of 'tensor' has 0.0 GB in shape \(201, 1024\)"):
+    with pytest.raises(UPSError, match=r"has trajectories of 0.0 GB \(41 frames of \(1024,\) points\)"):
         task("advection1d", source="official").prepare_data(tmp_path, console)
 
 

@@ -38,10 +38,10 @@ def write(path: Path, **datasets: Any) -> Path:
 @pytest.mark.parametrize("kind", ["advection1d", "burgers1d", "darcy2d"])
 def test_official_layouts_are_recognised(kind: str, official: Callable[..., Path]) -> None:
     findings = inspect_file(official(1.0, kind=kind))
-    assert findings["layout"] == kind
+    assert findings["layout"] == "pdebench_tensor"
     assert findings["made_by_ups"] is False
-    assert findings["parameter"] == {"Nu" if kind == "burgers1d" else "beta": 1.0}
-    assert f"layout: {kind}" in text_of(findings)
+    assert findings["attributes"] == {"Nu" if kind == "burgers1d" else "beta": 1.0}
+    assert "layout: pdebench_tensor" in text_of(findings)
 
 
 @pytest.mark.parametrize("kind", ["advection1d", "burgers1d", "darcy2d"])
@@ -50,7 +50,7 @@ def test_generated_layouts_are_recognised(kind: str, tmp_path: Path, console: Co
     task = create_task(kind, options)
     task.prepare_data(tmp_path, console)
     findings = inspect_file(task.plan_data(tmp_path).files[0])
-    assert (findings["layout"], findings["made_by_ups"]) == (kind, True)
+    assert (findings["layout"], findings["made_by_ups"]) == ("pdebench_tensor", True)
     assert findings["attributes"]["ups_seed"] == 2022
     assert findings["bytes"] == task.plan_data(tmp_path).files[0].stat().st_size
 
@@ -137,7 +137,7 @@ def test_groups_and_odd_names(tmp_path: Path) -> None:
     assert list(findings["datasets"]) == ["group/[red]/u"]
     text = text_of(findings)
     assert "group/[red]/u" in text, "names are not markup"
-    assert "not recognised (known: advection1d, burgers1d, darcy2d)" in text
+    assert "not recognised (known: pdebench_fields, pdebench_tensor)" in text
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

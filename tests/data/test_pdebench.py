@@ -1,7 +1,8 @@
-"""Families and requests: names, grids and identities of PDEBench files; writing them."""
+"""Families of PDEBench: names, grids and identities of their files; writing them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ from hypothesis import strategies as st
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.generators.burgers_resolution import smallest_nu
-from ups_data.stores import pdebench_writer
-from ups_data.stores.pdebench import GENERATOR_ATTRIBUTE, Family, Request
-from ups_data.stores.pdebench_store import PDEBenchStore
-from ups_data.stores.pdebench_writer import load_generator, write_file
-from ups_data.stores.striding import check_resolution
+from ups_data.sources import writing
+from ups_data.sources.request import GENERATOR_ATTRIBUTE, Generation
+from ups_data.sources.writing import load_generator, write_file
+from ups_data.stores.base import Fields
+from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.striding import cell_centres, check_resolution
 from ups_data.tasks.advection1d import ADVECTION
 from ups_data.tasks.burgers1d import BURGERS
+from ups_data.tasks.create import create_task
 from ups_data.tasks.darcy2d import DARCY
+from ups_data.tasks.pdebench import Family
+from ups_data.tasks.sourced import SourcedTask
 
 FAMILIES = (ADVECTION, BURGERS, DARCY)
 
@@ -37,29 +42,34 @@ FAMILIES = (ADVECTION, BURGERS, DARCY)
     ],
 )
 def test_files_have_pdebench_s_names(family: Family, value: float, name: str) -> None:
-    assert family.file_name(value) == name
+    assert family.file((value,)).name == name
 
 
 def test_official_files_and_their_sizes() -> None:
     assert ADVECTION.official_bytes == BURGERS.official_bytes == 10_000 * 201 * 1024 * 4
     assert DARCY.official_bytes == 10_000 * 2 * 128 * 128 * 4, "solution and coefficient"
-    assert (ADVECTION.axes, DARCY.axes) == (("x-coordinate",), ("x-coordinate", "y-coordinate"))
     for family in FAMILIES:
         assert len(set(family.datafiles.values())) == len(family.datafiles)
         assert family.caveat
 
 
-@given(power=st.integers(3, 10), frames=st.integers(2, 9), stride=st.integers(1, 20), n=st.integers(1, 99))
-def test_a_request_is_a_selection_of_the_native_grid(power: int, frames: int, stride: int, n: int) -> None:
-    request = Request(ADVECTION, (0.4,), n, 2**power, frames, stride)
+def advection(**options: Any) -> SourcedTask:
+    plain = {"trajectories": 10, "resolution": 16, "frames": 3, "time_stride": 5, "source": "generate"}
+    task = create_task("advection1d", plain | options)
+    assert isinstance(task, SourcedTask)
+    return task
+
+
+@given(power=st.integers(3, 10), frames=st.integers(2, 9), stride=st.integers(1, 20), n=st.integers(10, 99))
+def test_a_task_selects_from_the_native_grid(power: int, frames: int, stride: int, n: int) -> None:
+    task = advection(trajectories=n, resolution=2**power, frames=frames, time_stride=stride)
     native = (np.arange(1024) + 0.5) / 1024
-    assert len(request.axis) == 2**power == request.shape[0]
-    assert set(request.axis) <= set(native.tolist())
-    assert request.axis[0] == native[0]
-    assert np.diff(request.axis) == pytest.approx(1 / 2**power)
-    assert request.times(frames)[-1] == pytest.approx(0.01 * stride * (frames - 1))
-    assert request.nbytes == 4 * n * frames * 2**power
-    assert Request(DARCY, (1.0,), n, 32).nbytes == 4 * n * 2 * 32**2
+    (axis,) = task.info.axes
+    assert len(axis) == 2**power == task.info.shape[0]
+    assert np.allclose(axis, native[:: 1024 // 2**power], rtol=0, atol=1e-12)
+    assert set(cell_centres(1024, 2**power)) <= set(native.tolist())
+    assert task.info.dt * (frames - 1) == pytest.approx(0.01 * stride * (frames - 1))
+    assert task.request.nbytes == 4 * n * frames * 2**power
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -67,22 +77,24 @@ CHANGES: list[dict[str, Any]] = [
     {"resolution": 32},
     {"frames": 4},
     {"time_stride": 2},
-    {"family": replace(ADVECTION, name="other")},
+    {"beta": [0.1]},
 ]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
 def test_an_identity_holds_everything_that_values_depend_on(change: dict[str, Any]) -> None:
-    plain = Request(ADVECTION, (0.4,), 10, 16, 3, 5)
-    changed = replace(plain, **change)
-    assert plain.identity() != changed.identity()
-    assert plain.generated_identity(1) != changed.generated_identity(1)
+    plain, changed = advection().request, advection(**change).request
+    assert plain.identity(plain.files[0]) != changed.identity(changed.files[0])
+    assert plain.generated_identity(1, plain.files[0]) != changed.generated_identity(1, changed.files[0])
+    assert plain.identity() != replace(plain, family="other").identity()
 
 
 def test_the_identity_of_a_file_and_of_its_siblings() -> None:
-    request = Request(BURGERS, (0.01, 0.1), 10, 16, 3, 5)
-    assert request.identity(0.1) == request.identity() | {"Nu": 0.1}
-    generated = request.generated_identity(3, 0.1)
+    task = create_task("burgers1d", {"nu": [0.01, 0.1], "frames": 3})
+    assert isinstance(task, SourcedTask)
+    request = task.request
+    assert request.identity(request.files[1]) == request.identity() | {"Nu": 0.1}
+    generated = request.generated_identity(3, request.files[1])
     assert generated["generator"] == "ups_data.generators.burgers:generate"
     assert (generated["version"], generated["seed"], generated["Nu"]) == (2, 3, 0.1)
     assert "Nu" not in request.generated_identity(3), "a folder holds all values"
@@ -106,24 +118,32 @@ def test_resolutions_are_divisors(native: int, valid: list[int]) -> None:
 def test_a_written_file_reads_back_what_was_generated(
     family: Family, tmp_path: Path, console: Console
 ) -> None:
-    value = next(iter(family.datafiles))
-    steady = family.dt == 0
-    request = Request(family, (value,), 3, 16, 1 if steady else 4, 1 if steady else 10)
-    path = tmp_path / family.file_name(value)
-    write_file(request, value, 5, path, console)
-    made = load_generator(family)(request, value, 5, 0, 3)
+    options = {"resolution": 16} if family.steady else {"resolution": 16, "frames": 4, "time_stride": 10}
+    task = create_task(family.name, options)
+    assert isinstance(task, SourcedTask)
+    request, wanted, path = replace(task.request, trajectories=3), task.request.files[0], tmp_path / "a.hdf5"
+    write_file(request, wanted, 5, path, console)
+    assert family.generation is not None
+    made = load_generator(family.generation.function)(request.info, wanted.parameters, 5, 0, 3)
+    axes = [f"{axis}-coordinate" for axis in "xyz"[: len(family.native)]]
     with h5py.File(path) as file:
-        assert set(made) | set(family.axes) | (set() if steady else {"t-coordinate"}) == set(file)
-        for key, values in made.items():
-            assert np.array_equal(file[key], values), key
-        assert file.attrs[family.parameter] == value
+        assert {"tensor", *family.layout_options.values(), *axes} | (
+            set() if family.steady else {"t-coordinate"}
+        ) == set(file)
+        assert dict(wanted.parameters).items() <= dict(file.attrs).items()
         assert file.attrs["ups_seed"] == 5
-        assert str(file.attrs[GENERATOR_ATTRIBUTE]).startswith(family.generator)
-        for axis in family.axes:
-            assert file[axis][:] == pytest.approx(request.axis)
+        assert str(file.attrs[GENERATOR_ATTRIBUTE]).startswith(family.generation.function)
+        for axis, points in zip(axes, request.info.axes, strict=True):
+            assert file[axis][:] == pytest.approx(points)
     rows = np.array([2, 0])
-    found = PDEBenchStore(request, [path]).frames(rows, np.zeros(2, int), request.frames)
-    assert np.array_equal(found[:, :, 0], made[family.solution][rows])
+    part = Part(request.layout.create().open(path), wanted.parameters)
+    store = FileStore(request.info, [part], tuple(wanted.parameters), 3)
+    assert np.array_equal(store.frames(rows, np.zeros(2, int), request.info.frames), made.frames[rows])
+    assert np.array_equal(store.static(rows), made.static[rows])
+
+
+def generating(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any]) -> None:
+    monkeypatch.setattr(writing, "load_generator", lambda reference: function)
 
 
 def test_files_are_written_in_blocks(
@@ -131,18 +151,15 @@ def test_files_are_written_in_blocks(
 ) -> None:
     asked: list[tuple[int, int]] = []
 
-    def generate(request: Request, value: float, seed: int, start: int, stop: int) -> dict[str, Any]:
+    def generate(info: Any, parameters: Any, seed: int, start: int, stop: int) -> Fields:
         asked.append((start, stop))
-        numbers = np.arange(start, stop, dtype=np.float32)
-        return {
-            "tensor": np.broadcast_to(
-                numbers[:, None, None], (stop - start, request.frames, request.resolution)
-            )
-        }
+        numbers = np.arange(start, stop, dtype=np.float32)[:, None, None, None]
+        frames = np.broadcast_to(numbers, (stop - start, info.frames, 1, *info.shape))
+        return Fields(frames, np.empty((stop - start, 0, *info.shape), np.float32))
 
-    monkeypatch.setattr(pdebench_writer, "load_generator", lambda family: generate)
-    request = Request(ADVECTION, (0.4,), 150, 8, 2)
-    write_file(request, 0.4, 0, tmp_path / "a.hdf5", console)
+    generating(monkeypatch, generate)
+    request = advection(trajectories=150, resolution=8, frames=2).request
+    write_file(request, request.files[0], 0, tmp_path / "a.hdf5", console)
     assert asked == [(0, 64), (64, 128), (128, 150)]
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert file["tensor"][:, 1, 3].tolist() == list(range(150))
@@ -155,18 +172,30 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     def full(*arguments: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pdebench_writer, "load_generator", lambda family: full)
-    request = Request(DARCY, (1.0,), 10, 16)
+    generating(monkeypatch, full)
+    request = advection().request
     with pytest.raises(UPSError, match=r"cannot write .*a\.hdf5 \(0\.0 MB\): .*No space left"):
-        write_file(request, 1.0, 0, tmp_path / "a.hdf5", console)
+        write_file(request, request.files[0], 0, tmp_path / "a.hdf5", console)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_generators_are_found_by_name() -> None:
     for family in FAMILIES:
-        assert callable(load_generator(family))
+        assert family.generation is not None
+        assert callable(load_generator(family.generation.function))
     with pytest.raises(AttributeError):
-        load_generator(replace(ADVECTION, generator="ups_data.generators.advection:absent"))
+        load_generator("ups_data.generators.advection:absent")
+
+
+def test_what_nothing_generates_is_said(tmp_path: Path, console: Console) -> None:
+    request = replace(advection().request, generation=None)
+    with pytest.raises(UPSError, match="'advection1d' has no generator"):
+        write_file(request, request.files[0], 0, tmp_path / "a.hdf5", console)
+    task = advection()
+    with pytest.raises(UPSError, match="no generator; use source: official"):
+        task.source.plan(request, tmp_path)
+    changed = replace(request, generation=Generation("elsewhere:function", 1))
+    assert task.source.plan(changed, tmp_path).missing
 
 
 @given(step=st.floats(0.01, 1.0), factor=st.floats(1.1, 5.0))

@@ -16,7 +16,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_data.stores import pdebench_writer
+from ups_data.sources import writing
 from ups_data.tasks.base import Task
 
 Official = Callable[..., Path]
@@ -130,7 +130,7 @@ def test_every_option_changes_the_fingerprint(
 def test_the_seed_and_the_generator_s_version_change_generated_data(tmp_path: Path, task: Tasks) -> None:
     plain, seeded = task("darcy2d"), task("darcy2d", source={"kind": "auto", "seed": 1})
     plan, other = plain.plan_data(tmp_path), seeded.plan_data(tmp_path)
-    newer = replace(plain.request, family=replace(plain.request.family, version=2))
+    newer = replace(plain.request, generation=replace(plain.request.generation, version=2))
     third = plain.source.plan(newer, tmp_path)
     assert len({plan.files, other.files, third.files}) == 3
     assert plan.fingerprint != other.fingerprint
@@ -205,7 +205,7 @@ def test_a_failed_generation_leaves_nothing(
     def interrupt(*args: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pdebench_writer, "load_generator", lambda family: interrupt)
+    monkeypatch.setattr(writing, "load_generator", lambda family: interrupt)
     with pytest.raises(KeyboardInterrupt):
         task("darcy2d").prepare_data(tmp_path, console)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -7,26 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ups_core import UPSError
-from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
+from ups_data.prepare.splits import SPLITS, Splits, audit_splits, divide, exclude_repeats
 
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 @given(st.integers(10, 400), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
 def test_sound_for_any_count(count: int, val: float, test: float) -> None:
-    splits = make_splits(count, {"train": 1 - val - test, "val": val, "test": test})
+    splits = Splits(**divide(range(count), {"train": 1 - val - test, "val": val, "test": test}))
     audit_splits(splits, count)
     assert abs(len(splits.val) - count * val) <= 0.5 or len(splits.val) == 1
     assert Splits.from_dict(splits.to_dict()) == splits
 
 
 def test_frozen_for_ever() -> None:
-    splits = make_splits(20, FRACTIONS)
+    splits = Splits(**divide(range(20), FRACTIONS))
     assert (splits.test, splits.val) == ((10, 16), (4, 14))
 
 
 def test_growing_data_keep_most_of_the_test_split() -> None:
-    small, large = make_splits(1000, FRACTIONS), make_splits(1100, FRACTIONS)
+    small, large = Splits(**divide(range(1000), FRACTIONS)), Splits(**divide(range(1100), FRACTIONS))
     assert len(set(small.test) & set(large.test)) > 85
 
 
@@ -52,7 +52,7 @@ def hashes(count: int, **repeats: int) -> list[bytes]:
 
 
 def test_few_repeats_across_splits_are_left_out() -> None:
-    splits = make_splits(100, FRACTIONS)
+    splits = Splits(**divide(range(100), FRACTIONS))
     a, b = splits.train[-1], splits.test[0]
     first, second = sorted((a, b))
     cleaned = exclude_repeats(
@@ -64,13 +64,13 @@ def test_few_repeats_across_splits_are_left_out() -> None:
 
 
 def test_repeats_within_a_split_stay() -> None:
-    splits = make_splits(100, FRACTIONS)
+    splits = Splits(**divide(range(100), FRACTIONS))
     same = hashes(100, **{f"n{splits.train[9]}": splits.train[3]})
     assert exclude_repeats(splits, [[start] for start in same]) == splits
 
 
 def test_many_repeats_are_refused_by_name() -> None:
-    splits = make_splits(20, FRACTIONS)
+    splits = Splits(**divide(range(20), FRACTIONS))
     content = hashes(20)
     content[10] = content[16] = content[4] = content[14] = content[0]
     with pytest.raises(UPSError, match=r"4 of 20 .* 0 \(train\) = 4 \(val\), 0 \(train\) = 10 \(test\)"):
@@ -79,4 +79,4 @@ def test_many_repeats_are_refused_by_name() -> None:
 
 def test_unknown_split() -> None:
     with pytest.raises(UPSError, match="unknown split 'valid'; splits: train, val, test"):
-        make_splits(20, FRACTIONS)["valid"]
+        Splits(**divide(range(20), FRACTIONS))["valid"]

@@ -25,7 +25,6 @@ import numpy as np
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.cli.inspection import inspect_file
-from ups_data.stores.pdebench_store import PDEBenchStore
 from ups_data.tasks.base import Task
 from ups_data.tasks.create import create_task
 
@@ -79,13 +78,14 @@ def main(folder: Path, layout: str) -> None:
         "advection1d",
         {"beta": [0.4], "trajectories": 12, "frames": 3, "resolution": 16, "source": "official"},
     )
+    info = task.describe(folder)
     values = np.random.default_rng(0).normal(size=SHAPE).astype("f4")
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file.attrs["beta"] = 0.4
-        file["x-coordinate"] = np.asarray(task.request.axis, "f4")
-        file["t-coordinate"] = np.asarray(task.request.times(4), "f4")
+        file["x-coordinate"] = np.asarray(info.axes[0], "f4")
+        file["t-coordinate"] = np.asarray([info.dt * frame for frame in range(4)], "f4")
         chunks = {"chunks": (4, 3, 16), "compression": "gzip"} if layout == "chunked" else {}
         file.create_dataset("tensor", data=values, **chunks)
     sound = path.read_bytes()
@@ -109,7 +109,7 @@ def answer(task: Task, folder: Path, values: Any) -> tuple[str, str]:
     try:
         task.prepare_data(folder, Console(quiet=True))
         rows, starts = np.array([0, 11]), np.array([0, 1])
-        found = PDEBenchStore(task.request, [path]).frames(rows, starts, 2)[:, :, 0]
+        found = task.stores(task.plan_data(folder), folder).train.frames(rows, starts, 2)[:, :, 0]
         inspect_file(path)
     except UPSError as error:
         return "refused", str(error)

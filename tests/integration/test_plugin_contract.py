@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -67,12 +68,19 @@ def test_the_spec_runs_with_all_of_them(plugins: dict[str, str], tmp_path: Path)
     (tmp_path / "files").mkdir()
     made.rename(tmp_path / "files" / made.name)
 
+    tables = tmp_path / "data" / "tables"
+    tables.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(10):
+        np.savetxt(tables / f"{number}.csv", random.normal(size=(6, 32)), delimiter=",")
+
     (tmp_path / "acme.yaml").write_text(SPEC)
     command("ups-run", "acme.yaml", cwd=tmp_path, **plugins)
     (run,) = tmp_path.glob("runs/acme-*")
     record = json.loads((run / "run.json").read_text())
     assert record["status"] == "completed"
     assert record["data"]["heat"]["source"] == "copied"
+    assert record["data"]["tables"]["splits"] == {"train": 8, "val": 1, "test": 1}
     assert {"test/heat/acme-worst_frame", "operator/val/nrmse"} <= set(record["metrics"])
     steps = {step["id"]: step for step in record["steps"]}
     assert steps["acme-size"]["verdict"]["passed"]

@@ -10,7 +10,7 @@ from ups_core.plan import Plan, PlannedStep
 
 def advice_on(plan: Plan, steps: Sequence[PlannedStep]) -> list[str]:
     """One line per problem of a model on the plan's tasks, with the step that trains the model."""
-    infos = {name: task.info for name, task in plan.tasks.items()}
+    infos = {name: task.describe(plan.data_root) for name, task in plan.tasks.items()}
     lines = []
     for step in steps:
         model = step.spec.config.trained_model(plan.spec.model)

@@ -22,6 +22,10 @@ class SourceConfig(Config):
     """Options of a source: where a task's data files come from."""
 
 
+class LayoutConfig(Config):
+    """Options of a layout: how one kind of file maps to trajectories."""
+
+
 class ModelConfig(Config):
     """Options of a model."""
 

@@ -13,14 +13,16 @@ from ups_core.expand import PipelineStep
 from ups_core.inputs import baseline_ids, choose_input
 from ups_core.plugin_calls import plugin_call
 from ups_core.spec import PipelineSpec
-from ups_core.task import TaskProvider
 
 
 def check_plan(
-    spec: PipelineSpec, tasks: Mapping[str, TaskProvider], pipeline: list[PipelineStep], document: Document
+    spec: PipelineSpec, infos: Mapping[str, Any], pipeline: list[PipelineStep], document: Document
 ) -> list[Issue]:
-    """Ask every component whether it can work on this data and these devices."""
-    infos = {name: _info(name, task) for name, task in tasks.items()}
+    """Ask every component whether it can work on this data and these devices.
+
+    Args:
+        infos: task name -> the problem.
+    """
     issues: list[Issue] = []
 
     for what, component in (("launcher", spec.launcher), ("strategy", spec.trainer.strategy)):
@@ -51,11 +53,6 @@ def _model_problems(model: Component, infos: Mapping[str, Any]) -> Sequence[tupl
     assert isinstance(model.config, ModelConfig)
     with plugin_call(f"the check of {model.entry}", bugs=True):
         return list(model.config.check(infos))
-
-
-def _info(name: str, task: TaskProvider) -> Any:
-    with plugin_call(f"task '{name}'", bugs=True):
-        return task.info
 
 
 def _step_problems(

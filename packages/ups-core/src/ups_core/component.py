@@ -42,6 +42,23 @@ class Component:
         self.entry = entry
         self.config = config
 
+    @classmethod
+    def of(cls, registry_kind: str, name: str, options: Mapping[str, Any] | None = None) -> Component:
+        """A registered component from plain options, outside a spec.
+
+        Args:
+            registry_kind: e.g. `models`.
+            name: the registered name.
+            options: as in a spec; defaults for those that are not given.
+
+        Raises:
+            UPSError: no such component is registered.
+            pydantic.ValidationError: an option is wrong.
+        """
+        registry = registry_in_use()
+        entry = registry.get(registry_kind, name)
+        return cls(entry, validate_options(entry.load_config(), options or {}, registry))
+
     @property
     def kind(self) -> str:
         """The registered name."""

@@ -28,6 +28,12 @@ class SourceFactory(Protocol):
     def __call__(self, config: Any, /) -> Any: ...
 
 
+class LayoutFactory(Protocol):
+    """An `ups_data.stores.layout.Layout`."""
+
+    def __call__(self, config: Any, /) -> Any: ...
+
+
 class ModelFactory(Protocol):
     """A `torch.nn.Module` for these tasks, task name -> `ups_data.info.TaskInfo`."""
 

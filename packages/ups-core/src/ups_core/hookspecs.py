@@ -55,6 +55,12 @@ def ups_register_sources(register: Register) -> None:
 
 
 @hookspec
+def ups_register_layouts(register: Register) -> None:
+    """How files of one kind map to trajectories: `factory(config)` returns an object with `recognises` and
+    `open` (`ups_data.stores.layout.Layout`)."""
+
+
+@hookspec
 def ups_register_models(register: Register) -> None:
     """Networks: `factory(config, tasks)` returns an `ups_models.network.Network`."""
 

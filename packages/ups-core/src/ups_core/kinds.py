@@ -51,9 +51,12 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("tasks", "task", "PDE problems with their data", "tasks: {problem: {kind: NAME}}",
-             f"{_BASES}:TaskConfig", ("info", "plan_data", "prepare_data", "open")),
+             f"{_BASES}:TaskConfig", ("describe", "plan_data", "prepare_data", "open")),
         Kind("sources", "source", "where a task's data files come from",
              "tasks: {problem: {source: {kind: NAME}}}", f"{_BASES}:SourceConfig", ("plan", "provide")),
+        Kind("layouts", "layout", "how files of one kind map to trajectories",
+             "tasks: {problem: {kind: files, layout: {kind: NAME}}}", f"{_BASES}:LayoutConfig",
+             ("recognises", "open")),
         Kind("models", "model", "networks, and baselines without parameters", "model: {kind: NAME}",
              f"{_BASES}:ModelConfig", ("forward",)),
         Kind("losses", "loss", "what training minimises", _IN_STAGE + "losses: [{kind: NAME}]}]",

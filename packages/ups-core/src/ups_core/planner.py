@@ -51,9 +51,10 @@ def make_plan(
     """
     registry = registry or registry_in_use()
     tasks = {name: _task(component, name) for name, component in spec.tasks.items()}
-    data, issues = _plan_data(tasks, data_root, document)
+    data, infos, issues = _plan_data(tasks, data_root, document)
     pipeline = list(expand_pipeline(spec, document, registry, issues))
-    issues += check_plan(spec, tasks, pipeline, document)
+    if len(infos) == len(tasks):  # a model cannot be checked on problems that nobody knows
+        issues += check_plan(spec, infos, pipeline, document)
     if issues:
         raise SpecError(list(dict.fromkeys(issues)))
     fingerprint = digest(_with_effect(spec))
@@ -74,16 +75,19 @@ def _task(component: Component, name: str) -> TaskProvider:
 
 def _plan_data(
     tasks: Mapping[str, TaskProvider], data_root: Path, document: Document
-) -> tuple[dict[str, DataPlan], list[Issue]]:
+) -> tuple[dict[str, DataPlan], dict[str, Any], list[Issue]]:
+    """The data and the problem of every task that has them, and what is wrong with the others."""
     data: dict[str, DataPlan] = {}
+    infos: dict[str, Any] = {}
     issues = []
     for name, task in tasks.items():
         try:
             with plugin_call(f"task '{name}'", bugs=True):
+                infos[name] = task.describe(data_root)
                 data[name] = task.plan_data(data_root)
         except UPSError as error:
             issues.append(document.issue(("tasks", name, "source"), str(error)))
-    return data, issues
+    return data, infos, issues
 
 
 class _Planner:

@@ -36,9 +36,12 @@ class TaskProvider(Protocol):
 
     name: str
 
-    @property
-    def info(self) -> Any:
-        """What the problem is, for the plan checks of other components: an `ups_data.info.TaskInfo`."""
+    def describe(self, data_root: Path) -> Any:
+        """What the problem is, for the plan checks of other components: an `ups_data.info.TaskInfo`.
+
+        Raises:
+            UPSError: the problem is described by files that are not there or not as they should be.
+        """
         ...
 
     def plan_data(self, data_root: Path) -> DataPlan:

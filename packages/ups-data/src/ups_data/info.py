@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from ups_core.errors import UPSError
@@ -36,15 +37,24 @@ class Channel:
     Attributes:
         name: e.g. `u`.
         unit: physical unit; "1" for a dimensionless field.
-        role: `state` evolves in time, `coefficient` is given, `target` is to be found.
+        role: `state` evolves in time, `coefficient` is given (a medium, a mask, a force), `target` is to be
+            found.
+        vector: the vector or tensor that the channel is a component of, e.g. `velocity`; "" for a scalar.
+        component: the spatial axes of the component: `(0,)` is the one along x of a vector, `(0, 1)` the xy
+            one of a tensor. Mirrors and exchanges of axes change vectors and tensors by them.
     """
 
     name: str
     unit: str
     role: Role
+    vector: str = ""
+    component: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_word(f"channel '{self.name}'", "role", self.role, Role)
+        where = f"channel '{self.name}'"
+        _check_word(where, "role", self.role, Role)
+        if bool(self.vector) != bool(self.component):
+            raise UPSError(f"{where}: a component needs the name of its vector and its axes")
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class TaskInfo:
         symmetries: transformations that map solutions to solutions, by their names in
             :data:`ups_data.batches.symmetry.SYMMETRIES`.
         points: coordinate of the first and the last grid point of every axis, between which the others are
-            evenly spaced; default: the centres of equal cells.
+            evenly spaced, or the coordinates of all; default: the centres of equal cells.
 
     Raises:
         UPSError: a word or a number is not one that a task may have.
@@ -120,7 +130,7 @@ class TaskInfo:
     invariants: tuple[Invariant, ...]
     equation: str
     symmetries: tuple[Symmetry, ...] = ()
-    points: tuple[tuple[float, float], ...] = ()
+    points: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         _check_words(self)
@@ -147,22 +157,29 @@ class TaskInfo:
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Distance between neighbouring grid points along every axis."""
+        """Distance between neighbouring grid points along every axis, the mean one if they differ."""
         return tuple(
-            (last - first) / max(1, cells - 1)
-            for (first, last), cells in zip(self._ends, self.shape, strict=True)
+            (ends[-1] - ends[0]) / max(1, cells - 1)
+            for ends, cells in zip(self._ends, self.shape, strict=True)
         )
+
+    @property
+    def uniform(self) -> tuple[bool, ...]:
+        """Along which axes the grid points are evenly spaced."""
+        return tuple(len(ends) == 2 for ends in self._ends)
 
     @cached_property
     def axes(self) -> tuple[tuple[float, ...], ...]:
         """Coordinates of the grid points along every axis."""
         return tuple(
-            tuple(first + number * step for number in range(cells))
-            for (first, _), step, cells in zip(self._ends, self.spacing, self.shape, strict=True)
+            tuple(ends[0] + number * step for number in range(cells)) if even else ends
+            for ends, step, cells, even in zip(
+                self._ends, self.spacing, self.shape, self.uniform, strict=True
+            )
         )
 
     @property
-    def _ends(self) -> tuple[tuple[float, float], ...]:
+    def _ends(self) -> tuple[tuple[float, ...], ...]:
         """`points`, or the centres of the first and the last of equal cells."""
         return self.points or tuple(
             (low + (high - low) / cells / 2, high - (high - low) / cells / 2)
@@ -202,13 +219,16 @@ class TaskInfo:
             **plain
             | {
                 "boundary": boundary,
-                "channels": tuple(Channel(**channel) for channel in plain["channels"]),
+                "channels": tuple(
+                    Channel(**channel | {"component": tuple(channel.get("component", ()))})
+                    for channel in plain["channels"]
+                ),
                 "parameters": tuple(Parameter(**parameter) for parameter in plain["parameters"]),
                 "domain": tuple((float(low), float(high)) for low, high in plain["domain"]),
                 "shape": tuple(plain["shape"]),
                 "invariants": tuple(plain["invariants"]),
                 "symmetries": tuple(plain.get("symmetries", ())),
-                "points": tuple((float(first), float(last)) for first, last in plain.get("points", ())),
+                "points": tuple(tuple(map(float, ends)) for ends in plain.get("points", ())),
             }
         )
 
@@ -241,6 +261,14 @@ def _problems(task: TaskInfo) -> Iterator[str]:
         yield f"the shape has {task.dim} axes; use 1, 2 or 3"
     if len(task.domain) != task.dim or len(task.points) not in (0, task.dim):
         yield f"domain, points and the shape of {task.dim} axes differ in length"
+    for ends, cells in zip(task.points, task.shape, strict=False):
+        if len(ends) not in (2, cells):
+            yield f"points has {len(ends)} coordinates along an axis of {cells} points; give 2 or all"
+        if any(not low < high for low, high in pairwise(ends)):
+            yield "points has coordinates that do not increase"
+    for channel in task.channels:
+        if any(not 0 <= axis < task.dim for axis in channel.component):
+            yield f"channel '{channel.name}' is a component along axes {channel.component} of {task.dim}"
     if len(task.sides) != task.dim or any(len(sides) != 2 for sides in task.sides):
         yield f"boundary {task.boundary} needs a word for both ends of each of {task.dim} axes, or one"
         return
@@ -271,6 +299,11 @@ def _problems(task: TaskInfo) -> Iterator[str]:
             f"symmetry 'transpose' needs two last axes that are equal, not {task.shape} on {task.domain} "
             f"with {task.sides}"
         )
+    if "transpose" in task.symmetries and task.dim > 1 and (alone := _without_partner(task)):
+        yield (
+            f"symmetry 'transpose' exchanges component {alone.component} of '{alone.vector}' with one "
+            "that is not there; remove it"
+        )
 
 
 def _square(task: TaskInfo) -> bool:
@@ -287,3 +320,14 @@ def _square(task: TaskInfo) -> bool:
         for axis in (-2, -1)
     )
     return first == second
+
+
+def _without_partner(task: TaskInfo) -> Channel | None:
+    """A component whose partner under an exchange of the last two axes is not among the channels."""
+    other = {task.dim - 2: task.dim - 1, task.dim - 1: task.dim - 2}
+    known = {(channel.role, channel.vector, channel.component) for channel in task.channels}
+    for channel in task.channels:
+        swapped = tuple(other.get(axis, axis) for axis in channel.component)
+        if (channel.role, channel.vector, swapped) not in known:
+            return channel
+    return None

@@ -15,9 +15,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ups_core import Component, StepContext, StepResult, UPSError
-from ups_core.component import validate_options
 from ups_core.expand import baseline_id
-from ups_core.plugin_loader import registry_in_use
 from ups_eval.config import RolloutConfig, baseline_name, is_higher_better
 from ups_eval.kept import Kept
 from ups_eval.metrics import TrajectoryMetric
@@ -157,7 +155,7 @@ def untrained(baseline: Component | str, data: Mapping[str, TaskData]) -> Simula
     Raises:
         UPSError: the model has trainable parameters, so it would be a straw man untrained.
     """
-    component = baseline if isinstance(baseline, Component) else _with_defaults(baseline)
+    component = baseline if isinstance(baseline, Component) else Component.of("models", baseline)
     infos = {task: task_data.info for task, task_data in data.items()}
     statistics = {task: task_data.statistics for task, task_data in data.items()}
     simulator = build_simulator(component, infos, statistics)
@@ -166,9 +164,3 @@ def untrained(baseline: Component | str, data: Mapping[str, TaskData]) -> Simula
             f"baseline '{component.kind}' must be trained; add a stage that trains it before this step"
         )
     return simulator
-
-
-def _with_defaults(name: str) -> Component:
-    registry = registry_in_use()
-    entry = registry.get("models", name)
-    return Component(entry, validate_options(entry.load_config(), {}, registry))

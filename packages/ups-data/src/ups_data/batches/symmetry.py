@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
 from ups_data.batches.seeds import coin, derive_seed
-from ups_data.info import Symmetry, TaskInfo
+from ups_data.info import Channel, Symmetry, TaskInfo
 
 
 def augment(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
@@ -40,7 +40,7 @@ def translate(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
 
 
 def reflect(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """Mirror each axis with probability one half; states keep their sign.
+    """Mirror each axis with probability one half; components along it change their sign, other fields do not.
 
     The coordinates are mirrored too, so this is exact also for a grid that is not symmetric about the centre
     of its domain, provided that the model uses the coordinates.
@@ -48,6 +48,7 @@ def reflect(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     for axis, (low, high) in enumerate(task.domain):
         if coin(seed, axis):
             batch = _on_fields(batch, partial(torch.flip, dims=(axis - task.dim,)))
+            batch = _with_signs(batch, task, axis)
             coords = batch.coords.reshape(*task.shape, task.dim).flip(axis).clone()
             coords[..., axis] = low + high - coords[..., axis]
             batch = replace(batch, coords=coords.reshape(batch.coords.shape))
@@ -68,7 +69,7 @@ def reflect_oddly(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
 
 
 def transpose(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
-    """Exchange the last two axes, which must have equal length, with probability one half."""
+    """Exchange the last two axes, of equal length, and components along them, with probability one half."""
     if not coin(seed):
         return batch
     axes = task.dim - 2, task.dim - 1
@@ -77,7 +78,7 @@ def transpose(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
     swapped = torch.cat(
         [coords[..., : axes[0]], coords[..., axes[1] :], coords[..., axes[0] : axes[1]]], dim=-1
     )
-    exchanged = _on_fields(batch, lambda x: x.transpose(-1, -2))
+    exchanged = _with_components(_on_fields(batch, lambda x: x.transpose(-1, -2)), task, axes)
     return replace(exchanged, coords=swapped.reshape(batch.coords.shape))
 
 
@@ -94,6 +95,50 @@ SYMMETRIES: dict[Symmetry, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = 
 def _on_fields(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:
     """Transform every tensor that has the grid as its last axes."""
     return replace(batch, state=change(batch.state), static=change(batch.static), target=change(batch.target))
+
+
+def _with_signs(batch: FieldBatch, task: TaskInfo, axis: int) -> FieldBatch:
+    """Change the sign of the components along a mirrored axis."""
+
+    def signed(fields: Tensor, channels: tuple[Channel, ...]) -> Tensor:
+        signs = [(-1.0) ** channel.component.count(axis) for channel in channels]
+        if all(sign > 0 for sign in signs):
+            return fields
+        return fields * fields.new_tensor(signs).reshape(-1, *[1] * task.dim)
+
+    return _by_channels(batch, task, signed)
+
+
+def _with_components(batch: FieldBatch, task: TaskInfo, axes: tuple[int, int]) -> FieldBatch:
+    """Exchange the components along two exchanged axes."""
+    other = {axes[0]: axes[1], axes[1]: axes[0]}
+
+    def exchanged(fields: Tensor, channels: tuple[Channel, ...]) -> Tensor:
+        places = {(channel.vector, channel.component): place for place, channel in enumerate(channels)}
+        order = [
+            places[channel.vector, tuple(other.get(axis, axis) for axis in channel.component)]
+            if channel.vector
+            else place
+            for place, channel in enumerate(channels)
+        ]
+        if order == sorted(order):
+            return fields
+        parts = fields.unbind(-task.dim - 1)
+        return torch.stack([parts[place] for place in order], dim=-task.dim - 1)
+
+    return _by_channels(batch, task, exchanged)
+
+
+def _by_channels(
+    batch: FieldBatch, task: TaskInfo, change: Callable[[Tensor, tuple[Channel, ...]], Tensor]
+) -> FieldBatch:
+    """Transform the fields of a batch, given the channels that each tensor has."""
+    return replace(
+        batch,
+        state=change(batch.state, task.state_channels) if task.state_channels else batch.state,
+        static=change(batch.static, task.static_channels) if task.static_channels else batch.static,
+        target=change(batch.target, task.target_channels),
+    )
 
 
 def _gather(x: Tensor, index: Tensor, axis: int, dim: int) -> Tensor:

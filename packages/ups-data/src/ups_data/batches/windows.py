@@ -8,9 +8,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
-from ups_data.info import TaskInfo
 from ups_data.stores.base import Integers, TrajectoryStore
 
 
@@ -20,31 +18,19 @@ class Windows:
     Windows are in the order of the trajectories; the start frame varies fastest.
 
     Args:
-        info: the problem; its `history` is the number of given frames.
-        store: the data.
+        store: the data; the `history` of its problem is the number of given frames.
         groups: groups of trajectories in the split.
         starts: number of start frames per trajectory, from frame 0.
         targets: number of frames to predict.
-
-    Raises:
-        UPSError: the task declares more parameters than its data have.
     """
 
-    def __init__(
-        self, info: TaskInfo, store: TrajectoryStore, groups: Sequence[int], starts: int, targets: int
-    ) -> None:
-        self.info = info
+    def __init__(self, store: TrajectoryStore, groups: Sequence[int], starts: int, targets: int) -> None:
+        info = self.info = store.info
         self.targets = targets
         self._store = store
         self._trajectories = np.flatnonzero(np.isin(store.groups, groups))
         self._starts = starts
-        known = store.parameters.shape[1]
-        if len(info.parameters) > known:
-            raise UPSError(
-                f"task '{info.name}' declares {len(info.parameters)} parameters, but its data have {known}; "
-                "declare no more"
-            )
-        self._params = torch.tensor(store.parameters[:, : len(info.parameters)], dtype=torch.float32)
+        self._params = torch.tensor(store.parameters, dtype=torch.float32)
         self._coords = torch.tensor(list(product(*info.axes)), dtype=torch.float32)
 
     def __len__(self) -> int:

@@ -15,12 +15,12 @@ from ups_core.cli.output import print_json
 from ups_core.console import Console
 from ups_data.cli.check import check_data
 from ups_data.sources.config import GenerateConfig
-from ups_data.stores.pdebench import Family
 from ups_data.tasks.advection1d import ADVECTION
-from ups_data.tasks.base import Task
 from ups_data.tasks.burgers1d import BURGERS
 from ups_data.tasks.create import create_task
 from ups_data.tasks.darcy2d import DARCY
+from ups_data.tasks.pdebench import Family
+from ups_data.tasks.sourced import SourcedTask
 
 EXAMPLES = """examples:
   ups data generate advection1d --beta 0.4 --trajectories 1000 --out data
@@ -114,7 +114,7 @@ class DataCommand:
         _set_epilog(generate, EXAMPLES)
         tasks = generate.add_subparsers(dest="task", required=True, metavar="TASK")
         for name, entry in GENERATED.items():
-            task = tasks.add_parser(name, help=f"a file like {entry.family.file_name(1.0)}")
+            task = tasks.add_parser(name, help=f"a file like {entry.family.file((1.0,)).name}")
             _set_epilog(task, entry.epilog)
             _add_options(task, entry)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
@@ -177,23 +177,24 @@ def _set_epilog(parser: argparse.ArgumentParser, epilog: str) -> None:
 
 
 def _generate(args: argparse.Namespace, console: Console) -> None:
-    from ups_data.stores.pdebench_writer import write_file  # `ups --help` must not import h5py
+    from ups_data.sources.writing import write_file  # `ups --help` must not import numpy
 
     if args.trajectories < 1:
         raise UsageError(f"--trajectories is {args.trajectories}; a file needs one or more")
     # A task's trajectories are split, so it asks for ten; a file may have fewer.
     request = replace(_task(args).request, trajectories=args.trajectories)
-    path: Path = args.out / request.family.file_name(args.value)
+    wanted = request.files[0]
+    path: Path = args.out / wanted.name
     if path.exists():
         raise UsageError(f"{path} already exists; choose another --out or remove the file")
     begin = time.perf_counter()
-    write_file(request, args.value, args.seed, path, console)
+    write_file(request, wanted, args.seed, path, console)
     seconds = time.perf_counter() - begin
-    shape = (request.trajectories, request.frames, *request.shape)
+    shape = (request.trajectories, request.info.frames, *request.info.shape)
     print(f"{path}: {shape} in {seconds:.2f} s, {request.trajectories / seconds:.0f} trajectories/s")
 
 
-def _task(args: argparse.Namespace) -> Task:
+def _task(args: argparse.Namespace) -> SourcedTask:
     options: dict[str, Any] = {"resolution": args.resolution}
     name = GENERATED[args.task].option
     if args.task == DARCY.name:
@@ -201,7 +202,9 @@ def _task(args: argparse.Namespace) -> Task:
     else:
         options |= {name: [args.value], "frames": args.frames, "time_stride": args.time_stride}
     options["source"] = {"kind": "generate", "seed": args.seed}
-    return create_task(args.task, options)
+    task = create_task(args.task, options)
+    assert isinstance(task, SourcedTask)
+    return task
 
 
 def _inspect(args: argparse.Namespace) -> None:

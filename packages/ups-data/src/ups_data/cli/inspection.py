@@ -7,7 +7,6 @@ trajectories, and the output says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,16 +17,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ups_core import UPSError
+from ups_core import Component, UPSError
 from ups_core.errors import printable
+from ups_core.plugin_loader import registry_in_use
 from ups_data.stores.array_files import READERS, ArrayFile, NamedArray, reading
 from ups_data.stores.hdf5 import open_hdf5, refusal
-from ups_data.stores.pdebench import Family
-from ups_data.tasks.advection1d import ADVECTION
-from ups_data.tasks.burgers1d import BURGERS
-from ups_data.tasks.darcy2d import DARCY
 
-FAMILIES = (ADVECTION, BURGERS, DARCY)
+HDF5 = (".h5", ".hdf5")
+"""Endings of HDF5 files, of which the layout is looked for."""
 ALL_BYTES = 256 * 1024**2
 """Bytes of a dataset up to which all of it is read, and of a trajectory up to which it is read at all."""
 BLOCK_BYTES = 32 * 1024**2
@@ -44,7 +41,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
     Raises:
         UPSError: the file does not exist or cannot be read.
     """
-    if path.suffix.lower() in READERS:
+    if path.suffix.lower() in READERS and path.suffix.lower() not in HDF5:
         with reading(path):
             return _array_findings(path)
     try:
@@ -65,7 +62,6 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
             found[name] = item
 
     file.visititems(collect)
-    family = next((family for family in FAMILIES if _matches(family, file, found)), None)
     datasets = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in found.items()}
     numeric = {key: item for key, item in found.items() if item.dtype.kind == "f" and item.ndim and item.size}
     unread = {key: problem for key, item in numeric.items() if (problem := _not_read(item))}
@@ -75,9 +71,8 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "layout": family.name if family else None,
+        "layout": layout_of(path),
         "made_by_ups": "ups_generator" in file.attrs,
-        "parameter": {family.parameter: _attribute(file.attrs, family.parameter)} if family else {},
         "attributes": {key: _attribute(file.attrs, key) for key in file.attrs},
         "datasets": datasets,
         "coordinates": coordinates,
@@ -102,7 +97,6 @@ def _array_findings(path: Path) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "layout": "arrays",
         "made_by_ups": False,
-        "parameter": {},
         "attributes": {},
         "datasets": {
             key: {"shape": list(array.shape), "dtype": str(array.dtype)} for key, array in file.items()
@@ -141,10 +135,11 @@ def _links(file: h5py.File) -> dict[str, str]:
     }
 
 
-def _matches(family: Family, file: h5py.File, found: Mapping[str, h5py.Dataset]) -> bool:
-    wanted = {family.solution, *family.axes} | ({family.coefficient} if family.coefficient else set())
-    rank = len(family.native) + 2
-    return family.parameter in file.attrs and wanted <= found.keys() and found[family.solution].ndim == rank
+def layout_of(path: Path) -> str | None:
+    """The name of the registered layout that a file has; None if it has none of them."""
+    entries = registry_in_use().entries("layouts")
+    layouts = {entry.name: Component.of("layouts", entry.name).create() for entry in entries}
+    return next((name for name, layout in layouts.items() if layout.recognises(path)), None)
 
 
 def _coordinate(points: NDArray[Any]) -> dict[str, Any]:
@@ -214,7 +209,8 @@ def _plain(value: Any) -> Any:
 def render(findings: dict[str, Any], stream: TextIO) -> None:
     """Print findings as text."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
-    layout = findings["layout"] or f"not recognised (known: {', '.join(family.name for family in FAMILIES)})"
+    known = ", ".join(entry.name for entry in registry_in_use().entries("layouts"))
+    layout = findings["layout"] or f"not recognised (known: {known})"
     console.print(escape(f"{findings['path']}  {findings['bytes'] / 1e6:.1f} MB  layout: {layout}"))
     for key, value in findings["attributes"].items():
         console.print(escape(printable(f"  {key} = {value}")))

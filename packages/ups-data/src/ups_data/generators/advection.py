@@ -6,12 +6,18 @@ matrix product with a fixed table of sines and cosines: thousands of trajectorie
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ups_data.generators.waves import FREQUENCIES, Waves, initial_waves, wave_table, window_at
-from ups_data.stores.pdebench import Request
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Fields
+from ups_data.stores.striding import cell_centres
 
+POINTS = 1024
+"""Cells of the native grid."""
 PIECE = 12
 """Frames per matrix product: few enough that BLAS keeps it on one core. The bits then do not depend on the
 number of trajectories per call, and the product stays fast on cores that other processes use too."""
@@ -46,12 +52,12 @@ def evaluate(waves: Waves, beta: float, times: ArrayLike, points: ArrayLike) -> 
     return solution
 
 
-def generate(
-    request: Request, value: float, seed: int, start: int, stop: int
-) -> dict[str, NDArray[np.float32]]:
-    """The datasets of an advection file, trajectories start..stop-1; `value` is β.
+def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: int, stop: int) -> Fields:
+    """Trajectories start..stop-1 of advection with speed `beta`.
 
-    A :class:`ups_data.stores.pdebench_writer.Generator`.
+    A :class:`ups_data.sources.writing.Generator`.
     """
     waves = initial_waves(seed, start, stop)
-    return {"tensor": evaluate(waves, value, request.times(request.frames), request.axis)}
+    times = [info.dt * frame for frame in range(info.frames)]
+    solution = evaluate(waves, parameters["beta"], times, cell_centres(POINTS, info.shape[0]))
+    return Fields(solution[:, :, None], np.empty((stop - start, 0, *info.shape), dtype=np.float32))

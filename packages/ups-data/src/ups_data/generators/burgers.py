@@ -22,6 +22,7 @@ viscosity; the Gaussian would be as wide as the circle.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +31,13 @@ from numpy.typing import NDArray
 from ups_core import UPSError
 from ups_data.generators.burgers_resolution import FINER, smallest_nu
 from ups_data.generators.waves import Waves, initial_waves, wave_table, window_at
-from ups_data.stores.pdebench import Request
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Fields
 
 Array = NDArray[np.float64]
 
+POINTS = 1024
+"""Cells of the native grid."""
 GAUSS = 3
 """Gauss-Legendre points per fine cell in the integral of the initial field."""
 WIDTHS = 8.0
@@ -46,25 +50,22 @@ RANGE = 8.0
 """Variation of U / 2v up to which the Fourier series is used; it amplifies rounding by up to exp(8)."""
 
 
-def generate(
-    request: Request, value: float, seed: int, start: int, stop: int
-) -> dict[str, NDArray[np.float32]]:
-    """The datasets of a Burgers file, trajectories start..stop-1; `value` is ν.
+def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: int, stop: int) -> Fields:
+    """Trajectories start..stop-1 of Burgers flow with viscosity `Nu`.
 
-    A :class:`ups_data.stores.pdebench_writer.Generator`.
+    A :class:`ups_data.sources.writing.Generator`.
 
     Raises:
         UPSError: the viscosity is too small for the native grid and the time between frames.
     """
-    points, step = request.family.native[0], request.family.dt * request.time_stride
-    check_viscosity(value, step, points)
-    stride = points // request.resolution
-    sampler = Sampler(points)
-    solution = np.empty((stop - start, request.frames, request.resolution), dtype=np.float32)
+    nu, stride = parameters["Nu"], POINTS // info.shape[0]
+    check_viscosity(nu, info.dt, POINTS)
+    sampler = Sampler(POINTS)
+    solution = np.empty((stop - start, info.frames, 1, *info.shape), dtype=np.float32)
     for row, number in enumerate(range(start, stop)):
         state = sampler.initial_state(initial_waves(seed, number, number + 1))
-        solution[row] = evolve(state, value / math.pi, step, request.frames)[:, ::stride]
-    return {"tensor": solution}
+        solution[row, :, 0] = evolve(state, nu / math.pi, info.dt, info.frames)[:, ::stride]
+    return Fields(solution, np.empty((stop - start, 0, *info.shape), dtype=np.float32))
 
 
 def check_viscosity(nu: float, step: float, points: int) -> None:

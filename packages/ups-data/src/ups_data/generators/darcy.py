@@ -7,7 +7,7 @@ a transient state at t = 1.75, u is the steady solution to machine precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -17,8 +17,11 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from ups_core.cpus import available_cores
-from ups_data.stores.pdebench import Request
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Fields
 
+POINTS = 128
+"""Cells of the native grid along each axis."""
 GAUSSIANS = 5
 BATCH = 200
 LOW, HIGH = np.float32(0.1), np.float32(1.0)
@@ -106,23 +109,20 @@ def _draws(seed: int, number: int, points: int) -> Iterator[NDArray[np.float64]]
         yield np.exp(-((axis - x) ** 2) / (0.5 * width)).T @ np.exp(-((axis - y) ** 2) / (0.5 * width))
 
 
-def generate(
-    request: Request, value: float, seed: int, start: int, stop: int
-) -> dict[str, NDArray[np.float32]]:
-    """The datasets of a Darcy file, samples start..stop-1; `value` is the constant source β.
+def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: int, stop: int) -> Fields:
+    """Media start..stop-1 and their solutions for the constant source `beta`.
 
-    A :class:`ups_data.stores.pdebench_writer.Generator`. Solved on the native grid and strided to the
+    A :class:`ups_data.sources.writing.Generator`. Solved on the native grid and strided to the
     task's, so the points are those of an official file. The problem is linear in β. SuperLU releases the
     interpreter lock, so threads use all cores.
     """
-    points = request.family.native[0]
-    stride = points // request.resolution
-    fields = media(seed, start, stop, points)
+    stride = POINTS // info.shape[0]
+    fields = media(seed, start, stop, POINTS)
 
     def solve(field: NDArray[np.float32]) -> NDArray[np.float32]:
-        unit = solve_darcy(field, 1.0, (1 / points, 1 / points))
-        return (value * unit[::stride, ::stride]).astype(np.float32)
+        unit = solve_darcy(field, 1.0, (1 / POINTS, 1 / POINTS))
+        return (parameters["beta"] * unit[::stride, ::stride]).astype(np.float32)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         solutions = np.stack(list(pool.map(solve, fields)))
-    return {"nu": fields[:, ::stride, ::stride], "tensor": solutions[:, None]}
+    return Fields(solutions[:, None, None], fields[:, None, ::stride, ::stride])

@@ -21,10 +21,10 @@ from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import TaskInfo
 from ups_data.prepare.integrity import checked_sums, place_of_audit
 from ups_data.prepare.invariants import InvariantCheck
-from ups_data.prepare.splits import SPLITS, Splits, audit_splits, exclude_repeats, make_splits
+from ups_data.prepare.splits import SPLITS, Splits, audit_splits, divide, exclude_repeats
 from ups_data.prepare.statistics import ChannelStatistics, FieldMean, Moments, Statistics, statistics_of
 from ups_data.prepare.symmetries import SymmetryCheck
-from ups_data.stores.base import TrajectoryStore
+from ups_data.stores.base import SplitStores, TrajectoryStore
 
 SCHEMA = 2
 """Of the record; since 2 it has mean fields and checksums, its own and those of the files."""
@@ -41,7 +41,7 @@ class Audit:
 
 def audit_data(
     info: TaskInfo,
-    store: TrajectoryStore,
+    stores: SplitStores,
     fractions: Mapping[str, float],
     plan: DataPlan,
     data_root: Path,
@@ -51,8 +51,8 @@ def audit_data(
 
     Args:
         info: the problem.
-        store: the data.
-        fractions: split -> share of the groups of trajectories.
+        stores: the data.
+        fractions: split -> share of the groups of trajectories, where splits have one store.
         plan: the files, none of them missing.
         data_root: holds the folder of records.
         console: reports progress and findings.
@@ -63,20 +63,33 @@ def audit_data(
     """
     sums = checked_sums(plan, info.name, console)
     path = place_of_audit(data_root, plan.fingerprint)
-    splits = make_splits(int(store.groups.max()) + 1, fractions)
+    splits = splits_of(stores, fractions)
     if os.path.lexists(path):
         try:
             return _from_record(path, splits, plan.fingerprint, sums)
         except UnsoundFile as error:
             console.say(f"{error}; the data are audited again", "yellow")
-    splits = _without_repeats(store, splits, info, console)
-    audit = Audit(splits, _statistics(store, splits, info, console), sums)
+    splits = _without_repeats(stores, splits, info, console)
+    audit = Audit(splits, _statistics(stores.train, splits, info, console), sums)
     try:
         write_sealed(path, _to_record(plan, audit))
     except OSError as error:
         # A read-only data root is legitimate (a shared disk); it only costs a second pass.
         console.say(f"{info.name}: cannot store the audit ({error.strerror}); opening the data repeats it")
     return audit
+
+
+def splits_of(stores: SplitStores, fractions: Mapping[str, float]) -> Splits:
+    """The splits before repeats are excluded: splits that have one store share its groups."""
+    divided: dict[str, tuple[int, ...]] = {}
+    for store in stores.distinct():
+        sharing = [split for split in SPLITS if stores.of(split) is store]
+        groups = tuple(np.unique(store.groups).tolist())
+        if len(sharing) == 1:
+            divided[sharing[0]] = groups
+        else:
+            divided |= divide(groups, {split: fractions[split] for split in sharing})
+    return Splits(divided["train"], divided["val"], divided["test"])
 
 
 def _to_record(plan: DataPlan, audit: Audit) -> dict[str, Any]:
@@ -105,21 +118,22 @@ def _from_record(path: Path, wanted: Splits, fingerprint: str, sums: tuple[str, 
     return Audit(splits, statistics, sums)
 
 
-def _without_repeats(store: TrajectoryStore, splits: Splits, info: TaskInfo, console: Console) -> Splits:
-    groups = store.groups
-    count = int(groups.max()) + 1
+def _without_repeats(stores: SplitStores, splits: Splits, info: TaskInfo, console: Console) -> Splits:
+    distinct = stores.distinct()
+    count = max(int(store.groups.max()) for store in distinct) + 1
     hashes: list[list[bytes]] = [[] for _ in range(count)]
-    with console.progress(f"auditing {info.name}", len(groups)) as advance:
-        for chunk in store.chunks():
-            given = chunk.frames[:, 0] if info.kind == "evolution" else chunk.static
-            for group, first in zip(groups[chunk.part], given, strict=True):
-                # Hashes instead of the fields: a data set larger than memory can be audited.
-                hashes[group].append(sha256(first.tobytes()).digest())
-            advance(len(given))
+    with console.progress(f"auditing {info.name}", sum(len(store.groups) for store in distinct)) as advance:
+        for store in distinct:
+            for chunk in store.chunks():
+                given = chunk.frames[:, 0] if info.kind == "evolution" else chunk.static
+                for group, first in zip(store.groups[chunk.part], given, strict=True):
+                    # Hashes instead of the fields: a data set larger than memory can be audited.
+                    hashes[group].append(sha256(first.tobytes()).digest())
+                advance(len(given))
     try:
         splits = exclude_repeats(splits, hashes)
     except UPSError as error:
-        raise UPSError(f"{store.place}: {error}") from error
+        raise UPSError(f"{stores.train.place}: {error}") from error
     audit_splits(splits, count)
     if splits.excluded:
         console.say(

@@ -16,7 +16,7 @@ from ups_data.prepare.audit import audit_data
 from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.splits import Splits
 from ups_data.prepare.statistics import Statistics
-from ups_data.stores.base import TrajectoryStore
+from ups_data.stores.base import SplitStores, TrajectoryStore
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,11 @@ class TaskData:
     info: TaskInfo
     splits: Splits
     statistics: Statistics
-    store: TrajectoryStore
+    stores: SplitStores
+
+    def problem(self, split: str) -> TaskInfo:
+        """The problem with the grid and the frames of a split, which may differ from those of training."""
+        return self.stores.of(split).info
 
     def windows(self, split: str, *, horizon: int) -> Windows:
         """All windows of a split: the given frames and the `horizon` frames after them.
@@ -36,18 +40,19 @@ class TaskData:
         Raises:
             UPSError: the split is unknown, or the trajectories are too short for the horizon.
         """
-        info, ids = self.info, self.splits[split]
+        ids, store = self.splits[split], self.stores.of(split)
+        info = store.info
         if horizon < 1:
             raise UPSError(f"horizon {horizon} predicts nothing; use 1 or more")
         if info.kind == "steady":
-            return Windows(info, self.store, ids, starts=1, targets=1)
+            return Windows(store, ids, starts=1, targets=1)
         starts = info.frames - info.history - horizon + 1
         if starts < 1:
             raise UPSError(
                 f"horizon {horizon} does not fit task '{info.name}': {info.frames} frames less "
                 f"{info.history} given leave {info.frames - info.history}; use a smaller horizon"
             )
-        return Windows(info, self.store, ids, starts, horizon)
+        return Windows(store, ids, starts, horizon)
 
     def trajectories(self, split: str, *, limit: int | None = None) -> Windows:
         """One window per trajectory: the first frames given, all others to predict.
@@ -56,12 +61,16 @@ class TaskData:
             split: `train`, `val` or `test`.
             limit: take only the first so many groups of trajectories.
         """
-        targets = self.info.frames - self.info.history
-        return Windows(self.info, self.store, self.splits[split][:limit], starts=1, targets=targets)
+        groups, store = self.splits[split][:limit], self.stores.of(split)
+        return Windows(store, groups, starts=1, targets=store.info.frames - store.info.history)
 
 
 def open_data(
-    info: TaskInfo, store: TrajectoryStore, fractions: Mapping[str, float], plan: DataPlan, data_root: Path
+    info: TaskInfo,
+    stores: SplitStores,
+    fractions: Mapping[str, float],
+    plan: DataPlan,
+    data_root: Path,
 ) -> TaskData:
     """The data of a prepared task; arguments as for :func:`~ups_data.prepare.audit.audit_data`.
 
@@ -70,13 +79,13 @@ def open_data(
     """
     if plan.missing:
         raise UPSError(f"task '{info.name}': {plan.missing[0]} is not generated yet; prepare the data first")
-    audit = audit_data(info, store, fractions, plan, data_root, Console(quiet=True))
-    conditions = _conditions(info, store, audit.splits)
-    return TaskData(info, audit.splits, replace(audit.statistics, conditions=conditions), store)
+    audit = audit_data(info, stores, fractions, plan, data_root, Console(quiet=True))
+    conditions = _conditions(info, stores.train, audit.splits)
+    return TaskData(info, audit.splits, replace(audit.statistics, conditions=conditions), stores)
 
 
 def _conditions(info: TaskInfo, store: TrajectoryStore, splits: Splits) -> Conditions:
     """Every sample knows its parameters; their ranges are those of the train split."""
-    values = store.parameters[np.isin(store.groups, splits.train), : len(info.parameters)]
+    values = store.parameters[np.isin(store.groups, splits.train)]
     ranges = tuple(zip(values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True))
     return Conditions(ranges, (False,) * len(ranges), (info.dt, info.dt))

@@ -6,7 +6,8 @@ in the same split for all of them: no initial condition leaks, and every split h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
@@ -53,22 +54,28 @@ class Splits:
         return cls(tuple(data["train"]), tuple(data["val"]), tuple(data["test"]), excluded)
 
 
-def make_splits(count: int, fractions: Mapping[str, float]) -> Splits:
-    """Split `count` trajectories; a function of the arguments alone, on every machine and in every version.
+def divide(groups: Iterable[int], shares: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
+    """Divide groups of trajectories; the same on every machine and in every version.
 
-    Trajectories are ordered by a hash of their number. Test and validation get their rounded shares, at
-    least one trajectory each, training gets the rest.
+    Groups are ordered by a hash of their number. Test and validation get their rounded shares, at least one
+    group each, training gets the rest.
+
+    Args:
+        groups: their numbers.
+        shares: of the splits among which they are divided.
     """
     # A hash instead of a random generator: no version of a library can change it, and a larger data set keeps
     # most of its test split.
-    order = sorted(range(count), key=lambda number: sha256(f"{SEED}/{number}".encode()).digest())
-    test = max(1, round(count * fractions["test"]))
-    val = max(1, round(count * fractions["val"]))
-    return Splits(
-        train=tuple(sorted(order[test + val :])),
-        val=tuple(sorted(order[test : test + val])),
-        test=tuple(sorted(order[:test])),
-    )
+    order = sorted(groups, key=lambda number: sha256(f"{SEED}/{number}".encode()).digest())
+    # All shares add up to 1 but for rounding, which must not decide how a half is rounded.
+    total = 1.0 if len(shares) == len(SPLITS) else math.fsum(shares.values())
+    count = len(order)
+    splits: dict[str, tuple[int, ...]] = {}
+    for split in ("test", "val"):
+        if split in shares:
+            size = max(1, round(count * shares[split] / total))
+            splits[split], order = tuple(sorted(order[:size])), order[size:]
+    return splits | {"train": tuple(sorted(order))}
 
 
 def audit_splits(splits: Splits, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The source `auto`: official files if they are complete, otherwise generated ones."""
+"""The source `auto`: official files if they are complete, otherwise generated ones if there are any."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ups_core.console import Console
 from ups_data.sources.config import AutoConfig, GenerateConfig, OfficialConfig
 from ups_data.sources.generated import Generate
 from ups_data.sources.official import Official, find_official
-from ups_data.stores.pdebench import Request
+from ups_data.sources.request import Request
 
 
 class Auto:
@@ -22,13 +22,13 @@ class Auto:
 
     def plan(self, request: Request, data_root: Path) -> DataPlan:
         """See :class:`~ups_data.sources.base.Source`."""
-        absent = [v for v in request.values if find_official(request.family, v, data_root) is None]
-        if not absent:
+        absent = [file for file in request.files if find_official(file, data_root) is None]
+        if not absent or request.generation is None:
             return self._official.plan(request, data_root)
         plan = self._generate.plan(request, data_root)
-        if len(absent) == len(request.values):
+        if len(absent) == len(request.files):
             return plan
-        names = ", ".join(request.family.file_name(value) for value in absent)
+        names = ", ".join(file.name for file in absent)
         verb = "is" if len(absent) == 1 else "are"
         return replace(plan, note=f"{plan.note}; official files are not used because {names} {verb} missing")
 

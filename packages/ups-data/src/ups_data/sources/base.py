@@ -7,14 +7,14 @@ from typing import Protocol
 
 from ups_core import DataPlan
 from ups_core.console import Console
-from ups_data.stores.pdebench import Request
+from ups_data.sources.request import Request
 
 
 class Source(Protocol):
     """Where a task's data files come from."""
 
     def plan(self, request: Request, data_root: Path) -> DataPlan:
-        """Locate the files of a request, one per parameter value; never writes.
+        """Locate the files of a request, in its order; never writes.
 
         Planning reads file heads at most, so an implementation imports h5py and numpy only in `provide`.
 

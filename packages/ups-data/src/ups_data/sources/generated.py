@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ups_core import DataPlan
+from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_core.fingerprint import digest
 from ups_core.reading import UnsoundFile
 from ups_core.sums import FileSum, check_size
 from ups_data.sources.config import GenerateConfig
+from ups_data.sources.request import Request
 from ups_data.stores.checksums import SUFFIX, check_noted, noted_sum
-from ups_data.stores.pdebench import Request
 
 ALREADY_GENERATED = "already generated"
 """Note of a plan whose files are there."""
@@ -25,14 +25,20 @@ class Generate:
         self.config = config
 
     def plan(self, request: Request, data_root: Path) -> DataPlan:
-        """See :class:`~ups_data.sources.base.Source`; never raises."""
+        """See :class:`~ups_data.sources.base.Source`.
+
+        Raises:
+            UPSError: the task has no generator.
+        """
+        if request.generation is None:
+            raise UPSError(f"'{request.family}' has no generator; use source: official")
         seed = self.config.seed
         # Without the parameter values: a later spec with more of them finds the files that are there.
         folder = digest(request.generated_identity(seed))[:12]
-        directory = data_root / "generated" / f"{request.family.name}-{folder}"
-        files = tuple(directory / request.family.file_name(value) for value in request.values)
+        directory = data_root / "generated" / f"{request.family}-{folder}"
+        files = tuple(directory / file.name for file in request.files)
         missing = tuple(path for path in files if _problem(path, quick=True))
-        identity = [request.generated_identity(seed, value) for value in request.values]
+        identity = [request.generated_identity(seed, file) for file in request.files]
         return DataPlan(
             fingerprint=digest(["generated", identity]),
             source="generated",
@@ -43,15 +49,15 @@ class Generate:
 
     def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
         """Generate the missing files, and those again that do not match their checksums."""
-        from ups_data.stores.pdebench_writer import write_file  # needs h5py, which planning must not import
+        from ups_data.sources.writing import write_file  # needs numpy, which planning must not import
 
         created = 0
-        for value, path in zip(request.values, plan.files, strict=True):
+        for file, path in zip(request.files, plan.files, strict=True):
             problem = _problem(path, quick=False)
             if problem:
                 if os.path.lexists(path):
                     console.say(f"{problem}; it is generated again", style="yellow")
-                write_file(request, value, self.config.seed, path, console)
+                write_file(request, file, self.config.seed, path, console)
                 created += 1
         return created
 

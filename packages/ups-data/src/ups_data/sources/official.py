@@ -9,8 +9,8 @@ from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_core.fingerprint import digest
 from ups_data.sources.config import OfficialConfig
+from ups_data.sources.request import GENERATOR_ATTRIBUTE, DataFile, Request
 from ups_data.stores.checksums import sampled_sum
-from ups_data.stores.pdebench import GENERATOR_ATTRIBUTE, Family, Request
 
 HEAD_BYTES = 64 * 1024
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -29,17 +29,17 @@ class Official:
             UPSError: a file is missing (the message says where to download it) or is not readable HDF5.
         """
         files = []
-        for value in request.values:
-            path = find_official(request.family, value, data_root)
+        for file in request.files:
+            path = find_official(file, data_root)
             if path is None:
-                raise UPSError(_how_to_get(request.family, value, data_root))
+                raise UPSError(_how_to_get(request, file, data_root))
             files.append(path)
         content = [[path.name, file_digest(path)] for path in files]
         return DataPlan(
             fingerprint=digest(["official", content, request.identity()]),
             source="official",
             files=tuple(files),
-            note=request.family.caveat,
+            note=request.caveat,
         )
 
     def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
@@ -47,13 +47,13 @@ class Official:
         return 0
 
 
-def find_official(family: Family, value: float, data_root: Path) -> Path | None:
-    """The official file of a parameter value, or None.
+def find_official(file: DataFile, data_root: Path) -> Path | None:
+    """Where an official file is, or None.
 
     Raises:
         UPSError: the name belongs to something that is not a file, such as a link to an unmounted disk.
     """
-    for path in _candidates(family, value, data_root):
+    for path in _candidates(file, data_root):
         if os.path.lexists(path) and not os.path.isfile(path):
             what = "a broken link" if path.is_symlink() else "not a file"
             raise UPSError(f"{path} is {what}; put the official file there or remove it")
@@ -90,23 +90,19 @@ def _made_by_ups(path: Path) -> bool:
         return False  # file_digest reports what is wrong with it
 
 
-def _candidates(family: Family, value: float, data_root: Path) -> tuple[Path, Path]:
-    name = family.file_name(value)
-    return data_root / family.folder / name, data_root / name
+def _candidates(file: DataFile, data_root: Path) -> tuple[Path, Path]:
+    return data_root / file.folder / file.name, data_root / file.name
 
 
-def _how_to_get(family: Family, value: float, data_root: Path) -> str:
-    places = " nor ".join(str(path) for path in _candidates(family, value, data_root))
+def _how_to_get(request: Request, file: DataFile, data_root: Path) -> str:
+    places = " nor ".join(str(path) for path in _candidates(file, data_root))
     message = f"official file not found: neither {places}"
-    datafile = family.datafiles.get(value)
-    if datafile is None:
-        published = ", ".join(map(str, family.datafiles))
-        return (
-            f"{message}; PDEBench published {family.parameter} = {published}, not {value}: "
-            "use source: generate"
-        )
+    if file.datafile is None:
+        wanted = ", ".join(f"{value}" for value in file.parameters.values())
+        generate = ": use source: generate" if request.generation else ""
+        return f"{message}; PDEBench published {request.published}, not {wanted}{generate}"
     return (
-        f"{message}; download its {family.official_bytes / 1e9:.1f} GB from "
-        f"https://darus.uni-stuttgart.de/api/access/datafile/{datafile} (DaRUS file id {datafile}), "
-        "or use source: auto"
+        f"{message}; download its {file.nbytes / 1e9:.1f} GB from "
+        f"https://darus.uni-stuttgart.de/api/access/datafile/{file.datafile} (DaRUS file id {file.datafile})"
+        + (", or use source: auto" if request.generation else "")
     )

@@ -58,10 +58,10 @@ class NamedArray:
 
 
 class ArrayFile(Mapping[str, NamedArray]):
-    """The numeric arrays of a file, by name.
+    """The numeric arrays of a file, by name; netCDF and zarr need the extra `xarray`.
 
     Args:
-        path: a `.npy`, `.npz`, `.mat`, `.pt` or `.pth` file.
+        path: a file with one of the endings of :data:`READERS`.
 
     Raises:
         UPSError: the ending is unknown, or the file is missing, damaged or unsafe; one line with its path.
@@ -165,7 +165,9 @@ def _member(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
     return read
 
 
-def _matlab_hdf5(path: Path) -> Iterator[NamedArray]:
+def _hdf5(path: Path, reverse: bool = False) -> Iterator[NamedArray]:
+    """The numeric datasets of an HDF5 file; `reverse` turns around the axes, which MATLAB stores in
+    reverse."""
     with open_hdf5(path) as file:
         found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
 
@@ -179,16 +181,17 @@ def _matlab_hdf5(path: Path) -> Iterator[NamedArray]:
 
         file.visititems(collect)
     for name, (shape, dtype) in found.items():
-        yield NamedArray(name, shape[::-1], dtype, _dataset(path, name))
+        yield NamedArray(name, shape[::-1] if reverse else shape, dtype, _dataset(path, name, reverse))
 
 
-def _dataset(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
+def _dataset(path: Path, name: str, reverse: bool) -> Callable[[tuple[slice, ...]], Array]:
     def read(selection: tuple[slice, ...]) -> Array:
         with reading(path), open_hdf5(path) as file:
-            raw: Array = file[name][_complete(selection, file[name].ndim)[::-1]]
+            complete = _complete(selection, file[name].ndim)
+            raw: Array = file[name][complete[::-1] if reverse else complete]
             dtype = _complex(raw.dtype)
             values = raw if dtype is None else raw.view(dtype).reshape(raw.shape)
-            return values.T
+            return values.T if reverse else values
 
     return read
 
@@ -211,7 +214,7 @@ def _complex(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 def _mat(path: Path) -> Iterator[NamedArray]:
     _check_regular(path)
     if h5py.is_hdf5(path):
-        yield from _matlab_hdf5(path)
+        yield from _hdf5(path, reverse=True)
         return
     from scipy.io import loadmat, whosmat
 
@@ -244,6 +247,38 @@ def _torch(path: Path) -> Iterator[NamedArray]:
             yield _in_memory(str(name), array)
 
 
+def _xarray(path: Path) -> Iterator[NamedArray]:
+    if path.suffix.lower() != ".zarr":
+        _check_regular(path)
+    with _opened(path) as opened:
+        found = {str(name): (item.shape, item.dtype) for name, item in opened.variables.items()}
+    for name, (shape, dtype) in found.items():
+        if _numeric(dtype):
+            yield NamedArray(name, shape, dtype, _variable(path, name))
+
+
+def _opened(path: Path) -> Any:
+    """A netCDF file or a zarr folder, with numbers as they are stored."""
+    try:
+        import xarray
+    except ModuleNotFoundError:
+        raise UPSError(
+            f"{path} needs the package xarray; install it with: pip install 'ups-data[xarray]'"
+        ) from None
+    if path.suffix.lower() == ".zarr":
+        return xarray.open_zarr(path, decode_cf=False, chunks=None)
+    return xarray.open_dataset(path, decode_cf=False)
+
+
+def _variable(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
+    def read(selection: tuple[slice, ...]) -> Array:
+        with reading(path), _opened(path) as opened:
+            values: Array = opened.variables[name][selection].to_numpy()
+            return values
+
+    return read
+
+
 def _check_regular(path: Path) -> None:
     """Raise :class:`UnsoundFile` unless this is a regular file, or a link to one."""
     if not path.is_file():
@@ -262,5 +297,9 @@ READERS: dict[str, Callable[[Path], Iterator[NamedArray]]] = {
     ".mat": _mat,
     ".pt": _torch,
     ".pth": _torch,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".nc": _xarray,
+    ".zarr": _xarray,
 }
 """Ending -> what reads such a file."""

@@ -96,3 +96,12 @@ def refusal(dataset: h5py.Dataset, max_ratio: int | None = MAX_RATIO) -> str | N
     if max_ratio is not None and dataset.nbytes > max(SMALL, max_ratio * stored):
         return f"declares {dataset.nbytes / 1e6:.0f} MB but stores {stored} bytes: it does not contain fields"
     return None
+
+
+def names_of(path: Path) -> set[str]:
+    """Names at the top of an HDF5 file; none if it cannot be read."""
+    try:
+        with open_hdf5(path) as file:
+            return set(map(str, file))
+    except Exception:  # HDF5 and h5py raise all kinds of exceptions over a damaged file
+        return set()

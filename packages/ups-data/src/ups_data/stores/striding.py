@@ -16,3 +16,8 @@ def check_resolution(resolution: int, native: int) -> int:
         choices = ", ".join(map(str, valid))
         raise ValueError(f"resolution {resolution} does not divide the native {native} points; use {choices}")
     return resolution
+
+
+def cell_centres(cells: int, points: int, low: float = 0.0, high: float = 1.0) -> tuple[float, ...]:
+    """Every so many centres of equal cells: `points` of them, the first one included."""
+    return tuple(low + (high - low) * ((cell + 0.5) / cells) for cell in range(0, cells, cells // points))

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
-from ups_core import Component, Config, DataPlan, Registered, TaskConfig, default_component
+from ups_core import Config, DataPlan, TaskConfig
 from ups_core.fingerprint import digest
 from ups_data.info import TaskInfo
 from ups_data.prepare.integrity import place_of_audit
-from ups_data.sources.base import Source
 from ups_data.sources.generated import ALREADY_GENERATED
 from ups_data.stores.checksums import place_of_sum
-from ups_data.stores.pdebench import Request
 
 if TYPE_CHECKING:
     from ups_core.console import Console
     from ups_data.prepare.opening import TaskData
-    from ups_data.stores.base import TrajectoryStore
+    from ups_data.stores.base import SplitStores
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -49,72 +47,76 @@ class SplitFractions(Config):
             raise ValueError(f"train + val + test is {total:g}; the fractions must add up to 1")
         return self
 
-
-class PDETaskConfig(TaskConfig):
-    """Options that every UPS task has."""
-
-    source: Annotated[Component, Registered("sources")] = default_component("auto")
-    """Where the data come from: `auto`, `official` or `generate`."""
-    trajectories: int = Field(default=1000, ge=10)
-    """Trajectories (steady: samples) used from every parameter value's file."""
-    split: SplitFractions = SplitFractions()
-    """Shares of the trajectories for training, validation and test."""
+    def shares(self) -> dict[str, float]:
+        """Split -> share."""
+        return {"train": self.train, "val": self.val, "test": self.test}
 
 
 class Task(ABC):
     """A PDE problem with its data: implements :class:`ups_core.TaskProvider`.
 
-    A subclass states what the problem is (`info`) and which data it needs (`request`).
+    A subclass states what the problem is, where its files are and how they map to trajectories.
 
     Args:
         config: the task's options.
         name: the task's name in the spec.
     """
 
-    def __init__(self, config: PDETaskConfig, name: str) -> None:
+    def __init__(self, config: TaskConfig, name: str) -> None:
         self.config = config
         self.name = name
 
+    @abstractmethod
+    def describe(self, data_root: Path) -> TaskInfo:
+        """The problem.
+
+        Raises:
+            UPSError: files describe it, and one is missing or not as it should be.
+        """
+
+    @abstractmethod
+    def locate(self, data_root: Path) -> DataPlan:
+        """The files, existing or still to be made; never writes.
+
+        Raises:
+            UPSError: the data can be neither found nor made.
+        """
+
+    @abstractmethod
+    def stores(self, plan: DataPlan, data_root: Path) -> SplitStores:
+        """The trajectories of every split in the files of a plan; opened when they are first read."""
+
     @property
     @abstractmethod
-    def info(self) -> TaskInfo:
-        """The problem."""
+    def fractions(self) -> Mapping[str, float]:
+        """Shares of the groups of trajectories, where splits have one store."""
 
-    @property
-    @abstractmethod
-    def request(self) -> Request:
-        """The data files that the task needs."""
+    def provide(self, plan: DataPlan, console: Console) -> int:
+        """Make the missing files of a plan, and those again that are damaged.
 
-    def store(self, files: Sequence[Path]) -> TrajectoryStore:
-        """The trajectories in the files of a plan; opened when they are first read."""
-        from ups_data.stores.pdebench_store import PDEBenchStore  # needs h5py
-
-        return PDEBenchStore(self.request, files)
-
-    @property
-    def source(self) -> Source:
-        """Where the data come from."""
-        source: Source = self.config.source.create()
-        return source
+        Returns:
+            How many files were made.
+        """
+        return 0
 
     def plan_data(self, data_root: Path) -> DataPlan:
         """Locate the data without reading more than file heads; never writes.
 
         The fingerprint covers the content of the files and everything that selects from it: trajectories,
-        resolution, frames, split fractions and history.
+        resolution, frames, splits and history.
 
         Raises:
-            UPSError: the source does not have this data.
+            UPSError: the data can be neither found nor made.
         """
         root = Path(data_root).expanduser()
-        plan = self.source.plan(self.request, root)
-        selection = {"split": self._fractions, "history": self.info.history}
+        plan = self.locate(root)
+        selection = {"split": dict(self.fractions), "history": self.describe(root).history}
         fingerprint = digest([plan.fingerprint, selection])
         records = (place_of_audit(root, fingerprint), *map(place_of_sum, plan.files))
         return replace(plan, fingerprint=fingerprint, records=records)
 
     def prepare_data(self, data_root: Path, console: Console) -> dict[str, Any]:
-        """Generate missing files, audit the splits and compute statistics, all stored for :meth:`open`.
+        """Make missing files, audit the splits and compute statistics, all stored for :meth:`open`.
 
         Returns:
             `{fingerprint, source, files, sums, splits: {split: trajectories}, excluded, note}`, where `sums`
@@ -127,18 +129,18 @@ class Task(ABC):
 
         root = Path(data_root).expanduser()
         plan = self.plan_data(root)
-        if created := self.source.provide(self.request, plan, console):
-            made = f"{created} file{'s' if created > 1 else ''} generated by this run"
+        if created := self.provide(plan, console):
             ready = self.plan_data(root)
+            made = f"{created} file{'s' if created > 1 else ''} generated by this run"
             plan = replace(ready, note=ready.note.replace(ALREADY_GENERATED, made))
-        audit = audit_data(self.info, self.store(plan.files), self._fractions, plan, root, console)
-        counts = {split: len(audit.splits[split]) * len(plan.files) for split in ("train", "val", "test")}
+        stores = self.stores(plan, root)
+        audit = audit_data(self.describe(root), stores, self.fractions, plan, root, console)
         return {
             "fingerprint": plan.fingerprint,
             "source": plan.source,
             "files": [str(path) for path in plan.files],
             "sums": list(audit.sums),
-            "splits": counts,
+            "splits": {split: stores.count(split, audit.splits[split]) for split in ("train", "val", "test")},
             "excluded": len(audit.splits.excluded),
             "note": plan.note,
         }
@@ -151,11 +153,6 @@ class Task(ABC):
         """
         from ups_data.prepare.opening import open_data  # needs torch
 
-        plan = self.plan_data(data_root)
         root = Path(data_root).expanduser()
-        return open_data(self.info, self.store(plan.files), self._fractions, plan, root)
-
-    @property
-    def _fractions(self) -> dict[str, float]:
-        fractions: dict[str, float] = self.config.split.model_dump()
-        return fractions
+        plan = self.plan_data(root)
+        return open_data(self.describe(root), self.stores(plan, root), self.fractions, plan, root)

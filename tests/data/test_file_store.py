@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from ups_core import UPSError
-from ups_data.stores import pdebench_store as store_module
-from ups_data.stores.pdebench_store import PDEBenchStore
-from ups_data.tasks.base import Task
+from ups_data.stores import file_store as store_module
+from ups_data.stores.file_store import FileStore, Part
+from ups_data.tasks.sourced import SourcedTask
 
 Official = Callable[..., Path]
-Tasks = Callable[..., Task]
+Tasks = Callable[..., SourcedTask]
 
 
 @pytest.fixture(params=["memory", "windows"])
@@ -28,14 +28,26 @@ def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(store_module, "MEMORY_LIMIT", 0)
 
 
+def store_of(task: SourcedTask, *paths: Path) -> FileStore:
+    """The store of a task in these files."""
+    request = task.request
+    layout = request.layout.create()
+    parts = [
+        Part(layout.open(path), file.parameters) for path, file in zip(paths, request.files, strict=True)
+    ]
+    return FileStore(
+        request.info, parts, tuple(request.files[0].parameters), request.trajectories, request.paired
+    )
+
+
 def ids(*numbers: int) -> Any:
     return np.array(numbers, dtype=np.int64)
 
 
 @pytest.mark.usefixtures("limit")
 def test_native_advection_is_strided(task: Tasks, official: Official) -> None:
-    request = task("advection1d", beta=[0.4, 1.0], resolution=256, frames=21, time_stride=10).request
-    store = PDEBenchStore(request, [official(0.4), official(1.0)])
+    made = task("advection1d", beta=[0.4, 1.0], resolution=256, frames=21, time_stride=10)
+    request, store = made.request, store_of(made, official(0.4), official(1.0))
     values = store.frames(ids(3, 11 + request.trajectories), ids(0, 18), 3)[:, :, 0]
     x, t = (np.arange(0, 1024, 4) + 0.5) / 1024, np.array([[0.0, 0.1, 0.2], [1.8, 1.9, 2.0]])
     expected = np.array([3, 11])[:, None, None] + 10 * t[..., None] + x / 10
@@ -48,7 +60,7 @@ def test_native_advection_is_strided(task: Tasks, official: Official) -> None:
 
 @pytest.mark.usefixtures("limit")
 def test_native_darcy_is_strided(task: Tasks, official: Official) -> None:
-    store = PDEBenchStore(task("darcy2d", resolution=32).request, [official(1.0, kind="darcy2d")])
+    store = store_of(task("darcy2d", resolution=32), official(1.0, kind="darcy2d"))
     x = (np.arange(0, 128, 4) + 0.5) / 128
     expected = np.array([5, 2])[:, None, None] + 10 * x[:, None] + x / 10
     np.testing.assert_allclose(store.static(ids(5, 2))[:, 0], expected, rtol=1e-6)
@@ -57,9 +69,9 @@ def test_native_darcy_is_strided(task: Tasks, official: Official) -> None:
 
 def test_small_selections_are_read_once(task: Tasks, official: Official) -> None:
     path = official(0.4)
-    store = PDEBenchStore(task("advection1d", resolution=64, frames=5).request, [path])
+    store = store_of(task("advection1d", resolution=64, frames=5), path)
     before = store.frames(ids(2), ids(1), 2)
-    store.files[0]._file.close()
+    store.parts[0].file.file.close()
     path.unlink()
     assert np.array_equal(store.frames(ids(2), ids(1), 2), before)
 
@@ -67,11 +79,11 @@ def test_small_selections_are_read_once(task: Tasks, official: Official) -> None
 def test_another_process_opens_its_own_file(
     task: Tasks, official: Official, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = PDEBenchStore(task("advection1d").request, [official(0.4)]).files[0]
-    assert file._file is file._file
-    mine = file._file
+    file = store_of(task("advection1d"), official(0.4)).parts[0].file
+    mine = file.file
+    assert file.file is mine
     monkeypatch.setattr("os.getpid", lambda: -1)
-    assert file._file is not mine
+    assert file.file is not mine
 
 
 def truncate(path: Path) -> None:
@@ -125,7 +137,7 @@ def claim_a_huge_coordinate(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (Path.unlink, r"is missing; expected 'tensor' \(12 or more, 201, 1024\)"),
+        (Path.unlink, r"is missing; expected 'tensor' \(trajectory, time, space\)"),
         (truncate, r"is not a readable HDF5 file \(\d+ bytes: .*truncated.*expected 'tensor'"),
         (lambda path: path.write_bytes(b""), r"not a readable HDF5 file \(0 bytes"),
         (lambda path: path.write_text("<html>login"), r"not a readable HDF5 file \(11 bytes"),
@@ -166,7 +178,7 @@ def claim_a_huge_coordinate(file: h5py.File) -> None:
         (put("tensor", np.full((12, 201, 1024), "a", "S1")), "'tensor' has type .S1; expected float32"),
         (
             put("tensor", np.float32(3)),
-            r"'tensor' has shape \(\); expected 'tensor' \(12 or more, 201, 1024\)",
+            r"'tensor' has shape \(\); expected \(trajectory, time, x\)",
         ),
         (edit(make_a_group), "no dataset 'tensor' .found t-coordinate, tensor, x-coordinate"),
         (edit(link_to_nothing), "has 'tensor' as a link to /elsewhere, which is not followed"),
@@ -184,11 +196,7 @@ def claim_a_huge_coordinate(file: h5py.File) -> None:
             "has 'x-coordinate', which declares 4000000 MB but stores 0 bytes",
         ),
         (put("t-coordinate", np.zeros(202)), "'t-coordinate' .* does not contain increasing numbers"),
-        (put("t-coordinate", np.arange(202) * 1e-310), "cannot read its coordinates .cannot convert"),
-        (
-            edit(lambda file: file.attrs.__setitem__("beta", "fast")),
-            "cannot read the attribute 'beta' .could not",
-        ),
+        (put("t-coordinate", np.arange(202) * 1e-310), "has 201 frames, but 41 frames 202 apart need 8081"),
         (
             edit(lambda file: file.move("tensor", "u\n\x1b[31m")),
             r"found t-coordinate, u\\n\\x1b\[31m, x-coord",
@@ -202,26 +210,26 @@ def test_broken_files(
     path = official(0.4)
     damage(path)
     with pytest.raises(UPSError, match=message) as caught:
-        PDEBenchStore(task("advection1d").request, [path]).frames(ids(7), ids(8), 5)
+        store_of(task("advection1d"), path).frames(ids(7), ids(8), 5)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_more_than_the_layout_is_no_harm(task: Tasks, official: Official) -> None:
     path = official(0.4)
-    request = task("advection1d").request
-    before = PDEBenchStore(request, [path]).frames(ids(7), ids(8), 5)
+    advection = task("advection1d")
+    before = store_of(advection, path).frames(ids(7), ids(8), 5)
     with h5py.File(path, "r+") as file:
         file["pressure"] = np.zeros(3)
         file.create_group("notes").attrs["author"] = "somebody"
-    assert np.array_equal(PDEBenchStore(request, [path]).frames(ids(7), ids(8), 5), before)
+    assert np.array_equal(store_of(advection, path).frames(ids(7), ids(8), 5), before)
 
 
 def test_nan_in_a_coefficient(task: Tasks, official: Official) -> None:
     path = official(1.0, kind="darcy2d")
     edit(lambda file: file["nu"].__setitem__((4, 0, 0), np.inf))(path)
     with pytest.raises(UPSError, match="'nu' contains NaN or infinity in trajectory 4;"):
-        list(PDEBenchStore(task("darcy2d").request, [path]).chunks())
+        list(store_of(task("darcy2d"), path).chunks())
 
 
 LIMITED = """\
@@ -230,13 +238,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.stores.pdebench_store import PDEBenchStore
+from ups_data.stores.file_store import FileStore, Part
 from ups_data.tasks.create import create_task
 
 task = create_task(
     "advection1d", {"trajectories": 10_000, "beta": [0.4], "resolution": 1024, "frames": 201, "time_stride": 1}
 )
-store = PDEBenchStore(task.request, [Path(sys.argv[1])])
+part = Part(task.request.layout.create().open(Path(sys.argv[1])), {"beta": 0.4})
+store = FileStore(task.info, [part], ["beta"], task.config.trajectories)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30),) * 2)
 print(store.nbytes, store.frames(np.array([9_999]), np.array([3]), 2).mean())

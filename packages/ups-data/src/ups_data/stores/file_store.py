@@ -1,0 +1,353 @@
+"""Trajectories in files of any layout: those grid points and frames that the task selects.
+
+Space and time strides follow from the files' own coordinates, so one reader serves native and already strided
+files, and a file of another grid is rejected instead of misread. A selection below :data:`MEMORY_LIMIT` is
+read once and kept; of a larger one only requested windows are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_core import UPSError
+from ups_core.errors import printable
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Array, Chunk, Integers
+from ups_data.stores.hdf5_fields import DAMAGED
+from ups_data.stores.layout import FieldFile, Head, Points
+
+MEMORY_LIMIT = 2 * 1024**3
+"""Bytes of float32 up to which a task's selection is kept in memory, by every training process."""
+
+CHUNK_BYTES = 64 * 1024**2
+
+MAX_TRAJECTORY = 2 * 1024**3
+"""Limit of bytes of a trajectory on the file's own grid; the largest of PDEBench has 0.4 GB."""
+
+MAX_VALUE = 1e18
+"""Limit of absolute values: far above any field of the tasks, and (2e18)² still fits float32."""
+
+TOLERANCE = 1e-2
+"""Of coordinates, in spacings: most files have float32 ones; a hundredth tells rounding from another grid."""
+
+
+class Strides(NamedTuple):
+    """Strides that turn a file's grid into the task's."""
+
+    time: int
+    space: tuple[int, ...]
+
+
+class Part(NamedTuple):
+    """A file of a store, with what the task knows about it from elsewhere.
+
+    Attributes:
+        file: the file.
+        parameters: values by their names in the file, from the file's name or from the spec.
+        given: where these values come from, for messages.
+    """
+
+    file: FieldFile
+    parameters: Mapping[str, float] = {}
+    given: str = "its name"
+
+
+class FileStore:
+    """A :class:`~ups_data.stores.base.TrajectoryStore` of files; trajectories of files follow each other.
+
+    Args:
+        info: the problem; its grid and times select from those of the files.
+        parts: the files.
+        names: the names of the parameters in the files, in the order of the task's; default: the same names.
+        trajectories: of every file, from the first one; None for all.
+        paired: whether trajectory number i starts alike in every file, so that all of them are one group.
+        first_group: number of the first group.
+
+    Raises:
+        UPSError: the task declares more parameters than its files have.
+    """
+
+    def __init__(
+        self,
+        info: TaskInfo,
+        parts: Sequence[Part],
+        names: Sequence[str] | None = None,
+        trajectories: int | None = None,
+        paired: bool = False,
+        first_group: int = 0,
+    ) -> None:
+        self.info = info
+        self.parts = tuple(parts)
+        known = tuple(parameter.name for parameter in info.parameters) if names is None else tuple(names)
+        declared = len(info.parameters)
+        if declared > len(known):
+            raise UPSError(
+                f"task '{info.name}' declares {declared} parameters, but its data have {len(known)}; "
+                "declare no more"
+            )
+        self.names = known[:declared]
+        self.trajectories = trajectories
+        self.paired = paired
+        self.first_group = first_group
+        self._checked: dict[int, Strides] = {}
+
+    @property
+    def place(self) -> str:
+        """The first file and the number of others."""
+        more = f" and {len(self.parts) - 1} more" if len(self.parts) > 1 else ""
+        return f"{self.parts[0].file.path}{more}"
+
+    @cached_property
+    def _ends(self) -> Integers:
+        """Number of trajectories up to the end of every file."""
+        if self.trajectories is not None:
+            return np.arange(1, len(self.parts) + 1) * self.trajectories
+        return np.cumsum([part.file.head.trajectories for part in self.parts])
+
+    @cached_property
+    def groups(self) -> Integers:
+        """The number of every trajectory, within its file if files are paired."""
+        numbers = np.arange(self._ends[-1])
+        if self.paired:
+            file = np.searchsorted(self._ends, numbers, side="right")
+            numbers = numbers - np.concatenate([[0], self._ends])[file]
+        return numbers + self.first_group
+
+    @cached_property
+    def parameters(self) -> NDArray[np.float64]:
+        """Values of every trajectory `(n, P)`, from their files or from what is known about these."""
+        sizes = np.diff(self._ends, prepend=0)
+        columns = [
+            [self._values(part, name, int(size)) for name in self.names]
+            for part, size in zip(self.parts, sizes, strict=True)
+        ]
+        return np.concatenate(
+            [
+                np.stack(values, axis=1) if values else np.empty((int(size), 0))
+                for values, size in zip(columns, sizes, strict=True)
+            ]
+        )
+
+    def _values(self, part: Part, name: str, count: int) -> Points:
+        if name in part.parameters:
+            return np.full(count, part.parameters[name])
+        found = part.file.head.parameters
+        if name not in found:
+            raise self._error(part, f"has no parameter '{name}' (found {', '.join(found) or 'none'})")
+        return found[name][:count]
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Size of the selection as float32."""
+        fields = self.info.frames * len(self.info.target_channels) + len(self.info.static_channels)
+        return 4 * int(self._ends[-1]) * fields * prod(self.info.shape)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Everything in order, in pieces of one file each."""
+        first = 0
+        for number, end in enumerate(self._ends):
+            rows = max(1, CHUNK_BYTES // self.trajectory_bytes(number))
+            for start in range(first, int(end), rows):
+                part = slice(start, min(start + rows, int(end)))
+                local = slice(part.start - first, part.stop - first)
+                yield Chunk(
+                    part, self._frames(number, local, 0, self.info.frames), self._static(number, local)
+                )
+            first = int(end)
+
+    def frames(self, trajectories: Integers, starts: Integers, count: int) -> Array:
+        """Frames `(B, count, C, *S)`: of each trajectory `count` from its start on."""
+        if self._kept is not None:
+            # One indexing operation for the complete batch: a loop over samples would dominate a small step.
+            kept: Array = self._kept[0][trajectories[:, None], starts[:, None] + np.arange(count)]
+            return kept
+        places = zip(*self._locate(trajectories), starts, strict=True)
+        return np.concatenate(
+            [self._frames(int(file), slice(row, row + 1), int(start), count) for file, row, start in places]
+        )
+
+    def static(self, trajectories: Integers) -> Array:
+        """Given fields `(B, Cs, *S)`; Cs is 0 if there are none."""
+        if not self.info.static_channels:
+            return np.empty((len(trajectories), 0, *self.info.shape), dtype=np.float32)
+        if self._kept is not None:
+            kept: Array = self._kept[1][trajectories]
+            return kept
+        places = zip(*self._locate(trajectories), strict=True)
+        return np.concatenate([self._static(int(file), slice(row, row + 1)) for file, row in places])
+
+    def _locate(self, trajectories: Integers) -> tuple[Integers, Integers]:
+        """File and row of trajectories."""
+        files = np.searchsorted(self._ends, trajectories, side="right")
+        return files, trajectories - np.concatenate([[0], self._ends])[files]
+
+    @cached_property
+    def _kept(self) -> tuple[Array, Array] | None:
+        """All frames `(n, T, C, *S)` and given fields `(n, Cs, *S)`; None if they do not fit in memory."""
+        if self.nbytes > MEMORY_LIMIT:
+            return None
+        # Filled piece by piece, because a native file is many times larger than the selection.
+        info, count = self.info, int(self._ends[-1])
+        frames = np.empty((count, info.frames, len(info.target_channels), *info.shape), dtype=np.float32)
+        static = np.empty((count, len(info.static_channels), *info.shape), dtype=np.float32)
+        for chunk in self.chunks():
+            frames[chunk.part], static[chunk.part] = chunk.frames, chunk.static
+        return frames, static
+
+    def trajectory_bytes(self, number: int) -> int:
+        """Memory of one trajectory of a file on the file's own grid, before it is strided.
+
+        Raises:
+            UPSError: it is more than is read at once.
+        """
+        self._strides(number)
+        part = self.parts[number]
+        size = part.file.head.frame_bytes * self.info.frames
+        if size > MAX_TRAJECTORY:
+            shape = part.file.head.shape
+            raise self._error(
+                part,
+                f"has trajectories of {size / 1e9:.1f} GB ({self.info.frames} frames of {shape} points); "
+                f"more than {MAX_TRAJECTORY / 1e9:.1f} GB are not read at once; use fewer frames",
+            )
+        return size
+
+    def _frames(self, number: int, rows: slice, start: int, count: int) -> Array:
+        stride = self._strides(number).time
+        frames = slice(start * stride, (start + count - 1) * stride + 1, stride)
+        raw = self.parts[number].file.frames(rows, frames)
+        return self._strided(number, raw, self.parts[number].file.head.channels, rows, start)
+
+    def _static(self, number: int, rows: slice) -> Array:
+        if not self.info.static_channels:
+            return np.empty((rows.stop - rows.start, 0, *self.info.shape), dtype=np.float32)
+        self._strides(number)
+        raw = self.parts[number].file.static(rows)
+        return self._strided(number, raw, self.parts[number].file.head.static, rows, None)
+
+    def _strided(
+        self, number: int, raw: NDArray[np.generic], names: tuple[str, ...], rows: slice, first: int | None
+    ) -> Array:
+        """Numbers on the task's grid as float32, all of them finite."""
+        # Complete grid rows are read and strided in memory: HDF5 is slow at selecting single points.
+        space = (slice(None, None, stride) for stride in self._strides(number).space)
+        selection: tuple[Any, ...] = (..., *space)
+        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinity
+            values = np.ascontiguousarray(raw[selection], dtype=np.float32)
+        if values.size and not -MAX_VALUE < values.min() <= values.max() < MAX_VALUE:  # false for NaN too
+            self._report_damage(number, values, names, rows, first)
+        return values
+
+    def _report_damage(
+        self, number: int, values: Array, names: tuple[str, ...], rows: slice, first: int | None
+    ) -> None:
+        place = np.argwhere(~(np.abs(values) < MAX_VALUE))[0]
+        value = values[tuple(place)]
+        where = f"trajectory {rows.start + place[0]}"
+        if first is not None:
+            where += f", frame {(first + place[1]) * self._strides(number).time}"
+        what = f"the value {value:g}" if np.isfinite(value) else "NaN or infinity"
+        channel = names[place[1 if first is None else 2]]
+        problem = printable(f"'{channel}' contains {what} in {where}; {DAMAGED}")
+        raise UPSError(f"{self.parts[number].file.path}: {problem}")
+
+    def _strides(self, number: int) -> Strides:
+        """Strides of a file, which is checked the first time."""
+        if number not in self._checked:
+            part = self.parts[number]
+            self._check(part)
+            self._checked[number] = Strides(self._time_stride(part), self._space_strides(part))
+        return self._checked[number]
+
+    def _check(self, part: Part) -> None:
+        """Check the number of channels and trajectories, and the parameters."""
+        head, info = part.file.head, self.info
+        for what, found, wanted in (
+            ("fields to predict", head.channels, info.target_channels),
+            ("given fields", head.static, info.static_channels),
+        ):
+            if len(found) != len(wanted):
+                names = ", ".join(channel.name for channel in wanted)
+                raise self._error(
+                    part,
+                    f"has {len(found)} {what} ({', '.join(found) or 'none'}), "
+                    f"but the task has {len(wanted)} ({names or 'none'})",
+                )
+        if self.trajectories is not None and head.trajectories < self.trajectories:
+            key = (*head.channels, *head.static)[0]
+            raise UPSError(
+                f"{part.file.path}: '{key}' has {head.trajectories} trajectories; "
+                f"the task asks for {self.trajectories}"
+            )
+        for name, value in part.parameters.items():
+            stored = head.parameters.get(name)
+            if stored is not None and not np.isclose(stored, value).all():
+                wrong = stored[~np.isclose(stored, value)][0]
+                raise UPSError(
+                    f"{part.file.path}: {name} is {wrong:g} in the file but {value} in {part.given}; "
+                    "correct the name"
+                )
+
+    def _space_strides(self, part: Part) -> tuple[int, ...]:
+        head, info = part.file.head, self.info
+        if len(head.axes) != info.dim:
+            raise self._error(part, f"has {len(head.axes)} axes of space, but the task has {info.dim}")
+        strides = []
+        for (key, points), wanted in zip(head.axes.items(), info.axes, strict=True):
+            stride = _stride(points, wanted[1] - wanted[0] if len(wanted) > 1 else 0.0)
+            spacing = min(np.diff(wanted), default=1.0)
+            if not _same(points[::stride], wanted, TOLERANCE * float(spacing)):
+                raise UPSError(
+                    f"{part.file.path}: '{key}' ({len(points)} points from {points[0]:g} to {points[-1]:g}) "
+                    f"does not contain the {len(wanted)} points of the task, "
+                    f"from {wanted[0]:g} to {wanted[-1]:g}"
+                )
+            strides.append(stride)
+        return tuple(strides)
+
+    def _time_stride(self, part: Part) -> int:
+        head, info = part.file.head, self.info
+        if info.frames < 2:
+            return 1
+        key, times = self._times(part, head)
+        stride = _stride(times, info.dt)
+        last = (info.frames - 1) * stride
+        if last >= head.frames:
+            raise UPSError(
+                f"{part.file.path}: '{head.channels[0]}' has {head.frames} frames, but {info.frames} frames "
+                f"{stride} apart need {last + 1}"
+            )
+        wanted = [info.dt * frame for frame in range(info.frames)]
+        found = times[: head.frames : stride][: info.frames]
+        if not _same(found - found[0], wanted, TOLERANCE * info.dt):
+            raise UPSError(
+                f"{part.file.path}: '{key}' does not contain the {info.frames} frames {info.dt:g} apart "
+                "of the task"
+            )
+        return stride
+
+    def _times(self, part: Part, head: Head) -> tuple[str, Points]:
+        if not head.times:
+            raise self._error(part, "has no times, but the task is an evolution")
+        return next(iter(head.times.items()))
+
+    @staticmethod
+    def _error(part: Part, problem: str) -> UPSError:
+        return UPSError(f"{part.file.path} {printable(problem)}")
+
+
+def _stride(points: Points, wanted: float) -> int:
+    """How many spacings of these points make the one that is wanted."""
+    own = float(points[1] - points[0]) if len(points) > 1 else 0.0
+    ratio = wanted / own if own > 0 else 1.0
+    return max(1, round(min(ratio, len(points))))
+
+
+def _same(found: Points, wanted: Sequence[float], tolerance: float) -> bool:
+    return len(found) == len(wanted) and bool(np.abs(found - np.asarray(wanted)).max() < tolerance)

@@ -1,0 +1,107 @@
+"""The contract of a layout: how one kind of file maps to trajectories on canonical axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Fields
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is in a file, on the file's own grid, known without reading its fields.
+
+    Attributes:
+        channels: names of the fields to predict, in the order of `FieldFile.frames`.
+        static: names of the given fields, in the order of `FieldFile.static`.
+        trajectories: how many there are.
+        frames: frames of a trajectory; 1 when steady.
+        axes: name of the coordinate of every spatial axis -> its points, increasing.
+        times: name of the time coordinate -> its points, one for every frame or more; empty when steady.
+        frame_bytes: memory of one frame of all channels.
+        parameters: name -> value for every trajectory `(n,)`.
+    """
+
+    channels: tuple[str, ...]
+    static: tuple[str, ...]
+    trajectories: int
+    frames: int
+    axes: Mapping[str, Points]
+    times: Mapping[str, Points]
+    frame_bytes: int
+    parameters: Mapping[str, Points] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along every spatial axis."""
+        return tuple(map(len, self.axes.values()))
+
+
+class FieldFile(Protocol):
+    """One file, opened lazily and once in every process; it can be pickled.
+
+    Raises (from every method):
+        UPSError: the file is missing, damaged, or of another layout; one line with its path.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """What is in it."""
+        ...
+
+    def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
+        """Numbers `(n, T, C, *S)` of neighbouring trajectories, on the file's grid."""
+        ...
+
+    def static(self, rows: slice) -> NDArray[Any]:
+        """Given fields `(n, Cs, *S)` of neighbouring trajectories, on the file's grid."""
+        ...
+
+
+class Layout(Protocol):
+    """One kind of file: what a `layouts` component creates."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file has this layout, as far as its names tell; False if it cannot be read."""
+        ...
+
+    def open(self, path: Path) -> FieldFile:
+        """A file of this layout; nothing is read yet."""
+        ...
+
+
+class Writer(Protocol):
+    """A layout that files can be written in."""
+
+    def write(
+        self,
+        path: Path,
+        info: TaskInfo,
+        attributes: Mapping[str, Any],
+        trajectories: int,
+        blocks: Iterable[Fields],
+    ) -> None:
+        """Write trajectories block by block.
+
+        Args:
+            path: the file, which does not exist yet.
+            info: the problem: channels, grid and times.
+            attributes: of the file, its parameters among them.
+            trajectories: of all blocks together.
+            blocks: neighbouring trajectories.
+        """
+        ...

@@ -1,0 +1,23 @@
+"""Options of the layouts of PDEBench's files."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ups_core import LayoutConfig
+
+
+class PDEBenchTensorConfig(LayoutConfig):
+    """One dataset (trajectory, time, space) of one field, as PDEBench's advection, Burgers and Darcy."""
+
+    solution: str = "tensor"
+    """Dataset of the field to predict."""
+    coefficient: str | None = None
+    """Dataset (trajectory, space) of a given field, which makes the problem steady."""
+
+
+class PDEBenchFieldsConfig(LayoutConfig):
+    """One dataset (trajectory, time, space) for every field, as PDEBench's compressible flows."""
+
+    fields: tuple[str, ...] = Field(default=("density", "pressure", "Vx"), min_length=1)
+    """Datasets of the fields, in the order of the channels."""

@@ -1,0 +1,246 @@
+"""What the problems of PDEBench share: a family of official files, and options that select from them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from ups_core import Component
+from ups_data.info import Boundary, Channel, Invariant, Parameter, Scale, Sides, Symmetry, TaskInfo
+from ups_data.sources.request import DataFile, Generation, Request
+from ups_data.stores.striding import cell_centres, check_resolution
+from ups_data.tasks.sourced import SourcedConfig, SourcedTask
+
+Values = tuple[float, ...]
+"""Values of the parameters of one file."""
+
+
+@dataclass(frozen=True)
+class FileParameter:
+    """A parameter that every file of a family has one value of.
+
+    Attributes:
+        name: the task's name of it.
+        attribute: the file attribute that holds it.
+        scale: see :class:`~ups_data.info.Parameter`.
+        unit: see :class:`~ups_data.info.Parameter`.
+    """
+
+    name: str
+    attribute: str
+    scale: Scale = "linear"
+    unit: str = "1"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One problem of PDEBench and its official files.
+
+    Attributes:
+        name: the registered kind of the task.
+        native: grid of the official files; points are the centres of equal cells.
+        frames: frames of an official trajectory; 1 when steady.
+        dt: time between official frames; 0 when steady.
+        channels: all fields.
+        domain: (low, high) of every axis.
+        boundary: see :class:`~ups_data.info.TaskInfo`.
+        parameters: what distinguishes the files.
+        folder: PDEBench's folder of the files, relative to the data root.
+        pattern: file name with `{}` for every parameter.
+        datafiles: parameter values -> DaRUS file id.
+        layout: registered name of the files' layout.
+        layout_options: its options.
+        equation: the problem in one line of text.
+        invariants: see :class:`~ups_data.info.TaskInfo`.
+        symmetries: see :class:`~ups_data.info.TaskInfo`.
+        generation: how files are computed; None if they cannot be.
+        trajectories: of an official file.
+        spellings: parameter value -> how file names write it, where that is not Python's way.
+        caveat: a defect of the official files that a user must know, or "".
+    """
+
+    name: str
+    native: tuple[int, ...]
+    frames: int
+    dt: float
+    channels: tuple[Channel, ...]
+    domain: tuple[tuple[float, float], ...]
+    boundary: Boundary | tuple[Sides, ...]
+    parameters: tuple[FileParameter, ...]
+    folder: str
+    pattern: str
+    datafiles: Mapping[Values, int]
+    layout: str
+    equation: str
+    layout_options: Mapping[str, Any] = field(default_factory=dict)
+    invariants: tuple[Invariant, ...] = ()
+    symmetries: tuple[Symmetry, ...] = ()
+    generation: Generation | None = None
+    trajectories: int = 10_000
+    spellings: Mapping[float, str] = field(default_factory=dict)
+    caveat: str = ""
+
+    @property
+    def steady(self) -> bool:
+        """Whether there is no time."""
+        return self.dt == 0
+
+    @property
+    def official_bytes(self) -> int:
+        """Approximate size of one official file."""
+        static = sum(channel.role == "coefficient" for channel in self.channels)
+        fields = self.frames * (len(self.channels) - static) + static
+        return self.trajectories * 4 * fields * prod(self.native)
+
+    def file(self, values: Values) -> DataFile:
+        """The official file of some parameter values."""
+        texts = [self.spellings.get(value, str(float(value))) for value in values]
+        return DataFile(
+            name=self.pattern.format(*texts),
+            parameters={
+                parameter.attribute: value for parameter, value in zip(self.parameters, values, strict=True)
+            },
+            folder=self.folder,
+            datafile=self.datafiles.get(tuple(map(float, values))),
+            nbytes=self.official_bytes,
+        )
+
+    @property
+    def published(self) -> str:
+        """The values of the official files in a few words."""
+        names = ", ".join(parameter.attribute for parameter in self.parameters)
+        values = ", ".join(
+            str(value[0]) if len(value) == 1 else f"({', '.join(map(str, value))})"
+            for value in self.datafiles
+        )
+        return f"{names} = {values}"
+
+
+class PDEBenchConfig(SourcedConfig):
+    """Options of every problem of PDEBench."""
+
+    native: ClassVar[int]
+    """Points of the official grid along every axis."""
+    resolution: int
+    """Points along each axis; divides those of the native grid."""
+
+    @field_validator("resolution")
+    @classmethod
+    def _divides(cls, resolution: int) -> int:
+        return check_resolution(resolution, cls.native)
+
+
+class EvolutionConfig(PDEBenchConfig):
+    """Options of every evolution of PDEBench."""
+
+    raw_frames: ClassVar[int]
+    """Frames of an official trajectory."""
+    history: int = Field(default=1, ge=1)
+    """Frames given to a model."""
+    frames: int = Field(ge=2)
+    """Frames of a trajectory, including the given ones."""
+    time_stride: int = Field(default=1, ge=1)
+    """Raw frames from one frame to the next."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> EvolutionConfig:
+        # Checked here, because the planner must refuse a spec before any file is read or generated.
+        last = (self.frames - 1) * self.time_stride
+        if last >= self.raw_frames:
+            raise ValueError(
+                f"{self.frames} frames {self.time_stride} apart end at raw frame {last}, "
+                f"but the last one is {self.raw_frames - 1}; use fewer frames or a smaller time_stride"
+            )
+        if self.history >= self.frames:
+            raise ValueError(
+                f"history {self.history} leaves none of {self.frames} frames to predict; use a smaller one"
+            )
+        return self
+
+
+class PDEBenchTask(SourcedTask):
+    """A problem of PDEBench, for some of its files."""
+
+    config: PDEBenchConfig
+    family: ClassVar[Family]
+
+    @property
+    @abstractmethod
+    def values(self) -> tuple[Values, ...]:
+        """Parameter values of every file."""
+
+    @property
+    def info(self) -> TaskInfo:
+        """The problem."""
+        config, family = self.config, self.family
+        frames, stride, history = _time(config)
+        columns = list(zip(*self.values, strict=True))
+        return TaskInfo(
+            name=self.name,
+            family=family.name,
+            kind="steady" if family.steady else "evolution",
+            channels=family.channels,
+            parameters=tuple(
+                Parameter(parameter.name, parameter.unit, min(column), max(column), parameter.scale)
+                for parameter, column in zip(family.parameters, columns, strict=True)
+            ),
+            boundary=family.boundary,
+            domain=family.domain,
+            shape=(config.resolution,) * len(family.native),
+            dt=family.dt * stride,
+            frames=frames,
+            history=history,
+            invariants=family.invariants,
+            symmetries=family.symmetries,
+            equation=family.equation,
+            points=tuple((axis[0], axis[-1]) for axis in self._axes),
+        )
+
+    @property
+    def _axes(self) -> tuple[tuple[float, ...], ...]:
+        """Coordinates along every axis: every so many cell centres of the native grid."""
+        family, points = self.family, self.config.resolution
+        return tuple(
+            cell_centres(cells, points, low, high)
+            for (low, high), cells in zip(family.domain, family.native, strict=True)
+        )
+
+    @property
+    def request(self) -> Request:
+        """The files."""
+        config, family = self.config, self.family
+        frames, stride, _ = _time(config)
+        return Request(
+            family=family.name,
+            info=self.info,
+            files=tuple(map(family.file, self.values)),
+            layout=Component.of("layouts", family.layout, family.layout_options),
+            trajectories=config.trajectories,
+            selection={"resolution": config.resolution, "frames": frames, "time_stride": stride},
+            generation=family.generation,
+            published=family.published,
+            caveat=family.caveat,
+        )
+
+
+def distinct(values: list[float], name: str) -> list[float]:
+    """The values of a parameter, one data file each.
+
+    Raises:
+        ValueError: a value is given twice.
+    """
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} {values} contains a value twice; remove the duplicate")
+    return values
+
+
+def _time(config: PDEBenchConfig) -> tuple[int, int, int]:
+    """Frames, stride and history; 1, 1 and 0 when steady."""
+    if isinstance(config, EvolutionConfig):
+        return config.frames, config.time_stride, config.history
+    return 1, 1, 0
