@@ -28,6 +28,43 @@ def ups_register_tasks(register: Register) -> None:
     )
 
     register(
+        "reaction_diffusion1d",
+        "ups_data.tasks.reaction_diffusion1d:ReactionDiffusion1d",
+        config="ups_data.tasks.reaction_diffusion1d:ReactionDiffusion1dConfig",
+        summary="u_t = nu u_xx + rho u (1 - u), periodic (PDEBench 1D_ReacDiff)",
+    )
+    register(
+        "diffusion_sorption1d",
+        "ups_data.tasks.diffusion_sorption1d:DiffusionSorption1d",
+        config="ups_data.tasks.diffusion_sorption1d:DiffusionSorption1dConfig",
+        summary="diffusion with sorption u_t = D / R(u) u_xx (PDEBench 1D_diff-sorp)",
+    )
+    for dim in (1, 2, 3):
+        register(
+            f"compressible_flow{dim}d",
+            f"ups_data.tasks.compressible_flow:CompressibleFlow{dim}d",
+            config=f"ups_data.tasks.compressible_flow:CompressibleFlow{dim}dConfig",
+            summary=f"compressible Navier-Stokes in {dim}-D (PDEBench {dim}D_CFD)",
+        )
+    register(
+        "diffusion_reaction2d",
+        "ups_data.tasks.diffusion_reaction2d:DiffusionReaction2d",
+        config="ups_data.tasks.diffusion_reaction2d:DiffusionReaction2dConfig",
+        summary="FitzHugh-Nagumo activator and inhibitor, no flux through edges (PDEBench 2D_diff-react)",
+    )
+    register(
+        "shallow_water2d",
+        "ups_data.tasks.shallow_water2d:ShallowWater2d",
+        config="ups_data.tasks.shallow_water2d:ShallowWater2dConfig",
+        summary="height of a radial dam break, open edges (PDEBench 2D_rdb)",
+    )
+    register(
+        "incompressible_flow2d",
+        "ups_data.tasks.incompressible_flow2d:IncompressibleFlow2d",
+        config="ups_data.tasks.incompressible_flow2d:IncompressibleFlow2dConfig",
+        summary="driven incompressible Navier-Stokes with particles (PDEBench NS_Incom)",
+    )
+    register(
         "arrays",
         "ups_data.tasks.files:ArraysTask",
         config="ups_data.tasks.files_config:ArraysConfig",
@@ -78,6 +115,18 @@ def ups_register_layouts(register: Register) -> None:
         "ups_data.stores.pdebench_fields:PDEBenchFields",
         config="ups_data.stores.layout_config:PDEBenchFieldsConfig",
         summary="one dataset (trajectory, time, space) for every field (PDEBench compressible flow)",
+    )
+    register(
+        "pdebench_groups",
+        "ups_data.stores.pdebench_groups:PDEBenchGroups",
+        config="ups_data.stores.layout_config:PDEBenchGroupsConfig",
+        summary="one group for every trajectory (PDEBench diffusion-reaction, shallow water, …)",
+    )
+    register(
+        "pdebench_ns",
+        "ups_data.stores.pdebench_ns:PDEBenchNS",
+        config="ups_data.stores.layout_config:PDEBenchNSConfig",
+        summary="velocity, particles and force (PDEBench incompressible flow)",
     )
 
 

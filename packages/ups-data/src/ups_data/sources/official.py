@@ -13,6 +13,8 @@ from ups_data.sources.request import GENERATOR_ATTRIBUTE, DataFile, Request
 from ups_data.stores.checksums import sampled_sum
 
 HEAD_BYTES = 64 * 1024
+DATASET = "https://doi.org/10.18419/darus-2986"
+"""PDEBench's data."""
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -97,6 +99,8 @@ def _candidates(file: DataFile, data_root: Path) -> tuple[Path, Path]:
 def _how_to_get(request: Request, file: DataFile, data_root: Path) -> str:
     places = " nor ".join(str(path) for path in _candidates(file, data_root))
     message = f"official file not found: neither {places}"
+    if not request.published:
+        return f"{message}; download it from {DATASET} (folder {file.folder}), {file.nbytes / 1e9:.1f} GB"
     if file.datafile is None:
         wanted = ", ".join(f"{value}" for value in file.parameters.values())
         generate = ": use source: generate" if request.generation else ""

@@ -59,7 +59,7 @@ class Request:
         selection: what else the values depend on, as plain data.
         generation: how files are computed; None if they cannot be.
         paired: whether trajectory number i starts alike in every file.
-        published: the official files in a few words, e.g. `beta = 0.1, 0.4`.
+        published: the official files in a few words, e.g. `beta = 0.1, 0.4`; "" if they are not listed.
         caveat: a defect of the official files that a user must know, or "".
     """
 

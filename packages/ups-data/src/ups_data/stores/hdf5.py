@@ -98,10 +98,19 @@ def refusal(dataset: h5py.Dataset, max_ratio: int | None = MAX_RATIO) -> str | N
     return None
 
 
-def names_of(path: Path) -> set[str]:
-    """Names at the top of an HDF5 file; none if it cannot be read."""
+def names_of(path: Path, depth: int = 1) -> set[str]:
+    """Names in an HDF5 file, down to a depth of groups; none if it cannot be read.
+
+    Args:
+        path: the file.
+        depth: 1 for the names at the top; 2 also for `group/name`, of the first group.
+    """
     try:
         with open_hdf5(path) as file:
-            return set(map(str, file))
+            names = list(map(str, file))
+            found = set(names)
+            if depth > 1 and names and isinstance(file[min(names)], h5py.Group):
+                found |= {f"{min(names)}/{name}" for name in file[min(names)]}
+            return found
     except Exception:  # HDF5 and h5py raise all kinds of exceptions over a damaged file
         return set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ups_core import LayoutConfig
@@ -21,3 +23,19 @@ class PDEBenchFieldsConfig(LayoutConfig):
 
     fields: tuple[str, ...] = Field(default=("density", "pressure", "Vx"), min_length=1)
     """Datasets of the fields, in the order of the channels."""
+
+
+class PDEBenchGroupsConfig(LayoutConfig):
+    """A group for every trajectory, as `0000/data` (time, space, channel) of PDEBench's
+    diffusion-reaction."""
+
+    axes: Literal["xy", "yx"] = "xy"
+    """Order in which the axes of space are stored: x first or x last."""
+
+
+class PDEBenchNSConfig(LayoutConfig):
+    """`velocity`, `particles`, `force` and `t`, as in PDEBench's incompressible flow."""
+
+    cells: int = Field(default=512, ge=1)
+    """Cells of the unit square along each axis, of which a file with fewer points has every so many: files
+    have no coordinates."""

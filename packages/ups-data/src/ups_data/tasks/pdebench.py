@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from ups_data.sources.request import DataFile, Generation, Request
 from ups_data.stores.striding import cell_centres, check_resolution
 from ups_data.tasks.sourced import SourcedConfig, SourcedTask
 
+Number = TypeVar("Number", int, float)
 Values = tuple[float, ...]
 """Values of the parameters of one file."""
 
@@ -60,6 +61,7 @@ class Family:
         symmetries: see :class:`~ups_data.info.TaskInfo`.
         generation: how files are computed; None if they cannot be.
         trajectories: of an official file.
+        paired: whether trajectory number i starts alike in every file.
         spellings: parameter value -> how file names write it, where that is not Python's way.
         caveat: a defect of the official files that a user must know, or "".
     """
@@ -82,6 +84,7 @@ class Family:
     symmetries: tuple[Symmetry, ...] = ()
     generation: Generation | None = None
     trajectories: int = 10_000
+    paired: bool = True
     spellings: Mapping[float, str] = field(default_factory=dict)
     caveat: str = ""
 
@@ -112,7 +115,9 @@ class Family:
 
     @property
     def published(self) -> str:
-        """The values of the official files in a few words."""
+        """The values of the official files in a few words; "" if none are listed."""
+        if not self.datafiles:
+            return ""
         names = ", ".join(parameter.attribute for parameter in self.parameters)
         values = ", ".join(
             str(value[0]) if len(value) == 1 else f"({', '.join(map(str, value))})"
@@ -167,7 +172,11 @@ class PDEBenchTask(SourcedTask):
     """A problem of PDEBench, for some of its files."""
 
     config: PDEBenchConfig
-    family: ClassVar[Family]
+
+    @property
+    @abstractmethod
+    def family(self) -> Family:
+        """The problem and its official files."""
 
     @property
     @abstractmethod
@@ -211,6 +220,11 @@ class PDEBenchTask(SourcedTask):
         )
 
     @property
+    def files(self) -> tuple[DataFile, ...]:
+        """One file for every set of values."""
+        return tuple(map(self.family.file, self.values))
+
+    @property
     def request(self) -> Request:
         """The files."""
         config, family = self.config, self.family
@@ -218,18 +232,19 @@ class PDEBenchTask(SourcedTask):
         return Request(
             family=family.name,
             info=self.info,
-            files=tuple(map(family.file, self.values)),
+            files=self.files,
             layout=Component.of("layouts", family.layout, family.layout_options),
             trajectories=config.trajectories,
             selection={"resolution": config.resolution, "frames": frames, "time_stride": stride},
             generation=family.generation,
+            paired=family.paired,
             published=family.published,
             caveat=family.caveat,
         )
 
 
-def distinct(values: list[float], name: str) -> list[float]:
-    """The values of a parameter, one data file each.
+def distinct(values: list[Number], name: str) -> list[Number]:
+    """The values of an option that has one data file for each.
 
     Raises:
         ValueError: a value is given twice.

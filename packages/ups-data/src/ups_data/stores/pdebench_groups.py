@@ -1,0 +1,104 @@
+"""The layout `pdebench_groups`: one group for every trajectory, as in PDEBench's diffusion-reaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_data.stores.hdf5 import names_of
+from ups_data.stores.hdf5_fields import HDF5Fields
+from ups_data.stores.layout import Head, Points
+from ups_data.stores.layout_config import PDEBenchGroupsConfig
+
+DATA = "data"
+SPACE = ("x", "y", "z")
+
+
+class PDEBenchGroups:
+    """Groups such as `0000`, any subset of them, with `data` (time, *space, channel) and `grid/x`,
+    `grid/t`."""
+
+    def __init__(self, config: PDEBenchGroupsConfig) -> None:
+        self.config = config
+
+    def recognises(self, path: Path) -> bool:
+        """See :class:`~ups_data.stores.layout.Layout`."""
+        names = names_of(path, 2)
+        return bool(names) and f"{min(names)}/{DATA}" in names
+
+    def open(self, path: Path) -> GroupsFile:
+        """See :class:`~ups_data.stores.layout.Layout`."""
+        return GroupsFile(path, self.config)
+
+
+class GroupsFile(HDF5Fields):
+    """A file of the layout; groups in the order of their names are its trajectories."""
+
+    def __init__(self, path: Path, config: PDEBenchGroupsConfig) -> None:
+        super().__init__(
+            path, f"a group for every trajectory with '{DATA}' (time, space, channel) and 'grid'"
+        )
+        self.config = config
+        self.keys: tuple[str, ...] = ()
+
+    def read_head(self, file: h5py.File) -> Head:
+        """See :class:`HDF5Fields`; every group must have the shape of the first."""
+        self.keys = tuple(sorted(map(str, file)))
+        if not self.keys:
+            raise self.error(f"has no groups; expected {self.expected}")
+        first = file.get(self.keys[0], getlink=False)
+        if not isinstance(first, h5py.Group):
+            raise self.error(f"'{self.keys[0]}' is not a group; expected {self.expected}")
+        axes = self._axes(first)
+        stored = [*list(axes)[:: -1 if self.config.axes == "yx" else 1]]
+        data = self.fields(DATA, ("time", *stored, "channel"), first)
+        grid = dict(zip(stored, data.shape[1:-1], strict=True))
+        for axis, points in axes.items():
+            if grid[axis] != len(points):
+                raise self.error(
+                    f"'{self.keys[0]}/{DATA}' has shape {data.shape}, but 'grid/{axis}' has {len(points)} "
+                    "points"
+                )
+        return Head(
+            channels=tuple(f"channel{number}" for number in range(data.shape[-1])),
+            static=(),
+            trajectories=len(self.keys),
+            frames=data.shape[0],
+            axes=axes,
+            times={"grid/t": self.points("grid/t", first)},
+            frame_bytes=data.dtype.itemsize * int(np.prod(data.shape[1:])),
+        )
+
+    def _axes(self, group: h5py.Group) -> dict[str, Points]:
+        grid = group.get("grid")
+        known = list(grid) if isinstance(grid, h5py.Group) else []
+        return {
+            axis: self.points(f"grid/{axis}", group) for axis in SPACE if axis == SPACE[0] or axis in known
+        }
+
+    def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
+        """See :class:`~ups_data.stores.layout.FieldFile`."""
+        head = self.head
+        shape = (head.frames, *self._stored(head.shape), len(head.channels))
+        found = []
+        for key in self.keys[rows]:
+            data = self.dataset(f"{key}/{DATA}")
+            if data.shape != shape:
+                raise self.error(f"'{key}/{DATA}' has shape {data.shape}, but the first group has {shape}")
+            with self.reading(f"'{key}/{DATA}'"):
+                found.append(data[frames])
+        values = np.moveaxis(np.stack(found), -1, 2)
+        return (
+            values if self.config.axes == "xy" else values.transpose(0, 1, 2, *range(values.ndim - 1, 2, -1))
+        )
+
+    def _stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape if self.config.axes == "xy" else shape[::-1]
+
+    def static(self, rows: slice) -> NDArray[Any]:
+        """See :class:`~ups_data.stores.layout.FieldFile`; there are none."""
+        return np.empty((rows.stop - rows.start, 0, *self.head.shape), dtype=np.float32)
