@@ -21,7 +21,7 @@ from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import TaskInfo
 from ups_data.prepare.integrity import checked_sums, place_of_audit
 from ups_data.prepare.invariants import InvariantCheck
-from ups_data.prepare.splits import SPLITS, Splits, audit_splits, divide, exclude_repeats
+from ups_data.prepare.splits import SPLITS, RepeatsError, Splits, audit_splits, divide, exclude_repeats
 from ups_data.prepare.statistics import ChannelStatistics, FieldMean, Moments, Statistics, statistics_of
 from ups_data.prepare.symmetries import SymmetryCheck
 from ups_data.stores.base import SplitStores, TrajectoryStore
@@ -132,8 +132,8 @@ def _without_repeats(stores: SplitStores, splits: Splits, info: TaskInfo, consol
                 advance(len(given))
     try:
         splits = exclude_repeats(splits, hashes)
-    except UPSError as error:
-        raise UPSError(f"{stores.train.place}: {error}") from error
+    except RepeatsError as error:
+        raise RepeatsError(f"{stores.train.place}: {error}") from error
     audit_splits(splits, count)
     if splits.excluded:
         console.say(

@@ -20,6 +20,10 @@ SEED = 0
 TOLERATED_REPEATS = 0.05
 
 
+class RepeatsError(UPSError):
+    """Too many trajectories start like one of another split, so the test would not be one."""
+
+
 @dataclass(frozen=True)
 class Splits:
     """Trajectory numbers of each split, ascending.
@@ -105,7 +109,7 @@ def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits
         hashes: for each group, the hash of the first frame of each of its trajectories.
 
     Raises:
-        UPSError: more than 5 % repeat, so the samples are not independent; the message names pairs.
+        RepeatsError: more than 5 % repeat, so the samples are not independent; the message names pairs.
     """
     home = {number: split for split in SPLITS for number in splits[split]}
     first: dict[bytes, int] = {}
@@ -117,7 +121,7 @@ def exclude_repeats(splits: Splits, hashes: Sequence[Sequence[bytes]]) -> Splits
                 repeats[number] = earlier
     if len(repeats) > TOLERATED_REPEATS * len(home):
         pairs = [f"{old} ({home[old]}) = {new} ({home[new]})" for new, old in repeats.items()]
-        raise UPSError(
+        raise RepeatsError(
             f"{len(repeats)} of {len(home)} trajectories start like one of another split: "
             f"{', '.join(pairs[:5])}{', ...' if pairs[5:] else ''}; remove the repeats from the file"
         )

@@ -19,6 +19,7 @@ from ups_data.tasks.files_config import ArraysConfig, FilesConfig, LayoutFilesCo
 from ups_data.tasks.places import find_files, numbers_in_name
 
 if TYPE_CHECKING:
+    from ups_core.console import Console
     from ups_data.stores.base import SplitStores, TrajectoryStore
     from ups_data.stores.file_store import Part
     from ups_data.stores.layout import Head, Layout, Points
@@ -76,6 +77,16 @@ class FilesTask(Task):
         return DataPlan(
             fingerprint=digest(["files", content, options]), source="files", files=files, note=note
         )
+
+    def prepare_data(self, data_root: Path, console: Console) -> dict[str, Any]:
+        """See :class:`Task`."""
+        from ups_data.prepare.splits import RepeatsError
+
+        try:
+            return super().prepare_data(data_root, console)
+        except RepeatsError as error:
+            way = "if trajectory number i starts alike in every file, set same_starts: true"
+            raise RepeatsError(f"{error}; {way}") from error
 
     def stores(self, plan: DataPlan, data_root: Path) -> SplitStores:
         """See :class:`Task`."""
