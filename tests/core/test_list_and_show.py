@@ -23,7 +23,7 @@ class Explained(OptimizerConfig):
     explain = "explaining:explain"
     lr: float = 1.0
 
-def explain(config, spec, step):
+def explain(config, spec, step, infos):
     return [("what", "value"), ("rate", str(config.lr)), ("step", step.id), ("model", spec.model.kind)]
 
 @hookimpl

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from toy_tasks import evolution, steady
-from ups_core import validate_options
+from ups_core import ModelConfig, validate_options
 from ups_core.plugin_loader import registry_in_use
 from ups_models.config import FNOConfig, LatentOperatorConfig, MeanConfig, PersistenceConfig, UNetConfig
 from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension, key_at
@@ -174,3 +175,11 @@ def test_every_registered_model_can_be_loaded_and_says_what_it_is() -> None:
             name for name, field in entry.load_config().model_fields.items() if not field.description
         ]
         assert not undocumented, "`ups show` is the documentation of an option"
+
+
+@pytest.mark.parametrize("config", [FNOConfig, UNetConfig, LatentOperatorConfig])
+def test_uneven_grids_are_refused(config: type[ModelConfig]) -> None:
+    uneven = replace(evolution(), points=(tuple((point / 15) ** 2 for point in range(16)),), shape=(16,))
+    problems = dict(config().check({"toy": uneven}))
+    assert "points along axis 0 are not evenly spaced" in problems["kind"]
+    assert "kind" not in dict(config().check({"toy": evolution()}))

@@ -26,8 +26,8 @@ class Config(BaseModel):
     """Keys of earlier versions -> what to say about them, such as `renamed to 'clip' in 0.2`; those of base
     classes count too."""
     explain: ClassVar[str | None] = None
-    """`"module:function"` that `ups show KIND NAME --spec SPEC` calls as `function(config, spec, step)`;
-    returns rows of text, headings first."""
+    """`"module:function"` that `ups show KIND NAME --spec SPEC` calls as `function(config, spec, step,
+    infos)`, with what every task describes; returns rows of text, headings first."""
 
     @classmethod
     def explain_former_key(cls, key: str) -> str | None:

@@ -41,7 +41,7 @@ class Kept:
         that were scored.
         """
         self.choice = choice
-        self.writer.task(self.data.info, choice)
+        self.writer.task(self.windows.info, choice)
         with torch.inference_mode():
             for begin in range(0, len(self.windows), batch_size):
                 indices = range(begin, min(begin + batch_size, len(self.windows)))

@@ -48,8 +48,8 @@ class FNOConfig(PerDimensionConfig):
     """Number of Fourier layers."""
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Modes that exceed the Nyquist limit of a task's grid."""
-        return [
+        """Modes that exceed the Nyquist limit of a task's grid, and grids that are not evenly spaced."""
+        return uneven_grids(tasks) + [
             (f"modes.{key_at(self.modes, task.dim)}", message)
             for task in tasks.values()
             if (message := _too_many_modes(task, at(self.modes, task.dim)))
@@ -87,8 +87,8 @@ class UNetConfig(BlockModelConfig):
         return furthest(0, at(self.levels, dim) - 1) + LIFT_KERNEL // 2 + 1
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Periodic grids whose coarsest level is smaller than a convolution."""
-        return [
+        """Periodic grids whose coarsest level is smaller than a convolution, and uneven ones."""
+        return uneven_grids(tasks) + [
             (f"levels.{key_at(self.levels, task.dim)}", message + "; use fewer levels")
             for task in tasks.values()
             if (message := _too_few_cells(task, self.block_cells(task.dim), UNET_KERNEL))
@@ -148,8 +148,9 @@ class LatentOperatorConfig(BlockModelConfig):
         return fine + LIFT_KERNEL // 2 + 1
 
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
-        """Even kernels, heads that do not divide the width, and periodic grids smaller than a convolution."""
-        problems = [
+        """Even kernels, heads that do not divide the width, periodic grids smaller than a convolution, uneven
+        grids."""
+        problems = uneven_grids(tasks) + [
             (f"kernel.{dim}", f"kernel {size} is even; use an odd one, which keeps the grid")
             for dim, size in self.kernel.items()
             if size % 2 == 0
@@ -191,3 +192,17 @@ def _too_few_cells(task: TaskInfo, block: int, kernel: int) -> str | None:
                 f"{blocks} needs at least {needed * block}"
             )
     return None
+
+
+def uneven_grids(tasks: Mapping[str, TaskInfo]) -> list[tuple[str, str]]:
+    """Tasks whose points are not evenly spaced, which convolutions and Fourier series need."""
+    return [
+        (
+            "kind",
+            f"task '{task.name}': its points along axis {axis} are not evenly spaced, which this model needs; "
+            "interpolate them to an even grid",
+        )
+        for task in tasks.values()
+        for axis, even in enumerate(task.uniform)
+        if not even
+    ]

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from ups_core.cli.options import user_path
+from ups_core.cli.options import data_root, user_path
 from ups_core.cli.output import print_columns, print_json, print_table
 from ups_core.component import Component
 from ups_core.console import Console
@@ -154,9 +154,11 @@ def _explain(entry: Entry, path: Path) -> int:
     ]
     if not using:
         raise UPSError(f"no step of {path} uses the {singular(entry.kind)} '{entry.name}'")
+    root = data_root(None)
+    infos = {name: task.create(name=name).describe(root) for name, task in spec.tasks.items()}
     for step, component in using:
         print(f"step {step.id}:")
-        columns, *rows = load_object(function)(component.config, spec, step)
+        columns, *rows = load_object(function)(component.config, spec, step, infos)
         print_table(columns, rows)
     return 0
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ups_core import OptimizerConfig, StageConfig
 from ups_core.spec import PipelineSpec, StepSpec
+from ups_data.info import TaskInfo
 from ups_train.optimizers.factories import groups_of
 from ups_train.optimizers.groups import assign, trainable
 
 
-def explain(config: OptimizerConfig, spec: PipelineSpec, step: StepSpec) -> list[tuple[str, ...]]:
+def explain(
+    config: OptimizerConfig, spec: PipelineSpec, step: StepSpec, tasks: Mapping[str, TaskInfo]
+) -> list[tuple[str, ...]]:
     """A table of a step's parameters, headings first: what `ups show optimizer KIND --spec SPEC` prints."""
     assert isinstance(step.config, StageConfig)
-    tasks = {name: component.create(name=name).info for name, component in spec.tasks.items()}
     model = step.config.model or spec.model
     parameters = trainable(model.create(tasks=tasks))
     rows: list[tuple[str, ...]] = [("parameter", "shape", "optimizer", "lr", "weight decay")]
