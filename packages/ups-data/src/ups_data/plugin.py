@@ -79,6 +79,12 @@ def ups_register_layouts(register: Register) -> None:
         config="ups_data.stores.layout_config:PDEBenchFieldsConfig",
         summary="one dataset (trajectory, time, space) for every field (PDEBench compressible flow)",
     )
+    register(
+        "the_well",
+        "ups_data.stores.well:TheWell",
+        config="ups_data.stores.layout_config:TheWellConfig",
+        summary="scalar, vector and tensor fields with their boundaries and scalars (The Well)",
+    )
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Options of the layouts of PDEBench's files."""
+"""Options of the layouts of PDEBench's files and of The Well's."""
 
 from __future__ import annotations
 
@@ -21,3 +21,7 @@ class PDEBenchFieldsConfig(LayoutConfig):
 
     fields: tuple[str, ...] = Field(default=("density", "pressure", "Vx"), min_length=1)
     """Datasets of the fields, in the order of the channels."""
+
+
+class TheWellConfig(LayoutConfig):
+    """Files of The Well, which say themselves what is in them."""
