@@ -39,6 +39,12 @@ def ups_register_tasks(register: Register) -> None:
         config="ups_data.tasks.files_config:LayoutFilesConfig",
         summary="own files in any registered layout",
     )
+    register(
+        "the_well",
+        "ups_data.tasks.well:WellTask",
+        config="ups_data.tasks.well_config:WellConfig",
+        summary="files of The Well, with the splits of its folders",
+    )
 
 
 @hookimpl

@@ -376,6 +376,8 @@ def _check_like(info: TaskInfo, like: TaskInfo, path: Path) -> None:
         problem = f"has the parameters {', '.join(item.name for item in info.parameters) or 'none'}"
     elif info.dim != like.dim:
         problem = f"has {info.dim} axes of space"
+    elif info.sides != like.sides:
+        problem = f"has the boundary {info.sides}, not {like.sides}"
     elif abs(info.dt - like.dt) > 10 * TOLERANCE * like.dt:
         problem = f"has frames {info.dt:g} apart, not {like.dt:g}"
     elif any(

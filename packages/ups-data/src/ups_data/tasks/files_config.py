@@ -80,6 +80,15 @@ class FilesConfig(TaskConfig):
 
     @model_validator(mode="after")
     def _sources_fit(self) -> FilesConfig:
+        self.check_sources()
+        return self
+
+    def check_sources(self) -> None:
+        """Check that the options name the data once.
+
+        Raises:
+            ValueError: they do not.
+        """
         if self.files and (self.train or self.val or self.test):
             raise ValueError(
                 "files are split by shares, and train, val and test are splits; give one or the other"
@@ -88,7 +97,6 @@ class FilesConfig(TaskConfig):
             raise ValueError("no data: give files, or train and test (and val)")
         if self.split.by == "time" and not self.files:
             raise ValueError("split.by is 'time', but train and test name files; remove one")
-        return self
 
     @model_validator(mode="after")
     def _values_fit(self) -> FilesConfig:
