@@ -146,6 +146,8 @@ class WellFile(WellItems):
                     f"spatial_dims names {len(names)} axes ({', '.join(names)}), but n_spatial_dims is "
                     f"{self.count(file, 'n_spatial_dims')}; expected the same number, from 1 to 3"
                 )
+            if len(set(names)) < len(names):
+                raise self.error(f"spatial_dims names an axis twice: {', '.join(names)}")
             axes = {name: self.line(name, dimensions, count) for name in names}
             times = self.line("time", dimensions, count)
             lengths = (count, len(times), *map(len, axes.values()))

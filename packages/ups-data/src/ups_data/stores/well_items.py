@@ -86,7 +86,11 @@ class WellItems(HDF5Fields):
         with self.reading(f"the attribute '{name}' of {_place(item)}"):
             if name not in item.attrs:
                 raise self.error(f"no attribute '{name}' of {_place(item)}; expected {self.expected}")
-            if math.prod(item.attrs.get_id(name).shape or ()) > MAX_ENTRIES:
+            kind = item.attrs.get_id(name)
+            # Type first: HDF5 may crash where a damaged header claims nested or referring types.
+            if kind.dtype.kind not in "biufS" and h5py.check_string_dtype(kind.dtype) is None:
+                raise self.error(f"the attribute '{name}' of {_place(item)} is neither text nor a number")
+            if math.prod(kind.shape or ()) > MAX_ENTRIES:
                 raise self.error(f"the attribute '{name}' of {_place(item)} has too many entries")
             return np.asarray(item.attrs[name])
 
