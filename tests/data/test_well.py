@@ -267,6 +267,7 @@ VELOCITY = "t1_fields/velocity"
         (attribute("dimensions", "spatial_dims"), "no attribute 'spatial_dims' of 'dimensions'"),
         (attribute("dimensions", "spatial_dims", [1, 2]), "has 1 as 'spatial_dims' of 'dimensions'; expected text"),
         (attribute("dimensions", "spatial_dims", ["x", "x"]), "spatial_dims names an axis twice: x, x"),
+        (lambda file: file["scalars"].attrs.__setitem__("field_names", file.ref), "the attribute 'field_names' of 'scalars' is neither text nor a number"),
         (remove("dimensions/time"), "no dataset 'time' in group '/dimensions'"),
         (remove("dimensions/y"), "no dataset 'y' in group '/dimensions'"),
         (attribute("dimensions/x", "time_varying", True), "the coordinate 'x' varies in time, which is not supported"),
