@@ -10,13 +10,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from toy_flow import flow
+from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.batches.symmetry import SYMMETRIES, augment
 from ups_data.generators.advection import evaluate
 from ups_data.generators.burgers import Sampler, evolve
 from ups_data.generators.darcy import media, solve_darcy
 from ups_data.generators.waves import FREQUENCIES, Waves, initial_waves
-from ups_data.info import TaskInfo
+from ups_data.info import Channel, TaskInfo
 from ups_data.tasks.create import create_task
 
 CELL = 1 / 128
@@ -226,3 +228,59 @@ def test_transposing_exchanges_the_coordinates_with_the_axes() -> None:
     assert torch.equal(places[..., 0], y[:, None].expand(16, 16))
     assert torch.equal(places[..., 1], x.expand(16, 16))
     assert torch.equal(found.target[0, 0, 0], field.T)
+
+
+def derivative(field: torch.Tensor, axis: int) -> torch.Tensor:
+    """The exact derivative of a band-limited periodic field along one of two last axes of length 1."""
+    cells = field.shape[axis - 2]
+    waves = torch.fft.fftfreq(cells, 1 / cells, dtype=torch.float64) * 2j * math.pi
+    waves = waves[:, None] if axis == 0 else waves
+    return torch.fft.ifft2(waves * torch.fft.fft2(field)).real
+
+
+def with_derivatives(field: torch.Tensor) -> torch.Tensor:
+    """A scalar `(..., x, y)`, its gradient and its second derivatives as channels `(..., 6, x, y)`."""
+    gradient = [derivative(field, axis) for axis in (0, 1)]
+    second = [derivative(gradient[a], b) for a, b in ((0, 0), (0, 1), (1, 1))]
+    return torch.stack([field, *gradient, *second], dim=-3)
+
+
+@pytest.mark.parametrize("name", ["reflection", "transpose", "translation"])
+@pytest.mark.parametrize("seed", range(6))
+def test_components_of_vectors_and_tensors_change_with_the_axes(name: str, seed: int) -> None:
+    """The gradient of a transformed field is the transformed gradient; the same for second derivatives."""
+    parts = [("v", (0,)), ("v", (1,)), ("h", (0, 0)), ("h", (0, 1)), ("h", (1, 1))]
+    task = replace(
+        flow(dim=2, cells=16, symmetries=(name,)),  # type: ignore[arg-type]
+        channels=(
+            Channel("phi", "1", "state"),
+            *(Channel(v + "".join(map(str, part)), "1", "state", v, part) for v, part in parts),
+        ),
+    )
+    torch.manual_seed(seed)
+    spectrum = torch.zeros(3, 2, 16, 16, dtype=torch.complex128)
+    spectrum[..., :4, :4] = torch.randn(3, 2, 4, 4, dtype=torch.complex128)
+    fields = with_derivatives(torch.fft.ifft2(spectrum).real * 256)
+    batch = FieldBatch(
+        task="flow",
+        state=fields[:, :1],
+        static=torch.empty(3, 0, 16, 16, dtype=torch.float64),
+        params=torch.empty(3, 0),
+        params_mask=torch.empty(3, 0, dtype=torch.bool),
+        dt=torch.full((3,), 0.1),
+        coords=torch.tensor([(x, y) for x in task.axes[0] for y in task.axes[1]]),
+        target=fields[:, 1:],
+        index=torch.arange(3),
+    )
+    moved = augment(batch, task, seed)
+    for part in (moved.state, moved.target):
+        torch.testing.assert_close(part, with_derivatives(part[:, :, 0]), rtol=1e-9, atol=1e-8)
+
+
+def test_a_component_without_its_partner_cannot_be_exchanged() -> None:
+    alone = (Channel("vx", "1", "state", "v", (0,)),)
+    with pytest.raises(UPSError, match=r"exchanges component \(0,\) of 'v' with one that is not there"):
+        replace(flow(dim=2, cells=16), channels=alone, symmetries=("transpose",))
+    upper = (Channel("wxy", "1", "state", "w", (0, 1)),)
+    with pytest.raises(UPSError, match=r"component \(0, 1\) of 'w'"):
+        replace(flow(dim=2, cells=16), channels=upper, symmetries=("transpose",))

@@ -15,6 +15,7 @@ from ups_core.cli.run import main
 from ups_core.plugin_loader import registry_in_use
 from ups_data.tasks.create import create_task
 from ups_data.tasks.sourced import SourcedTask
+from well_files import small_well
 
 PDEBENCH: dict[str, dict[str, Any]] = {
     "advection1d": {"beta": [0.1, 0.4]},
@@ -86,7 +87,16 @@ def files(kind: str, root: Path) -> dict[str, Any]:
     }
 
 
-MAKERS = dict.fromkeys(PDEBENCH, official) | {"arrays": arrays, "files": files}
+def well(kind: str, root: Path) -> dict[str, Any]:
+    """Options of a folder of The Well."""
+    for split, count in (("train", 4), ("valid", 1), ("test", 1)):
+        folder = root / "well" / split
+        folder.mkdir(parents=True)
+        small_well(len(split), count, points=(16, 8)).write(folder / "data.hdf5")
+    return {"kind": kind, "path": "well"}
+
+
+MAKERS = dict.fromkeys(PDEBENCH, official) | {"arrays": arrays, "files": files, "the_well": well}
 
 
 def test_every_registered_task_is_here() -> None:

@@ -5,7 +5,7 @@ Imports neither torch nor numpy, so that planning stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -322,12 +322,26 @@ def _square(task: TaskInfo) -> bool:
     return first == second
 
 
+def exchanged(channel: Channel, axes: tuple[int, int], channels: Sequence[Channel]) -> int | None:
+    """Place among `channels` of the component that this one becomes if two axes are exchanged.
+
+    A symmetric tensor has its components on and above the diagonal only.
+
+    Returns:
+        None if the component is not there.
+    """
+    other = {axes[0]: axes[1], axes[1]: axes[0]}
+    wanted = tuple(other.get(axis, axis) for axis in channel.component)
+    places = {item.component: place for place, item in enumerate(channels) if item.vector == channel.vector}
+    diagonal = any(len(component) > len(set(component)) for component in places)
+    return places.get(wanted, places.get(tuple(sorted(wanted))) if diagonal else None)
+
+
 def _without_partner(task: TaskInfo) -> Channel | None:
     """A component whose partner under an exchange of the last two axes is not among the channels."""
-    other = {task.dim - 2: task.dim - 1, task.dim - 1: task.dim - 2}
-    known = {(channel.role, channel.vector, channel.component) for channel in task.channels}
-    for channel in task.channels:
-        swapped = tuple(other.get(axis, axis) for axis in channel.component)
-        if (channel.role, channel.vector, swapped) not in known:
-            return channel
+    axes = task.dim - 2, task.dim - 1
+    for channels in (task.static_channels, task.target_channels):
+        for channel in channels:
+            if channel.vector and exchanged(channel, axes, channels) is None:
+                return channel
     return None

@@ -76,6 +76,12 @@ def ups_register_tasks(register: Register) -> None:
         config="ups_data.tasks.files_config:LayoutFilesConfig",
         summary="own files in any registered layout",
     )
+    register(
+        "the_well",
+        "ups_data.tasks.well:WellTask",
+        config="ups_data.tasks.well_config:WellConfig",
+        summary="files of The Well, with the splits of its folders",
+    )
 
 
 @hookimpl
@@ -127,6 +133,12 @@ def ups_register_layouts(register: Register) -> None:
         "ups_data.stores.pdebench_ns:PDEBenchNS",
         config="ups_data.stores.layout_config:PDEBenchNSConfig",
         summary="velocity, particles and force (PDEBench incompressible flow)",
+    )
+    register(
+        "the_well",
+        "ups_data.stores.well:TheWell",
+        config="ups_data.stores.layout_config:TheWellConfig",
+        summary="scalar, vector and tensor fields with their boundaries and scalars (The Well)",
     )
 
 

@@ -199,7 +199,8 @@ def uneven_grids(tasks: Mapping[str, TaskInfo]) -> list[tuple[str, str]]:
     return [
         (
             "kind",
-            f"task '{task.name}': its points along axis {axis} are not evenly spaced, which this model needs; "
+            f"task '{task.name}': its points along axis {axis} are not evenly spaced, which this model "
+            "needs; "
             "interpolate them to an even grid",
         )
         for task in tasks.values()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
 from ups_data.batches.seeds import coin, derive_seed
-from ups_data.info import Channel, Symmetry, TaskInfo
+from ups_data.info import Channel, Symmetry, TaskInfo, exchanged
 
 
 def augment(batch: FieldBatch, task: TaskInfo, seed: int) -> FieldBatch:
@@ -111,22 +111,18 @@ def _with_signs(batch: FieldBatch, task: TaskInfo, axis: int) -> FieldBatch:
 
 def _with_components(batch: FieldBatch, task: TaskInfo, axes: tuple[int, int]) -> FieldBatch:
     """Exchange the components along two exchanged axes."""
-    other = {axes[0]: axes[1], axes[1]: axes[0]}
 
-    def exchanged(fields: Tensor, channels: tuple[Channel, ...]) -> Tensor:
-        places = {(channel.vector, channel.component): place for place, channel in enumerate(channels)}
+    def swapped(fields: Tensor, channels: tuple[Channel, ...]) -> Tensor:
         order = [
-            places[channel.vector, tuple(other.get(axis, axis) for axis in channel.component)]
-            if channel.vector
-            else place
+            place if not channel.vector else exchanged(channel, axes, channels)
             for place, channel in enumerate(channels)
         ]
-        if order == sorted(order):
+        if order == list(range(len(order))):
             return fields
         parts = fields.unbind(-task.dim - 1)
-        return torch.stack([parts[place] for place in order], dim=-task.dim - 1)
+        return torch.stack([parts[place or 0] for place in order], dim=-task.dim - 1)
 
-    return _by_channels(batch, task, exchanged)
+    return _by_channels(batch, task, swapped)
 
 
 def _by_channels(

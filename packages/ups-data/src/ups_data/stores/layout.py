@@ -29,6 +29,9 @@ class Head:
         times: name of the time coordinate -> its points, one for every frame or more; empty when steady.
         frame_bytes: memory of one frame of all channels.
         parameters: name -> value for every trajectory `(n,)`.
+        boundary: words of :data:`ups_data.info.Boundary` for the low and the high end of every axis, "" for
+            an end where the file does not say; None if it says nothing at all.
+        components: channel or given field -> its vector or tensor, and the axes of the component.
     """
 
     channels: tuple[str, ...]
@@ -39,6 +42,8 @@ class Head:
     times: Mapping[str, Points]
     frame_bytes: int
     parameters: Mapping[str, Points] = field(default_factory=dict)
+    boundary: tuple[tuple[str, str], ...] | None = None
+    components: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:

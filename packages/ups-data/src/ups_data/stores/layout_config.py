@@ -1,4 +1,4 @@
-"""Options of the layouts of PDEBench's files."""
+"""Options of the layouts of PDEBench's files and of The Well's."""
 
 from __future__ import annotations
 
@@ -39,3 +39,7 @@ class PDEBenchNSConfig(LayoutConfig):
     cells: int = Field(default=512, ge=1)
     """Cells of the unit square along each axis, of which a file with fewer points has every so many: files
     have no coordinates."""
+
+
+class TheWellConfig(LayoutConfig):
+    """Files of The Well, which say themselves what is in them."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ups_core import DataPlan, UPSError
 from ups_core.fingerprint import digest
@@ -70,7 +70,7 @@ class FilesTask(Task):
         content = {
             split: [[path.name, sampled_sum(path.resolve())] for path in paths[split]] for split in paths
         }
-        options = config.model_dump(mode="json", exclude={"files", "train", "val", "test"})
+        options = config.model_dump(mode="json", exclude={"files", "train", "val", "test", "path"})
         note = ""
         if config.split.by == "time":
             note = f"split by time with a gap of {self._gap} frames: an easier test than unseen trajectories"
@@ -163,7 +163,7 @@ class FilesTask(Task):
         """The problem, with the grid and the frames of the first file."""
         head, config, path = parts[0].file.head, self.config, parts[0].file.path
         axes = SPACE[: len(head.axes)]
-        sides = self._sides(axes)
+        sides = self._sides(axes, head, path)
         strides = config.space_stride
         points = [
             line[:: strides if isinstance(strides, int) else strides.get(axis, 1)]  # type: ignore[call-overload]
@@ -226,8 +226,10 @@ class FilesTask(Task):
             )
         return frames, mean * config.time_stride
 
-    def _sides(self, axes: Sequence[str]) -> tuple[Sides, ...]:
+    def _sides(self, axes: Sequence[str], head: Head, path: Path) -> tuple[Sides, ...]:
         given = self.config.boundary
+        if given is None:
+            return self._stored_sides(axes, head, path)
         if isinstance(given, str):
             return ((given, given),) * len(axes)
         words: dict[str, Any] = {str(axis): word for axis, word in given.items()}
@@ -239,6 +241,19 @@ class FilesTask(Task):
                 f"{', '.join(axes)}"
             )
         return tuple((words[axis],) * 2 if isinstance(words[axis], str) else words[axis] for axis in axes)
+
+    def _stored_sides(self, axes: Sequence[str], head: Head, path: Path) -> tuple[Sides, ...]:
+        """The boundaries that a file has."""
+        if head.boundary is None:
+            raise UPSError(f"{path}: the file does not say its boundaries; set boundary")
+        for axis, words in zip(axes, head.boundary, strict=True):
+            for end, word in zip(("low", "high"), words, strict=True):
+                if not word:
+                    raise UPSError(
+                        f"{path}: the file does not give one boundary at the {end} end of axis {axis}; "
+                        "set boundary"
+                    )
+        return tuple(cast("Sides", words) for words in head.boundary)  # TaskInfo checks the words
 
     def _interval(self, axis: str, points: Points, sides: Sides) -> tuple[float, float]:
         """The ends of an axis: as given, or the ends of its points, one spacing further where it is
@@ -260,7 +275,7 @@ class FilesTask(Task):
     def _channel_infos(self, head: Head, steady: bool) -> tuple[Channel, ...]:
         config = self.config
         places = {
-            channel: (vector, axis)
+            channel: (vector, (axis,))
             for vector, names in config.vectors.items()
             for axis, channel in enumerate(names)
         }
@@ -274,8 +289,8 @@ class FilesTask(Task):
                 raise UPSError(f"task '{self.name}': no channel '{name}'{did_you_mean(name, list(every))}")
 
         def described(name: str, role: Any) -> Channel:
-            vector, axis = places.get(name, ("", 0))
-            component = (axis,) if vector else ()
+            stored = head.components.get(name, ("", ()))
+            vector, component = places.get(name, stored)
             return Channel(name, config.units.get(name, "1"), role, vector, component)
 
         given = [described(name, "coefficient") for name in head.static]
@@ -368,8 +383,12 @@ def _check_like(info: TaskInfo, like: TaskInfo, path: Path) -> None:
     problem = ""
     if [channel.name for channel in info.channels] != [channel.name for channel in like.channels]:
         problem = f"has the channels {', '.join(channel.name for channel in info.channels)}"
+    elif [item.name for item in info.parameters] != [item.name for item in like.parameters]:
+        problem = f"has the parameters {', '.join(item.name for item in info.parameters) or 'none'}"
     elif info.dim != like.dim:
         problem = f"has {info.dim} axes of space"
+    elif info.sides != like.sides:
+        problem = f"has the boundary {info.sides}, not {like.sides}"
     elif abs(info.dt - like.dt) > 10 * TOLERANCE * like.dt:
         problem = f"has frames {info.dt:g} apart, not {like.dt:g}"
     elif any(

@@ -42,9 +42,9 @@ class FilesConfig(TaskConfig):
     """Files that select weights and options; without them, a share of the trajectories to learn from."""
     test: Files = []
     """Files that reported numbers come from; their grid may differ from that of training."""
-    boundary: Boundary | dict[Axis, Boundary | Pair]
+    boundary: Boundary | dict[Axis, Boundary | Pair] | None = None
     """`periodic`, `dirichlet`, `neumann`, `open` or `wall`; or for every axis one word, or two for its
-    ends."""
+    ends. Default: as the files say; required where they do not."""
     parameters: dict[str, float | str] = {}
     """PDE parameters that models get: name -> a number, or the name of one in the file (an array or
     attribute)."""
@@ -80,6 +80,15 @@ class FilesConfig(TaskConfig):
 
     @model_validator(mode="after")
     def _sources_fit(self) -> FilesConfig:
+        self.check_sources()
+        return self
+
+    def check_sources(self) -> None:
+        """Check that the options name the data once.
+
+        Raises:
+            ValueError: they do not.
+        """
         if self.files and (self.train or self.val or self.test):
             raise ValueError(
                 "files are split by shares, and train, val and test are splits; give one or the other"
@@ -88,6 +97,9 @@ class FilesConfig(TaskConfig):
             raise ValueError("no data: give files, or train and test (and val)")
         if self.split.by == "time" and not self.files:
             raise ValueError("split.by is 'time', but train and test name files; remove one")
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> FilesConfig:
         if isinstance(self.space_stride, int) and self.space_stride < 1:
             raise ValueError(f"space_stride is {self.space_stride}; use 1 or more")
         if self.frames is not None and self.history >= self.frames:
@@ -109,6 +121,10 @@ class LayoutFilesConfig(FilesConfig):
 
 class ArraysConfig(FilesConfig, ArrayOptions):
     """Own arrays: `.npy`, `.npz`, `.mat`, `.pt`, HDF5, netCDF or zarr files."""
+
+    boundary: Boundary | dict[Axis, Boundary | Pair]
+    """`periodic`, `dirichlet`, `neumann`, `open` or `wall`; or for every axis one word, or two for its
+    ends."""
 
 
 def scale_of(config: FilesConfig, name: str) -> Scale:
