@@ -60,4 +60,4 @@ def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: 
     waves = initial_waves(seed, start, stop)
     times = [info.dt * frame for frame in range(info.frames)]
     solution = evaluate(waves, parameters["beta"], times, cell_centres(POINTS, info.shape[0]))
-    return Fields(solution[:, :, None], np.empty((stop - start, 0, *info.shape), dtype=np.float32))
+    return Fields(solution[:, :, None])

@@ -65,7 +65,7 @@ def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: 
     for row, number in enumerate(range(start, stop)):
         state = sampler.initial_state(initial_waves(seed, number, number + 1))
         solution[row, :, 0] = evolve(state, nu / math.pi, info.dt, info.frames)[:, ::stride]
-    return Fields(solution, np.empty((stop - start, 0, *info.shape), dtype=np.float32))
+    return Fields(solution)
 
 
 def check_viscosity(nu: float, step: float, points: int) -> None:

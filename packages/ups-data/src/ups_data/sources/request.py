@@ -13,6 +13,9 @@ from ups_data.info import TaskInfo
 GENERATOR_ATTRIBUTE = "ups_generator"
 """File attribute that distinguishes generated files from official ones."""
 
+OF_THE_SPEC = ("name", "parameters")
+"""What describes the task of a spec and no file: its name, and the ranges over all files."""
+
 
 @dataclass(frozen=True)
 class DataFile:
@@ -56,7 +59,8 @@ class Request:
         files: in the order of the store.
         layout: how the files map to trajectories, a component of `layouts`.
         trajectories: of every file, from the first one.
-        selection: what else the values depend on, as plain data.
+        selection: what else the values depend on, as plain data; default: all of the problem but its name and
+            the ranges of its parameters.
         generation: how files are computed; None if they cannot be.
         paired: whether trajectory number i starts alike in every file.
         published: the official files in a few words, e.g. `beta = 0.1, 0.4`; "" if they are not listed.
@@ -68,7 +72,7 @@ class Request:
     files: tuple[DataFile, ...]
     layout: Component
     trajectories: int
-    selection: Mapping[str, Any]
+    selection: Mapping[str, Any] | None = None
     generation: Generation | None = None
     paired: bool = True
     published: str = ""
@@ -83,7 +87,9 @@ class Request:
 
     def identity(self, file: DataFile | None = None) -> dict[str, Any]:
         """What the values of the data depend on, as plain data; with `file`, those of one file."""
-        identity = {"family": self.family, "trajectories": self.trajectories, **self.selection}
+        problem = {key: value for key, value in self.info.to_dict().items() if key not in OF_THE_SPEC}
+        selection = {"problem": problem} if self.selection is None else self.selection
+        identity = {"family": self.family, "trajectories": self.trajectories, **selection}
         return identity if file is None else identity | dict(file.parameters)
 
     def generated_identity(self, seed: int, file: DataFile | None = None) -> dict[str, Any]:

@@ -24,11 +24,11 @@ class Fields(NamedTuple):
 
     Attributes:
         frames: all frames `(n, T, C, *S)` of the channels to predict; T is 1 when steady.
-        static: given fields `(n, Cs, *S)`; Cs is 0 if there are none.
+        static: given fields `(n, Cs, *S)`; None if there are none.
     """
 
     frames: Array
-    static: Array
+    static: Array | None = None
 
 
 class Chunk(NamedTuple):
@@ -36,8 +36,8 @@ class Chunk(NamedTuple):
 
     Attributes:
         part: their numbers.
-        frames: as in :class:`Fields`.
-        static: as in :class:`Fields`.
+        frames: all frames `(n, T, C, *S)` of the channels to predict; T is 1 when steady.
+        static: given fields `(n, Cs, *S)`; Cs is 0 if there are none.
     """
 
     part: slice

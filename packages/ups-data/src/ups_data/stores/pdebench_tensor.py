@@ -54,7 +54,8 @@ class PDEBenchTensor:
             start = 0
             for block in blocks:
                 stop = start + len(block.frames)
-                parts = (*block.static.swapaxes(0, 1), block.frames[:, :, 0])
+                given = () if block.static is None else block.static.swapaxes(0, 1)
+                parts = (*given, block.frames[:, :, 0])
                 for key, part in zip(keys, parts, strict=True):
                     dataset = file.require_dataset(key, (trajectories, *part.shape[1:]), np.float32)
                     dataset[start:stop] = part
