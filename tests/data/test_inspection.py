@@ -18,7 +18,8 @@ from ups_core import CommandConfig, UPSError
 from ups_core.console import Console
 from ups_data.cli import inspection
 from ups_data.cli.command import DataCommand
-from ups_data.cli.inspection import BARS, SPARK_WIDTH, inspect_file, render
+from ups_data.cli.inspection import BARS, SPARK_WIDTH, inspect_file
+from ups_data.cli.inspection_text import render
 from ups_data.tasks.create import create_task
 
 
@@ -69,7 +70,7 @@ def test_values_of_a_small_file_are_all_read_and_of_a_large_one_some(
     assert values["mean"] == pytest.approx(looked_at.mean())
     assert values["not_finite"] == 0
     assert values["profile"] == BARS, "eight rising values are the eight bars"
-    assert f"u: {'all' if step == 1 else '10 of the'} 40 trajectories" in text_of(findings)
+    assert f"u: {'all' if step == 1 else '10 of the'} 40 rows" in text_of(findings)
 
 
 def test_a_profile_of_many_points_is_thinned(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_json_is_valid_whatever_the_attributes_are(
     def no_constant(text: str) -> None:
         pytest.fail(f"{text} is not JSON")
 
-    args = argparse.Namespace(action="inspect", file=path, json=True)
+    args = argparse.Namespace(action="inspect", file=path, json=True, plot=None)
     DataCommand(CommandConfig()).run(args, Console(quiet=True))
     found = json.loads(capsys.readouterr().out, parse_constant=no_constant)
     attributes = found["attributes"]
