@@ -108,9 +108,5 @@ def _reason(facts: Facts, candidates: list[Axes], lines: dict[str, Line], steady
     if not candidates:
         return f"shape {shape} does not fit the coordinates; name every axis, such as [trajectory, time, x]"
     options = " or ".join(f"[{', '.join(axes)}]" for axes in candidates[:3])
-    why = (
-        f"axes of equal length in shape {shape} do not tell"
-        if lines
-        else f"shape {shape} alone does not tell"
-    )
+    why = f"shape {shape} has axes of equal length" if lines else f"only the shape {shape} is known"
     return f"{why}; fill in {options}"

@@ -16,6 +16,8 @@ from ups_data.cli.new_tasks import NewTask, Option
 
 WIDTH = 110
 """Columns of a spec."""
+FNO_CELLS = 32
+"""Points along an axis below which the default modes of the baseline `fno` may be too many."""
 PLAIN = re.compile(r"[A-Za-z_./~][\w./~-]*")
 """Text that YAML reads as itself, also inside brackets."""
 
@@ -41,7 +43,7 @@ def spec_text(task: NewTask, name: str, file: str) -> str:
         f"  {name}:",
     ]
     body = [line for option in task.options for line in _lines(option)]
-    return "\n".join([*head, *body, *_pipeline(task.steady)]) + "\n"
+    return "\n".join([*head, *body, *_pipeline(task)]) + "\n"
 
 
 def name_of(path: Path) -> str:
@@ -90,8 +92,11 @@ def _yaml(value: Any, inside: bool = False) -> str:
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
-def _pipeline(steady: bool) -> list[str]:
+def _pipeline(task: NewTask) -> list[str]:
+    steady = task.steady
     baseline = "mean" if steady else "persistence"
+    few = task.cells is not None and task.cells < FNO_CELLS
+    fno = f"{{kind: fno, modes: {max(1, min(12, (task.cells or 2) // 2))}}}" if few else "fno"
     why = "the mean solution" if steady else "the last given frame"
     pushforward = (
         []
@@ -114,6 +119,6 @@ def _pipeline(steady: bool) -> list[str]:
         "  - evaluate: rollout",
         "    id: test",
         "    split: test",
-        f"    baselines: [{baseline}, fno] # {baseline}: {why}; fno is trained like the model",
+        f"    baselines: [{baseline}, {fno}] # {baseline}: {why}; fno is trained like the model",
         "  - evaluate: report",
     ]

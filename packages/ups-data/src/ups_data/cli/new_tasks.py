@@ -41,10 +41,12 @@ class NewTask:
     Attributes:
         options: in their order, `kind` first.
         steady: whether it has no time.
+        cells: points along the shortest axis of space; None if that is not known.
     """
 
     options: tuple[Option, ...]
     steady: bool
+    cells: int | None = None
 
     @property
     def blanks(self) -> list[str]:
@@ -121,7 +123,9 @@ def _arrays(sources: Sources, root: Path, guesses: Guesses) -> NewTask:
     if guesses.parameters:
         why = "one number for every trajectory; remove what is not a parameter of the equation"
         options.append(Option("parameters", guesses.parameters, why))
-    return NewTask((*options, *_split(sources, guesses.trajectories, guesses.steady)), guesses.steady)
+    cells = min((n for axis, n in zip(axes, guesses.shape, strict=False) if axis in SPACE), default=None)
+    split = _split(sources, guesses.trajectories, guesses.steady)
+    return NewTask((*options, *split), guesses.steady, cells)
 
 
 def _channels(guesses: Guesses) -> Option:
@@ -182,7 +186,7 @@ def _named(sources: Sources, root: Path, recognised: Recognised) -> NewTask | No
             Option("frames", frames, f"the file has {head.frames}"),
             Option("time_stride", stride, f"frames of the file, {family.dt:g} apart, to a frame"),
         ]
-    return NewTask(tuple(options), family.steady)
+    return NewTask(tuple(options), family.steady, points)
 
 
 def _files(sources: Sources, root: Path, recognised: Recognised) -> NewTask:
@@ -220,7 +224,7 @@ def _files(sources: Sources, root: Path, recognised: Recognised) -> NewTask:
         options.append(Option("vectors", {"velocity": velocity}, "mirrors and exchanges of axes change them"))
     if family:
         options.append(Option("equation", family.equation))
-    return NewTask((*options, *_split(sources, head.trajectories, steady)), steady)
+    return NewTask((*options, *_split(sources, head.trajectories, steady)), steady, min(head.shape))
 
 
 def _place(path: Path, root: Path) -> str:

@@ -53,21 +53,19 @@ def plot_file(source: Path, target: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    rows = _rows(source)
+    rows, steady = _rows(source)
     columns = max(map(len, rows))
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for row, axes in zip(rows, panels, strict=True):
         for place in axes[len(row) :]:
             place.set_axis_off()
-        limits = (
-            float(np.nanmin([field.min() for _, field in row])),
-            float(np.nanmax([field.max() for _, field in row])),
-        )
+        # Frames share a scale; given fields and solutions have scales of their own.
+        together = _limits([field for _, field in row])
         for place, (title, field) in zip(axes, row, strict=False):
             place.set_title(title, fontsize=8)
             place.tick_params(labelsize=7)
-            _draw(place, field, limits)
+            _draw(place, field, _limits([field]) if steady else together)
     figure.savefig(target, dpi=120)
 
 
@@ -82,27 +80,32 @@ def _draw(place: Axes, field: NDArray[Any], limits: tuple[float, float]) -> None
     place.imshow(plane.T, origin="lower", vmin=limits[0], vmax=limits[1])
 
 
-def _rows(path: Path) -> list[Frames]:
-    """A row for every channel of every trajectory."""
+def _limits(fields: list[NDArray[Any]]) -> tuple[float, float]:
+    """Smallest and largest finite value."""
+    numbers = np.concatenate([field[np.isfinite(field)] for field in fields])
+    return (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
+
+
+def _rows(path: Path) -> tuple[list[Frames], bool]:
+    """A row for every channel of every trajectory, or for every steady sample; and whether it is steady."""
     frames, channels, given, names = _values(path)
     count = frames.shape[1]
-    shown = sorted({0, count // 2, count - 1})
-    rows: list[Frames] = []
-    for number in range(len(frames)):
-        if count == 1:
-            fields = [(f"given {name}", given[number, entry]) for entry, name in enumerate(names)]
-            fields += [(name, frames[number, 0, entry]) for entry, name in enumerate(channels)]
-            # Given fields and solutions have scales of their own.
-            rows += [[(f"{number}: {name}", field.astype(float))] for name, field in fields]
-            continue
-        rows += [
+    if count == 1:
+        samples = [
             [
-                (f"{number}: {name}, frame {frame}", frames[number, frame, entry].astype(float))
-                for frame in shown
+                *((f"{number}: given {name}", sample[entry]) for entry, name in enumerate(names)),
+                *((f"{number}: {name}", frames[number, 0, entry]) for entry, name in enumerate(channels)),
             ]
-            for entry, name in enumerate(channels)
+            for number, sample in enumerate(given)
         ]
-    return rows
+        return [[(title, field.astype(float)) for title, field in row] for row in samples], True
+    shown = sorted({0, count // 2, count - 1})
+    rows = [
+        [(f"{number}: {name}, frame {place}", trajectory[place, entry].astype(float)) for place in shown]
+        for number, trajectory in enumerate(frames)
+        for entry, name in enumerate(channels)
+    ]
+    return rows, False
 
 
 def _values(path: Path) -> tuple[NDArray[Any], list[str], NDArray[Any], list[str]]:
@@ -116,7 +119,9 @@ def _values(path: Path) -> tuple[NDArray[Any], list[str], NDArray[Any], list[str
     facts = facts_of(path)
     guesses = guess(facts)
     if guesses.axes.value is None:
-        raise UPSError(f"{path}: cannot tell which axis is which for --plot ({guesses.axes.why})")
+        raise UPSError(
+            f"{path}: cannot tell which axis is which for --plot ({guesses.axes.why.split(';')[0]})"
+        )
     found = sample(facts, guesses.axes.value, guesses.channels.value, guesses.static.value, TRAJECTORIES)
     if found is None:
         raise UPSError(f"{path}: the first trajectories are too large for a picture")

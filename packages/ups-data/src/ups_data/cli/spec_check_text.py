@@ -31,6 +31,8 @@ def render_audit(audit: dict[str, Any], stream: TextIO) -> None:
 def _table(name: str, splits: dict[str, Any]) -> Table:
     table = Table(escape(name), *SPLITS)
     table.add_row("trajectories", *(str(splits[split]["size"]) for split in SPLITS))
+    if splits["train"]["frames"] > 1:
+        table.add_row("frames", *(str(splits[split]["frames"]) for split in SPLITS))
     for channel in splits["train"]["channels"]:
         ends = [splits[split]["channels"].get(channel) for split in SPLITS]
         table.add_row(
