@@ -130,7 +130,8 @@ def test_what_a_spec_says_about_one_trajectory(tmp_path: Path, capsys: pytest.Ca
         "    axes: [x, time] # shape 33x40; 'x' has 33 numbers; 't' has 40 numbers",
         "    boundary: dirichlet # the values at both ends keep one value over time",
         "    split: {by: time} # 1 trajectory: parts of the time are the splits",
-        "    baselines: [persistence, fno] # persistence: the last given frame; fno is trained like the model",
+        "    # persistence: the last given frame; fno is trained like the model",
+        "    baselines: [persistence, fno]",
     ):
         assert line in text.splitlines()
 
@@ -145,7 +146,7 @@ def test_axes_of_equal_length_are_left_open_with_all_that_is_known(tmp_path: Pat
     found = guess(facts_of(two_channels(tmp_path)))
     assert found.channels.value == ["Ca", "Cb"]
     assert found.axes.value is None
-    assert found.axes.why.endswith("fill in [time, x] or [x, time]")
+    assert found.axes.why.endswith("fill in [x, time] or [time, x]")
     assert found.boundary.value is None
     assert "{x: [dirichlet, open]} with axes [time, x]" in found.boundary.why
     assert (found.trajectories, found.frames) == (1, 40)
@@ -180,6 +181,20 @@ def test_unknown_times_and_places_are_blank(tmp_path: Path) -> None:
     assert found.dt is not None
     assert found.domain is not None
     assert found.dt.value is found.domain.value is None
+
+
+def test_two_arrays_that_nothing_tells_apart_are_left_open(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    found = guesses_of(tmp_path, p=rng.random((12, 30)), q=rng.random((12, 30)))
+    assert found.channels.value == ["p", "q"]
+    assert found.axes.why == "only the shape 12x30 is known; fill in [time, x] or [trajectory, x]"
+
+
+def test_values_that_are_not_numbers_leave_the_boundary_open(tmp_path: Path) -> None:
+    found = guesses_of(tmp_path, u=np.full((12, 40, 32), np.nan), x=X, t=T)
+    assert found.axes.value == ("trajectory", "time", "x")
+    assert found.boundary.value is None
+    assert "NaN or infinite" in found.boundary.why
 
 
 def test_trajectories_come_first(tmp_path: Path) -> None:

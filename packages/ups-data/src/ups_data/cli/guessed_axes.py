@@ -30,7 +30,7 @@ def candidate_axes(facts: Facts, steady: bool) -> tuple[list[Axes], dict[str, Li
         ):
             known = dict(zip(places, lines, strict=True))
             found.update(dict.fromkeys(_completed(facts.shape, known, steady)))
-    candidates = _by_storage(list(found), lines)
+    candidates = _by_storage(list(found))
     return candidates, lines, _reason(facts, candidates, lines, steady)
 
 
@@ -75,9 +75,11 @@ def _names_of_rest(
         return
     if not timed and not steady:
         # Neither times nor places: every order with the trajectories first is possible.
-        for axes in (("time", *SPACE[: count - 1]), ("trajectory", "time", *SPACE[: count - 2])):
+        for axes in (("trajectory", "time", *SPACE[: count - 2]), ("time", *SPACE[: count - 1])):
             if len(axes) == count and "x" in axes:
                 yield axes
+        if count == 2:
+            yield "trajectory", "x"  # samples of a steady problem, with a given field among the arrays
         return
     lead: Axes = ("trajectory",) if first and count > 1 else ()
     if count - len(lead) > 1 and lengths[len(lead)] <= MOST_CHANNELS < min(lengths[len(lead) + 1 :]):
@@ -86,12 +88,15 @@ def _names_of_rest(
         yield (*lead, *SPACE[: count - len(lead)])
 
 
-def _by_storage(found: list[Axes], lines: dict[str, Line]) -> list[Axes]:
+def _by_storage(found: list[Axes]) -> list[Axes]:
     """Without orders that only exchange axes of space, of which the stored one is x, y, z."""
-    first = {tuple("space" if axis in SPACE else axis for axis in axes): axes for axes in reversed(found)}
+    first: dict[Axes, Axes] = {}
     for axes in found:
-        if [axis for axis in axes if axis in SPACE] == sorted(axis for axis in axes if axis in SPACE):
-            first[tuple("space" if axis in SPACE else axis for axis in axes)] = axes
+        pattern = tuple("space" if axis in SPACE else axis for axis in axes)
+        space = [axis for axis in axes if axis in SPACE]
+        if space == sorted(space):
+            first[pattern] = axes
+        first.setdefault(pattern, axes)
     return list(first.values())
 
 

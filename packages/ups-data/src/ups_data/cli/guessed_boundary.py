@@ -28,7 +28,8 @@ def guess_boundary(
         return (None, "unknown without axes; fill in periodic, dirichlet, neumann, open or wall")
     sides = {axes: _sides(facts, axes, channels, static) for axes in candidates[:3]}
     if any(found is None for found in sides.values()):
-        return (None, "too large to look at; fill in periodic, dirichlet, neumann, open or wall")
+        why = "too large to look at, or some values are NaN or infinite"
+        return (None, f"{why}; fill in periodic, dirichlet, neumann, open or wall")
     values = {
         axes: joined({axis: word for axis, (word, _) in (found or {}).items()})
         for axes, found in sides.items()
@@ -46,9 +47,9 @@ def guess_boundary(
 def _sides(
     facts: Facts, axes: Axes, channels: Sequence[str], static: Sequence[str]
 ) -> dict[str, Guessed] | None:
-    """Axis -> its boundary, from some trajectories; None if there are too many values."""
+    """Axis -> its boundary, from some trajectories; None if values are too many or not finite."""
     frames = sample(facts, axes, channels, static)
-    if frames is None:
+    if frames is None or not np.isfinite(frames).all():
         return None
     space = [axis for axis in SPACE if axis in axes]
     return {axis: guess_sides(frames, place) for place, axis in enumerate(space)}

@@ -119,6 +119,7 @@ def _pipeline(task: NewTask) -> list[str]:
         "  - evaluate: rollout",
         "    id: test",
         "    split: test",
-        f"    baselines: [{baseline}, {fno}] # {baseline}: {why}; fno is trained like the model",
+        f"    # {baseline}: {why}; fno is trained like the model",
+        f"    baselines: [{baseline}, {fno}]",
         "  - evaluate: report",
     ]

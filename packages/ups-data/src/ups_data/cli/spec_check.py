@@ -86,7 +86,7 @@ def _audit_task(task: Task, data_root: Path, console: Console) -> dict[str, Any]
     repeats = _repeats(splits, hashes)
     found: dict[str, Any] = {
         split: audits[split].to_dict(_parameters(stores, splits, split))
-        | {"size": stores.count(split, splits[split])}
+        | {"frames": stores.of(split).info.frames, "size": stores.count(split, splits[split])}
         for split in SPLITS
     }
     defects += _defects(found, repeats, sum(len(splits[split]) for split in SPLITS))
