@@ -197,6 +197,13 @@ def test_values_that_are_not_numbers_leave_the_boundary_open(tmp_path: Path) -> 
     assert "NaN or infinite" in found.boundary.why
 
 
+def test_a_periodic_axis_that_stores_both_ends(tmp_path: Path) -> None:
+    x = np.linspace(0, 1, 33)
+    found = guesses_of(tmp_path, u=wave(x=x), x=x, t=T)
+    assert found.boundary.value == "periodic"
+    assert "the last point repeats the first" in found.boundary.why
+
+
 def test_trajectories_come_first(tmp_path: Path) -> None:
     speeds = np.linspace(1, 2, 12) ** 2
     found = guesses_of(tmp_path, u=np.stack([wave()] * 12), x=X, t=T, speed=speeds[::-1])

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 FIXED = 1e-2
 """Largest change of a fixed end over time, relative to the difference of its neighbours."""
+REPEATED = 1e-5
+"""Largest difference of the ends where one point is stored twice, relative to that of neighbours."""
 SMALL = 0.25
 """Largest value at an end that is zero up to a fraction of a spacing, relative to all values."""
 SMOOTH = 2.5
@@ -33,6 +35,8 @@ def guess_sides(frames: NDArray[Any], axis: int) -> Guessed:
     if low == high == "dirichlet":
         return "dirichlet", f"the values at both ends {what}"
     seam, inside = _rms(values[..., 0] - values[..., -1]), _largest(values, 1)
+    if seam <= REPEATED * inside:
+        return "periodic", "the last point repeats the first; better store the axis without it"
     bend, bends = _seam_bend(values), _largest(values, 2)
     if seam <= SMOOTH * inside and bend <= SMOOTH * bends:
         ratio = seam / inside if inside else 0.0
