@@ -42,6 +42,25 @@ def test_all_mistakes_at_once(spec_file: Path) -> None:
     ]
 
 
+def test_a_blank_is_one_mistake_at_its_place_whatever_its_type(spec_file: Path) -> None:
+    text = spec_file.read_text().replace("width: 5", 'width: "???"').replace("lr: 1e-2", "lr: -1")
+    spec_file.write_text(text.replace("epochs: 2", "epochs: ???").replace("cells: 8", "cells: '???'"))
+    assert [line.split(" ", 1)[1] for line in issues(spec_file)] == [
+        "tasks.a.cells: fill in ???",
+        "model.width: fill in ???",
+        "pipeline[0].epochs: fill in ???",
+        "pipeline[0].optimizer.lr: expected greater than 0, got -1",
+    ]
+    spec_file.write_text(text.replace('"???"', "5").replace("lr: -1", "lr: 1e-2"))
+    load_spec(spec_file)
+
+
+def test_a_blank_is_refused_where_any_text_would_do(spec_file: Path) -> None:
+    spec_file.write_text(spec_file.read_text().replace("name: toy\n", "name: ???\n"))
+    assert issues(spec_file)[0].endswith("name: fill in ???")
+    load_spec(spec_file, ["name=toy"])
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -85,6 +85,8 @@ def test_damaged_and_foreign_files(tmp_path: Path, capsys: pytest.CaptureFixture
         ["generate", "advection1d"],
         ["generate", "burgers1d"],
         ["inspect"],
+        ["new"],
+        ["check"],
     ],
 )
 def test_help_teaches(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 
 from ups_core import CommandConfig, UPSError
+from ups_core.cli.main import main
 from ups_core.console import Console
 from ups_data.cli import inspection
 from ups_data.cli.command import DataCommand
-from ups_data.cli.inspection import BARS, SPARK_WIDTH, inspect_file, render
+from ups_data.cli.inspection import BARS, SPARK_WIDTH, inspect_file
+from ups_data.cli.inspection_text import render
 from ups_data.tasks.create import create_task
 
 
@@ -41,7 +44,10 @@ def test_official_layouts_are_recognised(kind: str, official: Callable[..., Path
     assert findings["layout"] == "pdebench_tensor"
     assert findings["made_by_ups"] is False
     assert findings["attributes"] == {"Nu" if kind == "burgers1d" else "beta": 1.0}
-    assert "layout: pdebench_tensor" in text_of(findings)
+    text = text_of(findings)
+    assert "layout: pdebench_tensor" in text
+    assert findings["contents"]["channels"] == ["tensor"]
+    assert ", given nu, beta = 1" in text if kind == "darcy2d" else ", channels tensor, " in text
 
 
 @pytest.mark.parametrize("kind", ["advection1d", "burgers1d", "darcy2d"])
@@ -69,7 +75,7 @@ def test_values_of_a_small_file_are_all_read_and_of_a_large_one_some(
     assert values["mean"] == pytest.approx(looked_at.mean())
     assert values["not_finite"] == 0
     assert values["profile"] == BARS, "eight rising values are the eight bars"
-    assert f"u: {'all' if step == 1 else '10 of the'} 40 trajectories" in text_of(findings)
+    assert f"u: {'all' if step == 1 else '10 of the'} 40 rows" in text_of(findings)
 
 
 def test_a_profile_of_many_points_is_thinned(tmp_path: Path) -> None:
@@ -181,7 +187,7 @@ def test_json_is_valid_whatever_the_attributes_are(
     def no_constant(text: str) -> None:
         pytest.fail(f"{text} is not JSON")
 
-    args = argparse.Namespace(action="inspect", file=path, json=True)
+    args = argparse.Namespace(action="inspect", file=path, json=True, plot=None)
     DataCommand(CommandConfig()).run(args, Console(quiet=True))
     found = json.loads(capsys.readouterr().out, parse_constant=no_constant)
     attributes = found["attributes"]
@@ -252,3 +258,62 @@ def test_odd_files_of_other_formats_get_one_line(tmp_path: Path) -> None:
         with pytest.raises(UPSError, match=f"{name} {problem}") as caught:
             inspect_file(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_arrays_in_an_unknown_hdf5_file_are_shown_like_those_of_other_formats(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", u=np.ones((3, 5)), mask=np.eye(3, dtype=int), x=np.arange(5.0)[None])
+    findings = inspect_file(path)
+    assert findings["layout"] is findings["contents"] is None
+    assert set(findings["values"]) == {"u", "mask"}
+    assert findings["coordinates"] == {"x": {"points": 5, "first": 0.0, "last": 4.0}}
+    assert "layout: not recognised" in text_of(findings)
+
+
+PICTURES = {
+    "flow.npz": {"u": np.random.default_rng(0).random((40, 16)), "x": np.arange(16.0), "t": np.arange(40.0)},
+    "plane.npz": {
+        "u": np.random.default_rng(0).random((4, 9, 16, 12)),
+        "x": np.arange(16.0),
+        "y": np.arange(12.0),
+        "t": np.arange(9.0),
+    },
+    "steady.npz": {"a": np.eye(8)[None].repeat(5, 0) > 0, "u": np.random.default_rng(0).random((5, 8, 8))},
+    "volume.npz": {
+        "u": np.random.default_rng(0).random((3, 6, 7, 8)),
+        "x": np.arange(6.0),
+        "y": np.arange(7.0),
+        "z": np.arange(8.0),
+        "t": np.arange(3.0),
+    },
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_frames_of_trajectories_are_drawn(name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / name, **PICTURES[name])
+    assert main(["data", "inspect", str(tmp_path / name), "--plot", str(tmp_path / "a.png")]) == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_of_a_layout_is_drawn(tmp_path: Path, official: Callable[..., Path]) -> None:
+    for kind in ("advection1d", "darcy2d"):
+        picture = tmp_path / f"{kind}.png"
+        assert main(["data", "inspect", str(official(1.0, kind=kind)), "--plot", str(picture)]) == 0
+        assert picture.exists()
+
+
+def test_what_cannot_be_drawn_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, u=np.ones((8, 8)), x=np.arange(8.0), t=np.arange(8.0))
+    assert main(["data", "inspect", str(path), "--plot", str(tmp_path / "a.png")]) == 1
+    assert (
+        "cannot tell which axis is which for --plot (shape 8x8 has axes of equal length"
+        in capsys.readouterr().err
+    )
+    assert main(["data", "inspect", str(path), "--plot", str(path)]) == 2
+    assert "a.npz is not a .png file; give it that ending" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["data", "inspect", str(path), "--plot", str(tmp_path / "a.png")]) == 1
+    assert "--plot needs matplotlib; install it with: pip install matplotlib" in capsys.readouterr().err

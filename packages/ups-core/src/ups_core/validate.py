@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,6 +17,9 @@ from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec, StepSpec
 from ups_core.step_config import Requirement
+
+BLANK = "???"
+"""A value that is still to be filled in, as OmegaConf writes it."""
 
 
 def load_spec(
@@ -34,16 +38,34 @@ def validate(document: Document, registry: Registry | None = None) -> PipelineSp
     """Validate a composed document. Raises :class:`SpecError`."""
     registry = registry or registry_in_use()
     open_short_forms(document)
+    blanks = [document.issue(path, f"fill in {BLANK}") for path in _blanks(document.data)]
     try:
         spec = validate_options(PipelineSpec, document.data, registry)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise SpecError([explain_mistake(document, detail, registry) for detail in details]) from None
+        mistakes = [explain_mistake(document, detail, registry) for detail in error.errors(include_url=False)]
+        raise SpecError([*blanks, *(issue for issue in mistakes if not _is_about(issue, blanks))]) from None
     assert isinstance(spec, PipelineSpec)
-    issues = list(_cross_checks(spec, document, registry))
+    issues = [*blanks, *_cross_checks(spec, document, registry)]
     if issues:
         raise SpecError(issues)
     return spec
+
+
+def _blanks(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The places of values that are still to be filled in."""
+    if data == BLANK:
+        yield path
+    children = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in children:
+        yield from _blanks(value, (*path, key))
+
+
+def _is_about(mistake: Issue, blanks: Sequence[Issue]) -> bool:
+    """Whether a mistake is what a type says about a blank, which is reported by itself."""
+    return any(
+        mistake.path == blank.path or mistake.path.startswith((f"{blank.path}.", f"{blank.path}["))
+        for blank in blanks
+    )
 
 
 def _cross_checks(spec: PipelineSpec, document: Document, registry: Registry) -> Iterator[Issue]:

@@ -149,5 +149,5 @@ def ups_register_commands(register: Register) -> None:
         "data",
         "ups_data.cli.command:DataCommand",
         config="ups_core:CommandConfig",
-        summary="generate data in the official layout, inspect and check data files",
+        summary="make specs for own data, inspect and check data, generate data in the official layout",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ups_core.console import Console
@@ -15,8 +15,8 @@ from ups_data.stores.checksums import SUFFIX, check_noted, noted_sum
 DATA_SUFFIXES = (".hdf5", ".h5")
 
 
-def check_data(paths: Sequence[Path], full: bool, console: Console) -> int:
-    """Print a line for every data file and audit, and count those that are damaged.
+def check_files(paths: Sequence[Path], full: bool, console: Console) -> dict[Path, str]:
+    """Compare data files and audits with their checksums; that of a damaged one starts with `damaged`.
 
     Args:
         paths: files, or folders that are searched for data files and audits.
@@ -24,17 +24,21 @@ def check_data(paths: Sequence[Path], full: bool, console: Console) -> int:
         console: shows progress.
 
     Raises:
-        UnsoundFile: a path does not exist, or is a file without a checksum.
+        UnsoundFile: a path does not exist.
     """
     found = [file for path in paths for file in _files(path)]
-    damaged = 0
+    outcomes = {}
     with console.progress("checking", len(found)) as advance:
         for path in found:
-            outcome = _outcome(path, full)
-            damaged += outcome.startswith("damaged")
-            print(printable(f"{path}: {outcome}"))
+            outcomes[path] = _outcome(path, full)
             advance(1)
-    return damaged
+    return outcomes
+
+
+def print_outcomes(outcomes: Mapping[Path, str]) -> None:
+    """Print a line for every file."""
+    for path, outcome in outcomes.items():
+        print(printable(f"{path}: {outcome}"))
 
 
 def _outcome(path: Path, full: bool) -> str:

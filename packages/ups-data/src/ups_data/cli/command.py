@@ -1,136 +1,78 @@
-"""`ups data`: generate data files in the official layout, inspect and check data files."""
+"""`ups data`: generate data files, make specs for own ones, inspect and check them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from ups_core import CommandConfig, UsageError
-from ups_core.cli.options import user_path
+from ups_core.cli.options import add_data_root, add_overrides, data_root, user_path
 from ups_core.cli.output import print_json
 from ups_core.console import Console
-from ups_data.cli.check import check_data
-from ups_data.sources.config import GenerateConfig
-from ups_data.tasks.advection1d import ADVECTION
-from ups_data.tasks.burgers1d import BURGERS
-from ups_data.tasks.create import create_task
-from ups_data.tasks.darcy2d import DARCY
-from ups_data.tasks.pdebench import Family
-from ups_data.tasks.sourced import SourcedTask
+from ups_data.cli.generation import GENERATED, add_options, generate
 
 EXAMPLES = """examples:
+  ups data new measured.npz -o measured.yaml
+  ups data check measured.yaml
+  ups data inspect measured.npz --plot measured.png
   ups data generate advection1d --beta 0.4 --trajectories 1000 --out data
   ups data generate darcy2d --beta 1 --trajectories 100 --resolution 64 --out data
-  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
-  ups data inspect measured.npz
   ups data check data
+"""
+NEW = """The spec is complete: a task with these files, a model, training, evaluation, a report. Every guess
+about the files has its reason in a comment beside it. What the files do not tell is left as ???, which
+`ups validate` refuses until it is filled in.
+
+examples:
+  ups data new measured.npz
+  ups data new run1.npz run2.npz run3.npz -o runs.yaml
+  ups data new --train train.pt --test test.pt -o darcy.yaml
+"""
+INSPECT = """examples:
+  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
+  ups data inspect measured.npz --plot measured.png
+"""
+CHECK = """A PATH that ends in .yaml or .yml is a spec. The data of its tasks are read once: sizes of splits,
+repeats between splits, NaN and infinite values, constant channels, jumps in time, ranges of channels and
+parameters. Data that the spec generates are generated if they are missing, as by ups-run. Of any other
+PATH, data files and audits are compared with their checksums.
+
+exit codes:
+  0  no defects
+  1  a file is damaged, or data have defects: more than 5 % repeats, NaN or infinite values, a constant
+     channel, an empty split
+  2  a spec or the command is wrong
+
+examples:
+  ups data check measured.yaml
+  ups data check data --full
 """
 
 
-@dataclass(frozen=True)
-class Generated:
-    """What `ups data generate` says about one family.
-
-    Attributes:
-        option: name of the option of the parameter.
-        default: its default.
-        meaning: what the parameter is.
-        epilog: end of the help text.
-    """
-
-    family: Family
-    option: str
-    default: float
-    meaning: str
-    epilog: str
-
-
-GENERATED = {
-    entry.family.name: entry
-    for entry in (
-        Generated(
-            ADVECTION,
-            "beta",
-            0.4,
-            "advection speed",
-            """The file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
-attribute beta. PDEBench published 201 frames 0.01 apart on 1024 points.
-
-examples:
-  ups data generate advection1d --out data
-  ups data generate advection1d --resolution 256 --frames 41 --time-stride 5 --out data
-""",
-        ),
-        Generated(
-            BURGERS,
-            "nu",
-            0.01,
-            "viscosity",
-            """The file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
-attribute Nu. PDEBench published 201 frames 0.01 apart on 1024 points. The generated
-solutions are exact at the points.
-
-examples:
-  ups data generate burgers1d --nu 0.01 --out data
-  ups data generate burgers1d --nu 0.001 --resolution 256 --frames 41 --time-stride 5 --out data
-""",
-        ),
-        Generated(
-            DARCY,
-            "beta",
-            1.0,
-            "constant source",
-            """The file has PDEBench's name and layout: nu (sample, x, y), tensor (sample, 1, x, y),
-coordinates, attribute beta. The solution is steady; the published files contain a
-transient state.
-
-examples:
-  ups data generate darcy2d --trajectories 100 --out data
-  ups data generate darcy2d --beta 0.1 --resolution 64 --out data
-""",
-        ),
-    )
-}
-"""Task -> its help."""
-
-
 class DataCommand:
-    """Generate data files in PDEBench's layout, inspect and check data files."""
+    """Generate data files in PDEBench's layout, make specs for own files, inspect and check data."""
 
-    help = "generate data in the official layout, inspect and check data files"
+    help = "make specs for own data, inspect and check data, generate data in the official layout"
 
     def __init__(self, config: CommandConfig) -> None:
         self.config = config
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare `generate`, `inspect` and `check`."""
+        """Declare `new`, `generate`, `inspect` and `check`."""
         _set_epilog(parser, EXAMPLES)
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        generate = actions.add_parser("generate", help="generate a data file in PDEBench's layout")
-        _set_epilog(generate, EXAMPLES)
-        tasks = generate.add_subparsers(dest="task", required=True, metavar="TASK")
+        _add_new(actions.add_parser("new", help="print a complete spec for own data files"))
+        making = actions.add_parser("generate", help="generate a data file in PDEBench's layout")
+        _set_epilog(making, EXAMPLES)
+        tasks = making.add_subparsers(dest="task", required=True, metavar="TASK")
         for name, entry in GENERATED.items():
             task = tasks.add_parser(name, help=f"a file like {entry.family.file((1.0,)).name}")
             _set_epilog(task, entry.epilog)
-            _add_options(task, entry)
+            add_options(task, entry)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
-        _set_epilog(inspect, "example:\n  ups data inspect data/1D_Advection_Sols_beta0.4.hdf5\n")
-        inspect.add_argument(
-            "file", type=user_path, metavar="FILE", help="an HDF5, numpy, MATLAB or torch file"
-        )
-        inspect.add_argument("--json", action="store_true", help="print the findings as JSON")
-        check = actions.add_parser("check", help="compare data files and audits with their checksums")
-        _set_epilog(check, "example:\n  ups data check data --full\n")
-        check.add_argument(
-            "paths", type=user_path, nargs="+", metavar="PATH", help="a data root, or data files"
-        )
-        check.add_argument(
-            "--full", action="store_true", help="read files above 2 GB completely, not only 16 blocks of them"
-        )
+        _add_inspect(inspect)
+        check = actions.add_parser("check", help="audit the data of specs, compare files with checksums")
+        _add_check(check)
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
         """Execute one action.
@@ -139,36 +81,59 @@ class DataCommand:
             UPSError: a wrong option, or a file that exists already, cannot be written or cannot be read.
         """
         if args.action == "check":
-            return 1 if check_data(args.paths, args.full, console) else 0
+            return _check(args, console)
         if args.action == "generate":
-            _generate(args, console)
+            generate(args, console)
+        elif args.action == "new":
+            _new(args)
         else:
-            _inspect(args)
+            _inspect(args, console)
         return 0
 
 
-def _add_options(parser: argparse.ArgumentParser, entry: Generated) -> None:
-    def number(flag: str, default: int, what: str) -> None:
-        parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what}; default: {default}")
+def _add_new(parser: argparse.ArgumentParser) -> None:
+    _set_epilog(parser, NEW)
+    formats = ".npy, .npz, .mat, .pt, HDF5, netCDF or zarr"
+    parser.add_argument("files", type=user_path, nargs="*", metavar="FILE", help=f"files to split: {formats}")
+    for split, meaning in (
+        ("train", "learn from"),
+        ("val", "select weights with (default: a share of the training data)"),
+        ("test", "report numbers of"),
+    ):
+        parser.add_argument(
+            f"--{split}", type=user_path, nargs="+", default=[], metavar="FILE", help=f"files to {meaning}"
+        )
+    parser.add_argument(
+        "-o", "--out", type=user_path, metavar="SPEC", help="file to write (default: print the spec)"
+    )
+    add_data_root(parser)
 
-    native = entry.family.native[0]
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    _set_epilog(parser, INSPECT)
     parser.add_argument(
-        "--out", type=user_path, required=True, metavar="DIR", help="directory to write the file to"
+        "file", type=user_path, metavar="FILE", help="an HDF5, numpy, MATLAB, torch, netCDF or zarr file"
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--plot",
+        type=user_path,
+        metavar="PNG",
+        help="draw the first, middle and last frame of up to three trajectories",
+    )
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _set_epilog(parser, CHECK)
+    parser.add_argument(
+        "paths", type=user_path, nargs="+", metavar="PATH", help="specs, data roots or data files"
     )
     parser.add_argument(
-        f"--{entry.option}",
-        dest="value",
-        type=float,
-        default=entry.default,
-        metavar="X",
-        help=f"{entry.meaning}; default: {entry.default}",
+        "--full", action="store_true", help="read files above 2 GB completely, not only 16 blocks of them"
     )
-    number("--trajectories", 1000, "number of trajectories")
-    number("--resolution", native, f"grid points along each axis, a divisor of {native}")
-    if entry.family.dt:
-        number("--frames", entry.family.frames, "number of frames, the first one at t = 0")
-        number("--time-stride", 1, "raw frames of 0.01 from one frame to the next")
-    number("--seed", GenerateConfig().seed, "seed of the random initial conditions or media")
+    add_overrides(parser)
+    add_data_root(parser)
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def _set_epilog(parser: argparse.ArgumentParser, epilog: str) -> None:
@@ -176,42 +141,67 @@ def _set_epilog(parser: argparse.ArgumentParser, epilog: str) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
-def _generate(args: argparse.Namespace, console: Console) -> None:
-    from ups_data.sources.writing import write_file  # `ups --help` must not import numpy
+def _new(args: argparse.Namespace) -> None:
+    if bool(args.files) == bool(args.train or args.val or args.test):
+        raise UsageError("name files to split, or files with --train and --test; one or the other")
+    if not args.files and not (args.train and args.test):
+        raise UsageError("--train and --test belong together; name files for both")
+    if args.out and args.out.exists():
+        raise UsageError(f"{args.out} already exists; choose another -o or remove the file")
+    from ups_data.cli.new_spec import name_of, spec_text  # `ups --help` must not import numpy
+    from ups_data.cli.new_tasks import Sources, new_task
 
-    if args.trajectories < 1:
-        raise UsageError(f"--trajectories is {args.trajectories}; a file needs one or more")
-    # A task's trajectories are split, so it asks for ten; a file may have fewer.
-    request = replace(_task(args).request, trajectories=args.trajectories)
-    wanted = request.files[0]
-    path: Path = args.out / wanted.name
-    if path.exists():
-        raise UsageError(f"{path} already exists; choose another --out or remove the file")
-    begin = time.perf_counter()
-    write_file(request, wanted, args.seed, path, console)
-    seconds = time.perf_counter() - begin
-    shape = (request.trajectories, request.info.frames, *request.info.shape)
-    print(f"{path}: {shape} in {seconds:.2f} s, {request.trajectories / seconds:.0f} trajectories/s")
+    sources = Sources(tuple(args.files), tuple(args.train), tuple(args.val), tuple(args.test))
+    task = new_task(sources, data_root(args.data_root))
+    name = name_of(args.out or sources.all[0])
+    text = spec_text(task, name, str(args.out or f"{name}.yaml"))
+    if not args.out:
+        print(text, end="")
+        return
+    with args.out.open("x", encoding="utf-8") as file:
+        file.write(text)
+    todo = f"; fill in {' and '.join(task.blanks)}, then: ups validate {args.out}" if task.blanks else ""
+    print(f"{args.out}: task '{name}'{todo}")
 
 
-def _task(args: argparse.Namespace) -> SourcedTask:
-    options: dict[str, Any] = {"resolution": args.resolution}
-    name = GENERATED[args.task].option
-    if args.task == DARCY.name:
-        options |= {name: args.value}
+def _check(args: argparse.Namespace, console: Console) -> int:
+    from ups_data.cli.check import check_files, print_outcomes
+    from ups_data.cli.spec_check_text import render_audit
+
+    specs = [path for path in args.paths if path.suffix.lower() in (".yaml", ".yml")]
+    if args.overrides and not specs:
+        raise UsageError("--set changes a spec, but no PATH is one; name a .yaml file")
+    outcomes = check_files([path for path in args.paths if path not in specs], args.full, console)
+    audits = []
+    if specs:
+        from ups_data.cli.spec_check import audit_spec  # needs numpy
+
+        audits = [audit_spec(path, args.overrides, data_root(args.data_root), console) for path in specs]
+    if args.json:
+        print_json({"files": {str(path): outcome for path, outcome in outcomes.items()}, "specs": audits})
     else:
-        options |= {name: [args.value], "frames": args.frames, "time_stride": args.time_stride}
-    options["source"] = {"kind": "generate", "seed": args.seed}
-    task = create_task(args.task, options)
-    assert isinstance(task, SourcedTask)
-    return task
+        print_outcomes(outcomes)
+        for audit in audits:
+            render_audit(audit, sys.stdout)
+    damaged = any(outcome.startswith("damaged") for outcome in outcomes.values())
+    return 1 if damaged or any(audit["defects"] for audit in audits) else 0
 
 
-def _inspect(args: argparse.Namespace) -> None:
-    from ups_data.cli.inspection import inspect_file, render
+def _inspect(args: argparse.Namespace, console: Console) -> None:
+    from ups_data.cli.inspection import inspect_file
+    from ups_data.cli.inspection_text import render
 
+    if args.plot:
+        from ups_data.cli.picture import check_target
+
+        check_target(args.plot)
     findings = inspect_file(args.file)
     if args.json:
         print_json(findings)
     else:
         render(findings, sys.stdout)
+    if args.plot:
+        from ups_data.cli.picture import plot_file
+
+        plot_file(args.file, args.plot)
+        console.say(f"picture: {args.plot}")

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from ups_core import Component, UPSError
+from ups_core import UPSError
 from ups_core.errors import printable
-from ups_core.plugin_loader import registry_in_use
+from ups_data.cli.facts import line_of
+from ups_data.cli.layouts import HDF5, layout_of, recognise
 from ups_data.stores.array_files import READERS, ArrayFile, NamedArray, reading
 from ups_data.stores.hdf5 import open_hdf5, refusal
 
-HDF5 = (".h5", ".hdf5")
-"""Endings of HDF5 files, of which the layout is looked for."""
 ALL_BYTES = 256 * 1024**2
 """Bytes of a dataset up to which all of it is read, and of a trajectory up to which it is read at all."""
 BLOCK_BYTES = 32 * 1024**2
@@ -63,21 +59,54 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
 
     file.visititems(collect)
     datasets = {key: {"shape": list(item.shape), "dtype": str(item.dtype)} for key, item in found.items()}
-    numeric = {key: item for key, item in found.items() if item.dtype.kind == "f" and item.ndim and item.size}
+    layout = layout_of(path)
+    # In a layout integers are numbers of things; in other files they may be fields or coordinates.
+    kinds = "f" if layout else "biuf"
+    numeric = {
+        key: item for key, item in found.items() if item.dtype.kind in kinds and item.ndim and item.size
+    }
     unread = {key: problem for key, item in numeric.items() if (problem := _not_read(item))}
     numeric = {key: item for key, item in numeric.items() if key not in unread}
-    lines = [key for key, item in numeric.items() if "coordinate" in key and item.ndim == 1]
-    coordinates = {key: _coordinate(numeric.pop(key)[:]) for key in lines}
+    named = [key for key, item in numeric.items() if "coordinate" in key and item.ndim == 1]
+    coordinates = {key: _coordinate(numeric.pop(key)[:]) for key in named}
+    if layout is None:
+        lines = {key: line for key, item in numeric.items() if (line := line_of(item)) is not None}
+        coordinates |= {key: _coordinate(line) for key, line in lines.items()}
+        numeric = {key: item for key, item in numeric.items() if key not in lines}
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "layout": layout_of(path),
+        "layout": layout,
+        "contents": _contents(path) if layout else None,
         "made_by_ups": "ups_generator" in file.attrs,
         "attributes": {key: _attribute(file.attrs, key) for key in file.attrs},
         "datasets": datasets,
         "coordinates": coordinates,
         "values": {key: _values(item) for key, item in numeric.items()},
         "not_read": _links(file) | unread,
+    }
+
+
+def _contents(path: Path) -> dict[str, Any] | None:
+    """What a file has by its layout; None if the layout cannot read it."""
+    try:
+        recognised = recognise(path)
+    except UPSError:
+        return None  # inspecting a damaged file shows what can be read
+    if recognised is None:
+        return None
+    head = recognised.file.head
+    return {
+        "trajectories": head.trajectories,
+        "frames": head.frames,
+        "grid": list(head.shape),
+        "channels": list(head.channels),
+        "static": list(head.static),
+        "parameters": {
+            name: [float(values.min()), float(values.max())]
+            for name, values in head.parameters.items()
+            if not name.startswith("ups_")
+        },
     }
 
 
@@ -91,11 +120,12 @@ def _array_findings(path: Path) -> dict[str, Any]:
         key: "has too many values in a row to look at" for key in sorted(large)
     }
     numeric = {key: array for key, array in filled.items() if key not in unread}
-    lines = {key: line for key, array in numeric.items() if (line := _line(array)) is not None}
+    lines = {key: line for key, array in numeric.items() if (line := line_of(array)) is not None}
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
         "layout": "arrays",
+        "contents": None,
         "made_by_ups": False,
         "attributes": {},
         "datasets": {
@@ -105,14 +135,6 @@ def _array_findings(path: Path) -> dict[str, Any]:
         "values": {key: _values(array) for key, array in numeric.items() if key not in lines},
         "not_read": unread,
     }
-
-
-def _line(array: NamedArray) -> NDArray[Any] | None:
-    """The points of a coordinate: increasing numbers along one axis, also where others have length 1."""
-    if sum(length > 1 for length in array.shape) != 1 or array.dtype.kind == "b":
-        return None
-    points = array[(slice(None),) * len(array.shape)].ravel()
-    return points if np.isfinite(points).all() and (np.diff(points) > 0).all() else None
 
 
 def _not_read(dataset: h5py.Dataset) -> str | None:
@@ -133,13 +155,6 @@ def _links(file: h5py.File) -> dict[str, str]:
         for key, link in links.items()
         if not isinstance(link, h5py.HardLink)
     }
-
-
-def layout_of(path: Path) -> str | None:
-    """The name of the registered layout that a file has; None if it has none of them."""
-    entries = registry_in_use().entries("layouts")
-    layouts = {entry.name: Component.of("layouts", entry.name).create() for entry in entries}
-    return next((name for name, layout in layouts.items() if layout.recognises(path)), None)
 
 
 def _coordinate(points: NDArray[Any]) -> dict[str, Any]:
@@ -204,37 +219,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value if isinstance(value, bool | int | float | str | None) else str(value)
-
-
-def render(findings: dict[str, Any], stream: TextIO) -> None:
-    """Print findings as text."""
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-    known = ", ".join(entry.name for entry in registry_in_use().entries("layouts"))
-    layout = findings["layout"] or f"not recognised (known: {known})"
-    console.print(escape(f"{findings['path']}  {findings['bytes'] / 1e6:.1f} MB  layout: {layout}"))
-    for key, value in findings["attributes"].items():
-        console.print(escape(printable(f"  {key} = {value}")))
-    table = Table("dataset", "shape", "type", "range")
-    for key, dataset in findings["datasets"].items():
-        place = findings["coordinates"].get(key) or findings["values"].get(key)
-        table.add_row(
-            escape(printable(key)), str(tuple(dataset["shape"])), dataset["dtype"], _span(place or {})
-        )
-    console.print(table)
-    for key, values in findings["values"].items():
-        health = (
-            f"{values['not_finite']} values are NaN or infinite" if values["not_finite"] else "all finite"
-        )
-        mean = "-" if values["mean"] is None else f"{values['mean']:.5g}"
-        seen = "all" if values["trajectories"] == values["of"] else f"{values['trajectories']} of the"
-        # Which axis of an array counts trajectories is for its user to say.
-        what = "rows" if findings["layout"] == "arrays" else "trajectories"
-        sample = f"{printable(key)}: {seen} {values['of']} {what}, mean {mean}, {health}"
-        console.print(escape(f"{sample}  {values['profile']}"))
-    for key, problem in findings["not_read"].items():
-        console.print(escape(f"{printable(key)} {problem}"))
-
-
-def _span(place: dict[str, Any]) -> str:
-    low, high = place.get("first", place.get("min")), place.get("last", place.get("max"))
-    return "" if low is None or high is None else f"{low:.5g} .. {high:.5g}"
