@@ -143,7 +143,10 @@ def test_groups_and_odd_names(tmp_path: Path) -> None:
     assert list(findings["datasets"]) == ["group/[red]/u"]
     text = text_of(findings)
     assert "group/[red]/u" in text, "names are not markup"
-    assert "not recognised (known: pdebench_fields, pdebench_tensor)" in text
+    assert (
+        "not recognised (known: pdebench_fields, pdebench_groups, pdebench_ns, pdebench_tensor, the_well)"
+        in text
+    )
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ class DataPlan:
 
     Attributes:
         fingerprint: changes when any value that training could see would change.
-        source: `official` or `generated`.
+        source: `official`, `generated`, or `files` for those of the user.
         files: the files, existing or still to be generated.
         missing: those of `files` that must be generated first.
         records: what is noted about the files, such as checksums; existing or not. Copied along with them.

@@ -10,7 +10,10 @@ from pathlib import Path
 from ups_core import DataPlan
 from ups_core.console import Console
 from ups_core.reading import UnsoundFile
-from ups_data.stores.checksums import check_noted, note_sum, noted_sum, place_of_sum, sum_now
+from ups_data.stores.checksums import check_noted, note_sum, noted_sum, own_sum, place_of_sum, sum_now
+
+OWN = "files"
+"""`DataPlan.source` of a user's own files."""
 
 
 def place_of_audit(data_root: Path, fingerprint: str) -> Path:
@@ -20,6 +23,8 @@ def place_of_audit(data_root: Path, fingerprint: str) -> Path:
 
 def checked_sums(plan: DataPlan, task: str, console: Console, full: bool = False) -> tuple[str, ...]:
     """SHA-256 of all data files, compared with those that were noted when they were written or first used.
+
+    A user's own files have no notes; of those above 2 GB a part is hashed.
 
     Args:
         plan: the files, none of them missing.
@@ -34,6 +39,8 @@ def checked_sums(plan: DataPlan, task: str, console: Console, full: bool = False
 
 
 def _checked_sum(path: Path, source: str, task: str, console: Console, full: bool) -> str:
+    if source == OWN:
+        return own_sum(path)
     try:
         noted = noted_sum(path)
     except UnsoundFile as error:

@@ -266,7 +266,7 @@ def _opened(path: Path) -> Any:
             f"{path} needs the package xarray; install it with: pip install 'ups-data[xarray]'"
         ) from None
     if path.suffix.lower() == ".zarr":
-        return xarray.open_zarr(path, decode_cf=False, chunks=None)
+        return xarray.open_zarr(path, decode_cf=False, chunks=None, consolidated=False)
     return xarray.open_dataset(path, decode_cf=False)
 
 

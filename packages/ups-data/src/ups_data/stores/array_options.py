@@ -110,7 +110,16 @@ class ArrayOptions(Config):
     @property
     def arrays(self) -> Mapping[str, list[str]]:
         """Array -> its channels."""
-        found: dict[str, list[str]] = {}
-        for channel, array in self.channels.items():
-            found.setdefault(array, []).append(channel)
-        return found
+        return _by_array(self.channels)
+
+    @property
+    def given(self) -> Mapping[str, list[str]]:
+        """Array -> its given fields."""
+        return _by_array(self.static)
+
+
+def _by_array(names: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, array in names.items():
+        found.setdefault(array, []).append(name)
+    return found

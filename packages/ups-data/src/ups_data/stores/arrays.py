@@ -68,8 +68,12 @@ class ArraysFile:
         channels: list[str] = []
         for array, names in options.arrays.items():
             self._measure(array, options.axes, sizes)
-            channels += self._channels(array, names)
-        static = [name for name in options.static if self._measure_given(name, sizes)]
+            channels += self._channels(array, names, options.axes)
+        static: list[str] = []
+        for array, names in options.given.items():
+            given = self._given_axes(array)
+            self._measure(array, given, sizes)
+            static += self._channels(array, names, given)
         axes = {axis: self._points(axis, sizes[axis][1]) for axis in options.space}
         frames = sizes["time"][1] if "time" in sizes else 1
         named: dict[str, str] = {str(axis): array for axis, array in options.coordinates.items()}
@@ -108,16 +112,15 @@ class ArraysFile:
         if 0 in shape:
             raise self._error(f"'{array}' is empty: shape {shape}")
 
-    def _channels(self, array: str, names: list[str]) -> list[str]:
+    def _channels(self, array: str, names: list[str], axes: Sequence[str]) -> list[str]:
         """Names of the channels in an array, as they are after complex ones are made real."""
         options, item = self.options, self.arrays[array]
-        if "channel" in options.axes:
-            entries = item.shape[options.axes.index("channel")]
-            if entries != len(names):
-                raise self._error(
-                    f"'{array}' has {entries} entries along channel, but channels names {len(names)} of it: "
-                    f"{', '.join(names)}"
-                )
+        entries = item.shape[axes.index("channel")] if "channel" in axes else 1
+        if entries != len(names):
+            raise self._error(
+                f"'{array}' has {entries} entries along channel, but the spec names {len(names)} of it: "
+                f"{', '.join(names)}"
+            )
         if item.dtype.kind == "c" and options.complex == "parts":
             return [f"{name}_{part}" for name in names for part in ("re", "im")]
         if item.dtype.kind == "c" and options.complex is None:
@@ -137,18 +140,22 @@ class ArraysFile:
                 "'parts' for two channels or to 'real' to drop them"
             )
 
-    def _measure_given(self, name: str, sizes: dict[str, tuple[str, int]]) -> bool:
-        array = self.options.static[name]
-        self._measure(array, self._given_axes(array), sizes)
-        return True
-
     def _given_axes(self, array: str) -> list[str]:
-        """The axes of a given field: all but time, and as many of trajectory and channel as the array has."""
-        axes: list[str] = [axis for axis in self.options.axes if axis not in ("time", "channel")]
-        rank = len(self.arrays[array].shape)
-        if rank == len(axes) - 1 and "trajectory" in axes:
-            axes.remove("trajectory")
-        return axes
+        """The axes of a given field: all but time, and as many of channel and trajectory as the array has."""
+        axes: list[str] = [axis for axis in self.options.axes if axis != "time"]
+        shape = self.arrays[array].shape
+        left_out: tuple[set[str], ...] = ({"channel"}, set(), {"channel", "trajectory"}, {"trajectory"})
+        candidates = [[axis for axis in axes if axis not in names] for names in left_out]
+        by_rank = [names for names in candidates if len(names) == len(shape)]
+        known = self.arrays[next(iter(self.options.arrays))].shape
+        lengths: dict[str, int] = dict(zip(self.options.axes, known, strict=False))
+        lengths["channel"] = -1
+        fitting = [
+            names
+            for names in by_rank
+            if all(lengths[axis] in (size, -1) for axis, size in zip(names, shape, strict=True))
+        ]
+        return (fitting or by_rank or candidates)[0]
 
     def _points(self, axis: str, length: int) -> Points:
         """Coordinates of an axis of space."""
@@ -212,7 +219,7 @@ class ArraysFile:
     def static(self, rows: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""
         count = rows.stop - rows.start
-        parts = [self._given(array, rows, count) for array in self.options.static.values()]
+        parts = [self._given(array, rows, count) for array in self.options.given]
         return np.concatenate(parts, axis=1)
 
     def _given(self, array: str, rows: slice, count: int) -> NDArray[Any]:

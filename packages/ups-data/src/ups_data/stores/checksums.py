@@ -102,6 +102,27 @@ def sum_now(path: Path) -> NotedSum:
     )
 
 
+def own_sum(path: Path, limit: int = FULL_LIMIT) -> str:
+    """Hash of a user's own file, or of all files of a folder such as a zarr store.
+
+    Nothing is noted beside such files: their owner may change them at will.
+
+    Args:
+        path: the file or the folder.
+        limit: bytes up to which all of a file is read; of a larger one :func:`sampled_sum`.
+
+    Raises:
+        UnsoundFile: a file cannot be read.
+    """
+    target = path.resolve()
+    if target.is_dir():
+        inside = sorted(item for item in target.rglob("*") if item.is_file())
+        names = [f"{item.relative_to(target)} {own_sum(item, limit)}" for item in inside]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+    small = target.is_file() and target.stat().st_size <= limit
+    return sum_of(target) if small else sampled_sum(target)
+
+
 def check_noted(path: Path, noted: NotedSum, full: bool = False) -> None:
     """Compare a file with what is noted about it.
 

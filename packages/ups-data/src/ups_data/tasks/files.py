@@ -12,8 +12,9 @@ from ups_core import DataPlan, UPSError
 from ups_core.fingerprint import digest
 from ups_core.mistakes import did_you_mean
 from ups_data.info import Channel, Parameter, Sides, TaskInfo
+from ups_data.prepare.integrity import OWN
 from ups_data.stores.array_options import SPACE
-from ups_data.stores.checksums import sampled_sum
+from ups_data.stores.checksums import own_sum
 from ups_data.tasks.base import Task
 from ups_data.tasks.files_config import ArraysConfig, FilesConfig, LayoutFilesConfig, scale_of
 from ups_data.tasks.places import find_files, numbers_in_name
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ups_data.stores.file_store import Part
     from ups_data.stores.layout import Head, Layout, Points
 
+QUICK = 64 * 1024**2
+"""Bytes up to which planning reads all of a file; of larger ones it reads samples."""
 TOLERANCE = 1e-3
 """Of spacings, relative to their mean: float32 coordinates of 10,000 points differ by less."""
 
@@ -67,16 +70,12 @@ class FilesTask(Task):
         config = self.config
         paths = self._paths(data_root)
         files = tuple(dict.fromkeys(path for group in paths.values() for path in group))
-        content = {
-            split: [[path.name, sampled_sum(path.resolve())] for path in paths[split]] for split in paths
-        }
+        content = {split: [[path.name, own_sum(path, QUICK)] for path in paths[split]] for split in paths}
         options = config.model_dump(mode="json", exclude={"files", "train", "val", "test", "path"})
         note = ""
         if config.split.by == "time":
             note = f"split by time with a gap of {self._gap} frames: an easier test than unseen trajectories"
-        return DataPlan(
-            fingerprint=digest(["files", content, options]), source="files", files=files, note=note
-        )
+        return DataPlan(fingerprint=digest(["files", content, options]), source=OWN, files=files, note=note)
 
     def prepare_data(self, data_root: Path, console: Console) -> dict[str, Any]:
         """See :class:`Task`."""
