@@ -201,6 +201,17 @@ def test_a_steady_problem_of_booleans(tmp_path: Path, console: Console) -> None:
     assert data.info.spacing == pytest.approx((2 / 7, 0.2))
 
 
+@pytest.mark.parametrize(
+    ("grid", "first", "last"), [("cells", 0.125, 1.875), ("nodes", 0.0, 2.0), ("edges", 0.0, 1.75)]
+)
+def test_points_without_coordinates(grid: str, first: float, last: float, tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", u=FIELD)
+    task = own(tmp_path, files="own.npz", axes="ntx", channels="u", domain={"x": [0, 2]}, grid=grid)
+    info = task.describe(tmp_path)
+    assert info.axes[0] == pytest.approx(np.linspace(first, last, 8))
+    assert info.domain == ((0, 2),)
+
+
 @pytest.mark.parametrize("shape", [(20, 1, 8, 6), (20, 8, 6), (8, 6), (1, 8, 6)])
 def test_given_fields_may_lack_axes(shape: tuple[int, ...], tmp_path: Path) -> None:
     random = np.random.default_rng(0)

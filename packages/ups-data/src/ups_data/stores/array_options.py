@@ -63,9 +63,10 @@ class ArrayOptions(Config):
     domain: dict[Axis, Interval] = {}
     """Axis -> its ends; required without coordinates, else by default the ends of the coordinates, and one
     spacing more where the axis is periodic."""
-    grid: Literal["cells", "nodes"] = "cells"
+    grid: Literal["cells", "nodes", "edges"] = "cells"
     """Places of the points on an axis without coordinates: `cells` for the centres of equal cells, `nodes`
-    for evenly spaced points from one end to the other, both included."""
+    for evenly spaced points from one end to the other, both included, `edges` for the same without the last
+    one."""
     complex: Literal["real", "parts"] | None = None
     """What becomes of complex arrays: `real` drops the imaginary part, `parts` makes two channels of each,
     `NAME_re` and `NAME_im`. By default a negligible imaginary part is dropped, and any other is an error."""

@@ -169,6 +169,8 @@ class ArraysFile:
         low, high = options.domain[axis]
         if options.grid == "nodes":
             return np.linspace(low, high, length, dtype=np.float64)
+        if options.grid == "edges":
+            return np.linspace(low, high, length, endpoint=False, dtype=np.float64)
         return low + (high - low) * (np.arange(length, dtype=np.float64) + 0.5) / length
 
     def _times(self, length: int) -> Points:
