@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ups_core import Component, UPSError, UsageError
 from ups_core.console import Console
 from ups_core.plugin_loader import registry_in_use
 from ups_data.cli.inspection import layout_of
+from ups_data.sources import versions
 from ups_data.stores.file_store import FileStore
 from ups_data.tasks.create import create_task
 from ups_data.tasks.sourced import SourcedTask
@@ -287,3 +289,34 @@ def test_every_layout_of_ups_data_has_a_case() -> None:
         if entry.name.startswith("pdebench") and Component.of("layouts", entry.name)
     }
     assert layouts == registered
+
+
+def test_another_version_of_an_official_file_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make("burgers1d", nu=[0.01])
+    write_official(task, tmp_path)
+    path = task.plan_data(tmp_path).files[0]
+    task.prepare_data(tmp_path, Console())
+    said = capsys.readouterr().err.replace("\n", "")
+    assert f"{path} is not today's official file" in said
+    assert "twice the speed" in said
+    task.prepare_data(tmp_path, Console())
+    assert "official file" not in capsys.readouterr().err
+
+    path.with_name(path.name + ".sum.json").unlink()
+    monkeypatch.setitem(versions.MD5, 281363, hashlib.md5(path.read_bytes()).hexdigest())
+    task.prepare_data(tmp_path, Console())
+    assert "official file" not in capsys.readouterr().err
+
+
+def test_every_published_file_has_a_checksum() -> None:
+    numbers = {
+        file.datafile
+        for kind, options in CASES.items()
+        for file in make(kind, **options).request.files
+        if file.datafile is not None
+    }
+    assert numbers <= set(versions.MD5)
+    assert all(len(md5) == 32 for md5 in versions.MD5.values())
+    assert len(set(versions.MD5.values())) == len(versions.MD5)

@@ -117,7 +117,7 @@ def _arrays(sources: Sources, root: Path, guesses: Guesses) -> NewTask:
             why = (
                 "the ends of a mesh are points"
                 if nodes
-                else "points are centres of cells; nodes: at the ends"
+                else "points are centres of cells; nodes: at both ends; edges: at the low end"
             )
             options.append(Option("grid", "nodes" if nodes else "cells", why))
     if guesses.parameters:

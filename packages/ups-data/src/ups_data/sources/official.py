@@ -10,7 +10,8 @@ from ups_core.console import Console
 from ups_core.fingerprint import digest
 from ups_data.sources.config import OfficialConfig
 from ups_data.sources.request import GENERATOR_ATTRIBUTE, DataFile, Request
-from ups_data.stores.checksums import sampled_sum
+from ups_data.sources.versions import other_version
+from ups_data.stores.checksums import place_of_sum, sampled_sum
 
 HEAD_BYTES = 64 * 1024
 DATASET = "https://doi.org/10.18419/darus-2986"
@@ -45,7 +46,13 @@ class Official:
         )
 
     def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
-        """Create nothing: a plan of official files has no missing ones."""
+        """Create nothing: a plan of official files has no missing ones. Of files that are used for the first
+        time it says which are not today's versions."""
+        for file, path in zip(request.files, plan.files, strict=True):
+            if file.datafile is not None and not os.path.lexists(place_of_sum(path)):
+                said = other_version(path, file.datafile)
+                if said:
+                    console.say(said, "yellow")
         return 0
 
 
