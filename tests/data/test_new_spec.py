@@ -16,8 +16,8 @@ from ups_core import SpecError
 from ups_core.cli.main import main
 from ups_core.planner import make_plan
 from ups_core.validate import load_spec
-from ups_data.cli.facts import facts_of
-from ups_data.cli.guessing import Guesses, guess
+from ups_data.guesses.facts import facts_of
+from ups_data.guesses.guess import Guesses, guess
 
 X = np.linspace(0, 1, 32, endpoint=False)
 T = np.linspace(0, 2, 40)

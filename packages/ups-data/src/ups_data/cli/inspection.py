@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError
 from ups_core.errors import printable
-from ups_data.cli.facts import line_of
 from ups_data.cli.layouts import HDF5, layout_of, recognise
+from ups_data.guesses.facts import line_of
 from ups_data.stores.array_files import READERS, ArrayFile, NamedArray, reading
 from ups_data.stores.hdf5 import open_hdf5, refusal
 

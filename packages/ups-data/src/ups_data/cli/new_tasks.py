@@ -13,11 +13,11 @@ from ups_core import UsageError
 from ups_core.names import FIELD, fits
 from ups_core.plugin_loader import registry_in_use
 from ups_core.validate import BLANK
-from ups_data.cli.boundaries import guess_sides
-from ups_data.cli.facts import facts_of
-from ups_data.cli.guessed_boundary import SAMPLE, joined
-from ups_data.cli.guessing import Guesses, guess
 from ups_data.cli.layouts import VELOCITIES, Recognised, families, family_of, made_by_ups, recognise
+from ups_data.guesses.boundary import SAMPLE, joined
+from ups_data.guesses.facts import facts_of
+from ups_data.guesses.guess import Guesses, guess
+from ups_data.guesses.sides import guess_sides
 from ups_data.stores.array_files import READERS
 from ups_data.stores.array_options import SPACE
 

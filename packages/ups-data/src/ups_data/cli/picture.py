@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_core import UPSError, UsageError
-from ups_data.cli.facts import facts_of
-from ups_data.cli.guessed_boundary import sample
-from ups_data.cli.guessing import guess
 from ups_data.cli.layouts import recognise
+from ups_data.guesses.boundary import sample
+from ups_data.guesses.facts import facts_of
+from ups_data.guesses.guess import guess
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,7 @@
 
 The advection and Burgers files of 2022 had a flux without its factor 1/2: the data moved at twice the speed.
 They were replaced in 2023 and 2024, so numbers of papers from before are about other data (PDEBench issues 46
-and 51). """
+and 51)."""
 
 from __future__ import annotations
 

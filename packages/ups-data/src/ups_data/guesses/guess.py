@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ups_core.errors import printable
-from ups_data.cli.facts import GIVEN, WANTED, Facts, Line
-from ups_data.cli.guessed_axes import Axes, candidate_axes
-from ups_data.cli.guessed_boundary import guess_boundary
+from ups_data.guesses.axes import Axes, candidate_axes
+from ups_data.guesses.boundary import guess_boundary
+from ups_data.guesses.facts import GIVEN, WANTED, Facts, Line
 from ups_data.stores.array_options import SPACE
 from ups_data.stores.arrays import NEGLIGIBLE
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from ups_core.errors import printable
-from ups_data.cli.facts import Facts, Line
+from ups_data.guesses.facts import Facts, Line
 from ups_data.stores.array_options import SPACE
 
 MOST_CHANNELS = 8

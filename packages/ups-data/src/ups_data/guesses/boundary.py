@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.cli.boundaries import Guessed, guess_sides
-from ups_data.cli.facts import Facts
-from ups_data.cli.guessed_axes import Axes
+from ups_data.guesses.axes import Axes
+from ups_data.guesses.facts import Facts
+from ups_data.guesses.sides import Guessed, guess_sides
 from ups_data.stores.array_options import SPACE, ArrayOptions
 from ups_data.stores.arrays import Arrays
 

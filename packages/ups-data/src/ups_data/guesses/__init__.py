@@ -1,0 +1,1 @@
+"""Guesses what the arrays of a file are: fields, coordinates, axes, boundaries."""
