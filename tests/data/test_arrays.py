@@ -417,7 +417,11 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "Python objects in 'u', which are never unpickled",
     ),
-    "nan": ({"u": np.where(FIELD > 2, np.nan, FIELD)}, {}, r"'u' contains NaN or infinity in trajectory \d"),
+    "nan": (
+        {"u": np.where(FIELD > 2, np.nan, FIELD)},
+        {},
+        r"'u' contains NaN or infinity in trajectory \d.* replace such values",
+    ),
     "empty": ({"u": FIELD[:0]}, {}, r"'u' is empty: shape \(0, 6, 8\)"),
     "text": ({"u": np.array(["a", "b"])}, {}, "has no numeric arrays"),
 }

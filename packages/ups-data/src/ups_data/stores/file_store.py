@@ -68,6 +68,7 @@ class FileStore:
         trajectories: of every file, from the first one; None for all.
         paired: whether trajectory number i starts alike in every file, so that all of them are one group.
         first_group: number of the first group.
+        way_out: what to do about values that are not finite.
 
     Raises:
         UPSError: the task declares more parameters than its files have.
@@ -81,6 +82,7 @@ class FileStore:
         trajectories: int | None = None,
         paired: bool = False,
         first_group: int = 0,
+        way_out: str = DAMAGED,
     ) -> None:
         self.info = info
         self.parts = tuple(parts)
@@ -95,6 +97,7 @@ class FileStore:
         self.trajectories = trajectories
         self.paired = paired
         self.first_group = first_group
+        self.way_out = way_out
         self._checked: dict[int, Strides] = {}
 
     @property
@@ -254,7 +257,7 @@ class FileStore:
             where += f", frame {(first + place[1]) * self._strides(number).time}"
         what = f"the value {value:g}" if np.isfinite(value) else "NaN or infinity"
         channel = names[place[1 if first is None else 2]]
-        problem = printable(f"'{channel}' contains {what} in {where}; {DAMAGED}")
+        problem = printable(f"'{channel}' contains {what} in {where}; {self.way_out}")
         raise UPSError(f"{self.parts[number].file.path}: {problem}")
 
     def _strides(self, number: int) -> Strides:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ups_core.console import Console
     from ups_data.stores.base import SplitStores, TrajectoryStore
     from ups_data.stores.file_store import Part
-    from ups_data.stores.layout import Head, Layout, Points
+    from ups_data.stores.layout import FieldFile, Head, Layout, Points
 
+NOT_FINITE = "replace such values in the file, or leave the trajectory out"
 QUICK = 64 * 1024**2
 """Bytes up to which planning reads all of a file; of larger ones it reads samples."""
 TOLERANCE = 1e-3
@@ -126,9 +127,15 @@ class FilesTask(Task):
         """The files with the parameters that their names have."""
         from ups_data.stores.file_store import Part  # needs numpy
 
-        return tuple(
-            Part(self.layout.open(path), self._known(path), "its name or the spec") for path in paths
-        )
+        # Opened once: describing a task, planning and reading ask for the heads of the same files.
+        for path in paths:
+            self._opened.setdefault(path, self.layout.open(path))
+        return tuple(Part(self._opened[path], self._known(path), "its name or the spec") for path in paths)
+
+    @cached_property
+    def _opened(self) -> dict[Path, FieldFile]:
+        """Files by their paths."""
+        return {}
 
     def _known(self, path: Path) -> dict[str, float]:
         """Parameters of a file from the spec and from its name."""
@@ -156,7 +163,8 @@ class FilesTask(Task):
         if like is not None:
             _check_like(info, like, parts[0].file.path)
         names = list(self._names(parts).values())
-        return FileStore(info, parts, names, self.config.trajectories, self.config.same_starts, first_group)
+        config = self.config
+        return FileStore(info, parts, names, config.trajectories, config.same_starts, first_group, NOT_FINITE)
 
     def _info(self, parts: Sequence[Part]) -> TaskInfo:
         """The problem, with the grid and the frames of the first file."""
