@@ -210,7 +210,7 @@ def replace(key: str, values: Any) -> Callable[[h5py.File], None]:
             r"'0010/data' has shape \(4, 8, 8, 3\), but the first group has",
         ),
         ("diffusion_reaction2d", lambda file: file.__delitem__("0013/data"), "no dataset '0013/data'"),
-        ("diffusion_reaction2d", lambda file: file["0007"].__delitem__("grid"), "no dataset 'grid/x'"),
+        ("diffusion_reaction2d", lambda file: file["0007"].__delitem__("grid"), "no dataset '0007/grid/x'"),
         (
             "shallow_water2d",
             replace("0007/grid/x", np.linspace(0, 1, 8)),
@@ -320,3 +320,49 @@ def test_every_published_file_has_a_checksum() -> None:
     assert numbers <= set(versions.MD5)
     assert all(len(md5) == 32 for md5 in versions.MD5.values())
     assert len(set(versions.MD5.values())) == len(versions.MD5)
+
+
+def linked(kind: str, root: Path, how: str) -> tuple[SourcedTask, Path, Any]:
+    """A file whose values are in another one, `other.h5`, beside it."""
+    task = make(kind)
+    written = write_official(task, root)[0].frames
+    path = task.plan_data(root).files[0]
+    other = path.with_name("other.h5")
+    key = "0007/data" if kind == "diffusion_reaction2d" else "tensor"
+    with h5py.File(path, "r+") as file, h5py.File(other, "w") as target:
+        values = file[key][:]
+        target["values"] = values
+        del file[key]
+        if how == "link":
+            file[key] = h5py.ExternalLink("other.h5", "values")
+        elif how == "virtual":
+            layout = h5py.VirtualLayout(values.shape, values.dtype)
+            layout[...] = h5py.VirtualSource("other.h5", "values", values.shape)
+            file.create_virtual_dataset(key, layout)
+        else:
+            raw = path.with_name("other.raw")
+            raw.write_bytes(values.tobytes())
+            file.create_dataset(key, values.shape, values.dtype, external=[("other.raw", 0, values.nbytes)])
+    return task, path, written
+
+
+@pytest.mark.parametrize("how", ["link", "virtual", "storage"])
+@pytest.mark.parametrize("kind", ["advection1d", "diffusion_reaction2d"])
+def test_what_is_outside_a_file_is_read_only_if_the_spec_allows_it(
+    kind: str, how: str, tmp_path: Path
+) -> None:
+    task, path, written = linked(kind, tmp_path, how)
+    options = {"axes": "yx"} if kind == "diffusion_reaction2d" else {}
+    own = {"files": str(path), "boundary": "periodic", "domain": {}}
+    layout = {"kind": task.request.layout.kind, **options}
+    refused = create_task("files", own | {"layout": layout})
+    with pytest.raises(UPSError, match=r"not followed|not opened"):
+        refused.describe(tmp_path)
+    target = "other.raw" if how == "storage" else "other.h5"
+    wrong = create_task("files", own | {"layout": layout | {"external": ["elsewhere.h5"]}})
+    with pytest.raises(UPSError, match=r"not followed|not opened"):
+        wrong.describe(tmp_path)
+    allowed = create_task("files", own | {"layout": layout | {"external": [target]}})
+    store = allowed.stores(allowed.plan_data(tmp_path), tmp_path).train
+    found = store.frames(np.array([0]), np.array([0]), store.info.frames)
+    assert np.array_equal(found[0], written[0])

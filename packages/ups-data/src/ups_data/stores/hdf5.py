@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 
@@ -45,15 +46,20 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def own_dataset(
-    group: h5py.Group, key: str, path: Path, max_ratio: int | None = MAX_RATIO
+    group: h5py.Group,
+    key: str,
+    path: Path,
+    max_ratio: int | None = MAX_RATIO,
+    allowed: Collection[Path] = (),
 ) -> h5py.Dataset | None:
-    """A dataset whose values are in this file; None if the file lacks it.
+    """A dataset whose values are in this file, or in one that is allowed; None if the file lacks it.
 
     Args:
         group: of an open file.
         key: name in the group; `/` separates groups.
-        path: the file, for errors.
+        path: the file.
         max_ratio: see :func:`refusal`.
+        allowed: other files, resolved, that links and storage outside the file may lead to.
 
     Raises:
         UnsoundFile: a part of the name is a link, or :func:`refusal` refuses the dataset.
@@ -64,7 +70,8 @@ def own_dataset(
         if not isinstance(item, h5py.Group) or part not in list(item):
             return None
         link = item.get(part, getlink=True)
-        if not isinstance(link, h5py.HardLink):
+        leads = isinstance(link, h5py.ExternalLink) and _beside(path, link.filename) in allowed
+        if not isinstance(link, h5py.HardLink) and not leads:
             where = f"{link.filename}:{link.path}" if isinstance(link, h5py.ExternalLink) else link.path
             raise UnsoundFile(
                 path, f"has '{printable(key)}' as a link to {printable(where)}, which is not followed"
@@ -72,22 +79,42 @@ def own_dataset(
         item = item[part]
     if not isinstance(item, h5py.Dataset):
         return None
-    if problem := refusal(item, max_ratio):
+    if problem := refusal(item, max_ratio, path, allowed):
         raise UnsoundFile(path, f"has '{printable(key)}', which {problem}")
+    if item.external:
+        # Raw storage is where it was allowed, beside the file; HDF5 looks in the working directory.
+        access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+        access.set_efile_prefix(b"${ORIGIN}")
+        file, name = item.file, item.name.encode()
+        item.id.close()  # HDF5 opens a dataset with one prefix at a time
+        item = h5py.Dataset(h5py.h5d.open(file.id, name, access))
     return item
 
 
-def refusal(dataset: h5py.Dataset, max_ratio: int | None = MAX_RATIO) -> str | None:
+def refusal(
+    dataset: h5py.Dataset,
+    max_ratio: int | None = MAX_RATIO,
+    path: Path | None = None,
+    allowed: Collection[Path] = (),
+) -> str | None:
     """Why a dataset is not read, to follow its name in a sentence; None if it may be read.
 
     Args:
         dataset: of an open file.
         max_ratio: limit of declared over stored bytes; None where constants are to be expected.
+        path: the file; needed if others are allowed.
+        allowed: see :func:`own_dataset`.
     """
     if dataset.is_virtual:
-        return "is a virtual dataset; its values are in other files, which are not opened"
+        names = {source.file_name for source in dataset.virtual_sources()} - {"."}
+        if path is None or not names <= {name for name in names if _beside(path, name) in allowed}:
+            return "is a virtual dataset; its values are in other files, which are not opened"
+        max_ratio = None
     if dataset.external:
-        return f"has its values in another file ({printable(dataset.external[0][0])}), which is not opened"
+        names = {part[0] for part in dataset.external}
+        if path is None or not all(_beside(path, name) in allowed for name in names):
+            return f"has its values in another file ({printable(min(names))}), which is not opened"
+        max_ratio = None
     if dataset.dtype.kind not in "biuf":
         return None  # text and records are never read as fields
     if dataset.chunks and (size := prod(dataset.chunks) * dataset.dtype.itemsize) > MAX_CHUNK:
@@ -96,6 +123,11 @@ def refusal(dataset: h5py.Dataset, max_ratio: int | None = MAX_RATIO) -> str | N
     if max_ratio is not None and dataset.nbytes > max(SMALL, max_ratio * stored):
         return f"declares {dataset.nbytes / 1e6:.0f} MB but stores {stored} bytes: it does not contain fields"
     return None
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file that a name in an HDF5 file means: relative to the folder of the file."""
+    return (path.parent / name).resolve()
 
 
 def names_of(path: Path, depth: int = 1) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +32,17 @@ class HDF5Fields(ABC):
     Args:
         path: the file.
         expected: what the file should have, for messages.
+        external: other files that links and storage outside the file may lead to, from the file's folder.
     """
 
-    def __init__(self, path: Path, expected: str) -> None:
+    def __init__(self, path: Path, expected: str, external: Sequence[str] = ()) -> None:
         self.path = path
+        # Files that are not there are not allowed: HDF5 would look for their names in the working directory.
+        places = ((path.parent / name).resolve() for name in external)
+        self.allowed = frozenset(place for place in places if place.is_file())
         self.expected = expected
         self._handle: h5py.File | None = None
+        self._datasets: dict[str, h5py.Dataset] = {}
         self._process = 0
 
     @abstractmethod
@@ -57,14 +62,14 @@ class HDF5Fields(ABC):
         # A handle inherited through fork shares its file position with the parent process.
         if self._handle is None or self._process != os.getpid():
             try:
-                self._handle, self._process = open_hdf5(self.path), os.getpid()
+                self._handle, self._process, self._datasets = open_hdf5(self.path), os.getpid(), {}
             except UnsoundFile as error:
                 raise UnsoundFile(self.path, f"{error.problem}; expected {self.expected}") from None
         return self._handle
 
     def __getstate__(self) -> dict[str, Any]:
         # HDF5 handles cannot be pickled; a worker process opens its own.
-        return self.__dict__ | {"_handle": None, "_process": 0}
+        return self.__dict__ | {"_handle": None, "_process": 0, "_datasets": {}}
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
@@ -80,6 +85,15 @@ class HDF5Fields(ABC):
         """An error that names the file."""
         return UPSError(f"{self.path}: {printable(message)}")
 
+    def has(self, key: str) -> bool:
+        """Whether the file has a dataset of this name.
+
+        Raises:
+            UPSError: it may not be read.
+        """
+        with self.reading(f"'{key}'"):
+            return own_dataset(self.file, key, self.path, allowed=self.allowed) is not None
+
     def dataset(self, key: str, group: h5py.Group | None = None) -> h5py.Dataset:
         """A dataset whose values are in the file.
 
@@ -88,7 +102,7 @@ class HDF5Fields(ABC):
         """
         group = self.file if group is None else group
         with self.reading(f"'{key}'"):
-            dataset = own_dataset(group, key, self.path)
+            dataset = own_dataset(group, key, self.path, allowed=self.allowed)
             present = ", ".join(sorted(map(str, group))) or "nothing"
         if dataset is None:
             where = "" if group.name == "/" else f" in group '{group.name}'"
@@ -133,8 +147,11 @@ class HDF5Fields(ABC):
 
     def read(self, dataset: str, selection: tuple[slice, ...]) -> NDArray[Any]:
         """A part of a dataset."""
+        _ = self.file  # of this process, whose datasets are those that were opened
+        if dataset not in self._datasets:
+            self._datasets[dataset] = self.dataset(dataset)
         with self.reading(f"'{dataset}' of trajectories {selection[0]}"):
-            found: NDArray[Any] = self.file[dataset][selection]
+            found: NDArray[Any] = self._datasets[dataset][selection]
         return found
 
     def attributes(self, group: h5py.Group | None = None) -> dict[str, float]:

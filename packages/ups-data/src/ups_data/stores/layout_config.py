@@ -9,7 +9,15 @@ from pydantic import Field
 from ups_core import LayoutConfig
 
 
-class PDEBenchTensorConfig(LayoutConfig):
+class HDF5LayoutConfig(LayoutConfig):
+    """Options of every layout of HDF5 files."""
+
+    external: tuple[str, ...] = ()
+    """Other files that links, virtual datasets and external storage may lead to, from the folder of the file.
+    By default nothing outside a file is opened."""
+
+
+class PDEBenchTensorConfig(HDF5LayoutConfig):
     """One dataset (trajectory, time, space) of one field, as PDEBench's advection, Burgers and Darcy."""
 
     solution: str = "tensor"
@@ -18,14 +26,14 @@ class PDEBenchTensorConfig(LayoutConfig):
     """Dataset (trajectory, space) of a given field, which makes the problem steady."""
 
 
-class PDEBenchFieldsConfig(LayoutConfig):
+class PDEBenchFieldsConfig(HDF5LayoutConfig):
     """One dataset (trajectory, time, space) for every field, as PDEBench's compressible flows."""
 
     fields: tuple[str, ...] = Field(default=("density", "pressure", "Vx"), min_length=1)
     """Datasets of the fields, in the order of the channels."""
 
 
-class PDEBenchGroupsConfig(LayoutConfig):
+class PDEBenchGroupsConfig(HDF5LayoutConfig):
     """A group for every trajectory, as `0000/data` (time, space, channel) of PDEBench's
     diffusion-reaction."""
 
@@ -33,7 +41,7 @@ class PDEBenchGroupsConfig(LayoutConfig):
     """Order in which the axes of space are stored: x first or x last."""
 
 
-class PDEBenchNSConfig(LayoutConfig):
+class PDEBenchNSConfig(HDF5LayoutConfig):
     """`velocity`, `particles`, `force` and `t`, as in PDEBench's incompressible flow."""
 
     cells: int = Field(default=512, ge=1)
@@ -41,5 +49,5 @@ class PDEBenchNSConfig(LayoutConfig):
     have no coordinates."""
 
 
-class TheWellConfig(LayoutConfig):
+class TheWellConfig(HDF5LayoutConfig):
     """Files of The Well, which say themselves what is in them."""

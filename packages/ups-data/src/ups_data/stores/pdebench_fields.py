@@ -58,7 +58,7 @@ class FieldsFile(HDF5Fields):
 
     def __init__(self, path: Path, config: PDEBenchFieldsConfig) -> None:
         keys = ", ".join(f"'{key}'" for key in config.fields)
-        super().__init__(path, f"{keys} (trajectory, time, space)")
+        super().__init__(path, f"{keys} (trajectory, time, space)", config.external)
         self.names = config.fields
 
     def read_head(self, file: h5py.File) -> Head:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ups_data.stores.hdf5 import names_of
 from ups_data.stores.hdf5_fields import HDF5Fields
-from ups_data.stores.layout import Head, Points
+from ups_data.stores.layout import Head
 from ups_data.stores.layout_config import PDEBenchGroupsConfig
 
 DATA = "data"
@@ -40,7 +40,9 @@ class GroupsFile(HDF5Fields):
 
     def __init__(self, path: Path, config: PDEBenchGroupsConfig) -> None:
         super().__init__(
-            path, f"a group for every trajectory with '{DATA}' (time, space, channel) and 'grid'"
+            path,
+            f"a group for every trajectory with '{DATA}' (time, space, channel) and 'grid'",
+            config.external,
         )
         self.config = config
         self.keys: tuple[str, ...] = ()
@@ -50,18 +52,15 @@ class GroupsFile(HDF5Fields):
         self.keys = tuple(sorted(map(str, file)))
         if not self.keys:
             raise self.error(f"has no groups; expected {self.expected}")
-        first = file.get(self.keys[0], getlink=False)
-        if not isinstance(first, h5py.Group):
-            raise self.error(f"'{self.keys[0]}' is not a group; expected {self.expected}")
-        axes = self._axes(first)
+        first = self.keys[0]
+        axes = {axis: self.points(f"{first}/grid/{axis}") for axis in self._space(first)}
         stored = [*list(axes)[:: -1 if self.config.axes == "yx" else 1]]
-        data = self.fields(DATA, ("time", *stored, "channel"), first)
+        data = self.fields(f"{first}/{DATA}", ("time", *stored, "channel"))
         grid = dict(zip(stored, data.shape[1:-1], strict=True))
         for axis, points in axes.items():
             if grid[axis] != len(points):
                 raise self.error(
-                    f"'{self.keys[0]}/{DATA}' has shape {data.shape}, but 'grid/{axis}' has {len(points)} "
-                    "points"
+                    f"'{first}/{DATA}' has shape {data.shape}, but 'grid/{axis}' has {len(points)} points"
                 )
         return Head(
             channels=tuple(f"channel{number}" for number in range(data.shape[-1])),
@@ -69,16 +68,13 @@ class GroupsFile(HDF5Fields):
             trajectories=len(self.keys),
             frames=data.shape[0],
             axes=axes,
-            times={"grid/t": self.points("grid/t", first)},
+            times={"grid/t": self.points(f"{first}/grid/t")},
             frame_bytes=data.dtype.itemsize * int(np.prod(data.shape[1:])),
         )
 
-    def _axes(self, group: h5py.Group) -> dict[str, Points]:
-        grid = group.get("grid")
-        known = list(grid) if isinstance(grid, h5py.Group) else []
-        return {
-            axis: self.points(f"grid/{axis}", group) for axis in SPACE if axis == SPACE[0] or axis in known
-        }
+    def _space(self, group: str) -> list[str]:
+        """The axes of space that a group has: x, and y and z where there are coordinates of them."""
+        return [axis for axis in SPACE if axis == SPACE[0] or self.has(f"{group}/grid/{axis}")]
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""

@@ -33,18 +33,19 @@ class PDEBenchNS:
 
     def open(self, path: Path) -> NSFile:
         """See :class:`~ups_data.stores.layout.Layout`."""
-        return NSFile(path, self.config.cells)
+        return NSFile(path, self.config)
 
 
 class NSFile(HDF5Fields):
     """A file of the layout; it has no coordinates, its points are the centres of cells of the unit square."""
 
-    def __init__(self, path: Path, cells: int) -> None:
+    def __init__(self, path: Path, config: PDEBenchNSConfig) -> None:
         super().__init__(
-            path, f"'{VELOCITY}' and '{PARTICLES}' (trajectory, time, x, y, component), '{FORCE}', 't'"
+            path,
+            f"'{VELOCITY}' and '{PARTICLES}' (trajectory, time, x, y, component), '{FORCE}', 't'",
+            config.external,
         )
-
-        self.cells = cells
+        self.cells = config.cells
 
     def read_head(self, file: h5py.File) -> Head:
         """See :class:`HDF5Fields`."""

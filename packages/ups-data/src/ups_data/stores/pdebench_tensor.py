@@ -69,7 +69,7 @@ class TensorFile(HDF5Fields):
         keys = f"'{config.solution}' (trajectory, time, space)"
         if config.coefficient:
             keys += f" and '{config.coefficient}' (trajectory, space)"
-        super().__init__(path, keys)
+        super().__init__(path, keys, config.external)
         self.config = config
 
     def read_head(self, file: h5py.File) -> Head:

@@ -41,7 +41,7 @@ class TheWell:
 
     def open(self, path: Path) -> WellFile:
         """See :class:`~ups_data.stores.layout.Layout`."""
-        return WellFile(path)
+        return WellFile(path, self.config)
 
 
 class Content(NamedTuple):
@@ -74,8 +74,8 @@ class WellFile(WellItems):
         path: the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "a file of The Well")
+    def __init__(self, path: Path, config: TheWellConfig) -> None:
+        super().__init__(path, "a file of The Well", config.external)
 
     def read_head(self, file: h5py.File) -> Head:
         """See :class:`HDF5Fields`."""
