@@ -28,7 +28,7 @@ class PDEBenchGroups:
     def recognises(self, path: Path) -> bool:
         """See :class:`~ups_data.stores.layout.Layout`."""
         names = names_of(path, 2)
-        return bool(names) and f"{min(names)}/{DATA}" in names
+        return bool(names) and {f"{min(names)}/{DATA}", f"{min(names)}/grid"} <= names
 
     def open(self, path: Path) -> GroupsFile:
         """See :class:`~ups_data.stores.layout.Layout`."""
