@@ -212,6 +212,30 @@ def test_points_without_coordinates(grid: str, first: float, last: float, tmp_pa
     assert info.domain == ((0, 2),)
 
 
+def test_a_forcing_is_given_at_every_frame(tmp_path: Path, console: Console) -> None:
+    values = np.random.default_rng(0).normal(size=(10, 6, 3, 8))
+    np.savez(tmp_path / "own.npz", data=values)
+    channels = {"f": "data", "u": "data", "v": "data"}
+    task = own(tmp_path, files="own.npz", axes="ntcx", channels=channels, forcing=["f"], history=2)
+    task.prepare_data(tmp_path, console)
+    data = task.open(tmp_path)
+    info = data.info
+    assert [channel.name for channel in info.channels] == ["u", "v", "f"]
+    assert [channel.name for channel in info.target_channels] == ["u", "v"]
+    batch = data.windows("train", horizon=3).batch([1])
+    number = data.splits.train[0]
+    assert batch.forcing is not None
+    assert np.array_equal(batch.forcing[0, :, 0], values[number, 1:6, 0].astype("f4"))
+    assert np.array_equal(batch.state[0], values[number, 1:3, 1:].astype("f4"))
+    assert np.array_equal(batch.target[0], values[number, 3:6, 1:].astype("f4"))
+    train = values[list(data.splits.train), :, 0]
+    assert data.statistics.forcing.mean == pytest.approx((train.mean(),), rel=1e-5)
+    assert data.statistics.forcing.std == pytest.approx((train.std(),), rel=1e-5)
+    assert batch.to("cpu").forcing is not None
+    with pytest.raises(UPSError, match="no channel 'g'"):
+        own(tmp_path, files="own.npz", axes="ntcx", channels=channels, forcing=["g"]).describe(tmp_path)
+
+
 @pytest.mark.parametrize("shape", [(20, 1, 8, 6), (20, 8, 6), (8, 6), (1, 8, 6)])
 def test_given_fields_may_lack_axes(shape: tuple[int, ...], tmp_path: Path) -> None:
     random = np.random.default_rng(0)

@@ -56,16 +56,17 @@ def official(kind: str, root: Path) -> dict[str, Any]:
 
 
 def arrays(kind: str, root: Path) -> dict[str, Any]:
-    """Options of an evolution of two channels on a rectangle, in files with parameters in their names."""
+    """Options of an evolution of two channels with a forcing on a rectangle, parameters in the files' names."""
     root.mkdir(parents=True)
     random = np.random.default_rng(0)
     for number in range(3):
-        np.savez(root / f"run{number}_nu0.{number + 1}.npz", data=random.normal(size=(4, 5, 16, 8, 2)))
+        np.savez(root / f"run{number}_nu0.{number + 1}.npz", data=random.normal(size=(4, 5, 16, 8, 3)))
     return {
         "kind": "arrays",
         "files": "run*.npz",
         "axes": "ntxyc",
-        "channels": {"a": "data", "b": "data"},
+        "channels": {"a": "data", "force": "data", "b": "data"},
+        "forcing": ["force"],
         "dt": 0.1,
         "domain": {"x": [0, 2], "y": [0, 1]},
         "boundary": {"x": "periodic", "y": ["wall", "open"]},

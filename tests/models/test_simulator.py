@@ -11,9 +11,11 @@ import torch
 from toy_models import SMALL, component, perturbed, simulator
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import Component, UPSError
-from ups_data.info import Boundary, TaskInfo
+from ups_data.info import Boundary, Channel, TaskInfo
 from ups_models.network import Network, NetworkInput
+from ups_models.normaliser import TaskNormaliser
 from ups_models.simulator import LatentSimulator, Simulator, build_simulator, feed_back
+from ups_models.testing.toys import toy_batch, toy_evolution, toy_statistics
 
 TRUNKS = ["multiscale", "pdet_stack", "pdet_unet"]
 
@@ -336,3 +338,17 @@ def test_every_other_grid_is_reported_and_training_is_silent() -> None:
         with pytest.warns(UserWarning, match="grid 8x16 has 2 times"):
             sim.step(batch_of(replace(task, shape=(8, 16))))
         sim.step(batch_of(task))
+
+
+def test_a_forcing_moves_on_with_the_frames() -> None:
+    plain = toy_evolution("flow", 1, None, 2)
+    task = replace(plain, channels=(*plain.channels, Channel("f", "1", "forcing")))
+    batch = toy_batch(task, frames=4)
+    assert batch.forcing is not None
+    later = feed_back(batch, batch.target[:, :3])
+    assert later.forcing is not None
+    assert torch.equal(later.forcing, batch.forcing[:, 3:])
+    assert torch.equal(later.state, torch.cat([batch.state, batch.target[:, :3]], dim=1)[:, -2:])
+    seen = TaskNormaliser(task, toy_statistics(task)).network_input(batch).fields
+    scaled = (batch.forcing[:, 1:3, 0] - 2.0) / 3.0
+    torch.testing.assert_close(seen[:, -2:], scaled)

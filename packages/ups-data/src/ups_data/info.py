@@ -15,7 +15,7 @@ from ups_core.errors import UPSError
 from ups_core.mistakes import did_you_mean
 from ups_core.names import check_names
 
-Role = Literal["state", "coefficient", "target"]
+Role = Literal["state", "coefficient", "target", "forcing"]
 Kind = Literal["evolution", "steady"]
 Scale = Literal["linear", "log"]
 Boundary = Literal["periodic", "dirichlet", "neumann", "open", "wall"]
@@ -38,7 +38,7 @@ class Channel:
         name: e.g. `u`.
         unit: physical unit; "1" for a dimensionless field.
         role: `state` evolves in time, `coefficient` is given (a medium, a mask, a force), `target` is to be
-            found.
+            found, `forcing` varies in time and is given at every frame, future ones included (a control).
         vector: the vector or tensor that the channel is a component of, e.g. `velocity`; "" for a scalar.
         component: the spatial axes of the component: `(0,)` is the one along x of a vector, `(0, 1)` the xy
             one of a tensor. Mirrors and exchanges of axes change vectors and tensors by them.
@@ -197,6 +197,11 @@ class TaskInfo:
         return self._with_role("coefficient")
 
     @property
+    def forcing_channels(self) -> tuple[Channel, ...]:
+        """Fields that are given at every frame."""
+        return self._with_role("forcing")
+
+    @property
     def target_channels(self) -> tuple[Channel, ...]:
         """Channels to predict: the state of an evolution, the solution of a steady problem."""
         return self.state_channels if self.kind == "evolution" else self._with_role("target")
@@ -280,6 +285,9 @@ def _problems(task: TaskInfo) -> Iterator[str]:
     if not task.target_channels:
         role = "state" if task.kind == "evolution" else "target"
         yield f"no channel has the role '{role}', so there is nothing to predict; add one"
+    if task.kind == "steady" and task.forcing_channels:
+        name = task.forcing_channels[0].name
+        yield f"forcing '{name}' varies in time, but the task is steady; give it the role 'coefficient'"
     if task.kind == "steady" and task.invariants:
         yield f"a steady task conserves nothing; remove invariant '{task.invariants[0]}'"
     if "translation" in task.symmetries and not any(task.periodic):
@@ -340,7 +348,7 @@ def exchanged(channel: Channel, axes: tuple[int, int], channels: Sequence[Channe
 def _without_partner(task: TaskInfo) -> Channel | None:
     """A component whose partner under an exchange of the last two axes is not among the channels."""
     axes = task.dim - 2, task.dim - 1
-    for channels in (task.static_channels, task.target_channels):
+    for channels in (task.static_channels, task.target_channels, task.forcing_channels):
         for channel in channels:
             if channel.vector and exchanged(channel, axes, channels) is None:
                 return channel

@@ -78,6 +78,7 @@ class TaskPredictions:
     predictions: dict[str, FloatArray]
     nrmse: dict[str, FloatArray]
     picks: dict[str, int]
+    forcing: FloatArray | None = None
 
 
 class PredictionsWriter:
@@ -105,6 +106,8 @@ class PredictionsWriter:
             group["coords"] = batch.coords.cpu().numpy()
         for name in ("target", "state", "static", "params", "index"):
             self._append(group, name, getattr(batch, name))
+        if batch.forcing is not None:
+            self._append(group, "forcing", batch.forcing)
 
     def prediction(self, task: str, model: str, prediction: Tensor, nrmse: Tensor) -> None:
         """Append a model's prediction `(B, T, C, *S)` and its error `(B,)`, in the order of the truth."""
@@ -175,5 +178,6 @@ def _read_task(file: h5py.File, task: str, path: Path) -> TaskPredictions:
         predictions=by_model("prediction"),
         picks=json.loads(group.attrs["picks"]),
         nrmse=by_model("nrmse"),
+        forcing=array("forcing") if "forcing" in group else None,
         **{name: array(name) for name in ARRAYS},
     )

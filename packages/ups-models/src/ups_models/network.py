@@ -60,9 +60,14 @@ class NetworkInput:
         return torch.cat([self.params, mask, self.dt[:, None], self.grid_offset], dim=1)
 
 
+FORCED_FRAMES = 2
+"""Frames of the forcing that a step sees: those from which and to which it leads."""
+
+
 def in_channels(task: TaskInfo) -> int:
     """Channels of `NetworkInput.fields` for a task."""
-    return task.history * len(task.state_channels) + len(task.static_channels)
+    given = len(task.static_channels) + FORCED_FRAMES * len(task.forcing_channels)
+    return task.history * len(task.state_channels) + given
 
 
 def out_channels(task: TaskInfo) -> int:

@@ -12,7 +12,7 @@ from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
 from ups_models.constant_conditions import ConstantConditions
-from ups_models.network import NetworkInput, placed_axes
+from ups_models.network import FORCED_FRAMES, NetworkInput, placed_axes
 
 
 class _Grid(NamedTuple):
@@ -40,6 +40,8 @@ class TaskNormaliser(nn.Module):
     state_std: Tensor
     static_mean: Tensor
     static_std: Tensor
+    forcing_mean: Tensor
+    forcing_std: Tensor
     target_mean: Tensor
     target_std: Tensor
     delta_std: Tensor
@@ -54,7 +56,7 @@ class TaskNormaliser(nn.Module):
     def __init__(self, task: TaskInfo, statistics: Statistics) -> None:
         super().__init__()
         self.task = task
-        for name in ("state", "static", "target"):
+        for name in ("state", "static", "target", "forcing"):
             channels = getattr(statistics, name)
             self._constant(f"{name}_mean", self._per_channel(channels.mean))
             self._constant(f"{name}_std", self._per_channel(channels.std))
@@ -111,10 +113,15 @@ class TaskNormaliser(nn.Module):
             frames = ((batch.state - self.state_mean) / self.state_std).flatten(1, 2)
         if self.task.static_channels:
             static = (batch.static - self.static_mean) / self.static_std
+        given = [frames, static]
+        if batch.forcing is not None:
+            newest = batch.state.shape[1] - 1
+            forced = batch.forcing[:, newest : newest + FORCED_FRAMES]
+            given.append(((forced - self.forcing_mean) / self.forcing_std).flatten(1, 2))
         grid = self._grid(batch)
         x = NetworkInput(
             task=self.task.name,
-            fields=torch.cat([frames, static], dim=1),
+            fields=torch.cat(given, dim=1),
             params=torch.where(batch.params_mask, self._scaled_params(batch.params), 0.0),
             params_mask=batch.params_mask,
             dt=batch.dt,

@@ -104,9 +104,11 @@ class Simulator(nn.Module):
         """Like :meth:`rollout`, inside the latent space: fields are encoded once.
 
         Raises:
-            UPSError: the network has no latent space.
+            UPSError: the network has no latent space, or the problem has a forcing, which only encoding sees.
         """
         network, normaliser = self.latent_network(), self.normaliser(batch.task)
+        if batch.forcing is not None:
+            raise UPSError(f"task '{batch.task}' has a forcing, which latent steps do not see; use `rollout`")
         x = self._seen(normaliser, batch)
         latent = network.encode(x)
         frames = []
@@ -168,8 +170,8 @@ class LatentSimulator(Simulator):
         self.normalisers = simulator.normalisers
 
     def supports(self, task: TaskInfo) -> bool:
-        """Evolutions only: a steady task has no rollout."""
-        return super().supports(task) and task.kind == "evolution"
+        """Evolutions without a forcing: a steady task has no rollout, and latent steps see no forcing."""
+        return super().supports(task) and task.kind == "evolution" and not task.forcing_channels
 
     def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
         """See :meth:`Simulator.latent_rollout`."""
@@ -177,9 +179,12 @@ class LatentSimulator(Simulator):
 
 
 def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:
-    """The batch with predicted frames `(B, T, C, *S)` as its newest given ones."""
+    """The batch with predicted frames `(B, T, C, *S)` as its newest given ones, and the forcing from there
+    on."""
     history = batch.state.shape[1]
-    return replace(batch, state=torch.cat([batch.state, frames], dim=1)[:, -history:])
+    state = torch.cat([batch.state, frames], dim=1)[:, -history:]
+    forcing = None if batch.forcing is None else batch.forcing[:, frames.shape[1] :]
+    return replace(batch, state=state, forcing=forcing)
 
 
 def _distance(ratio: float) -> float:

@@ -26,6 +26,9 @@ class FieldBatch:
         index: trajectory numbers `(B,)`, int64; always on the host, because seeds are derived from them.
         loss_weight: factor of this batch's mean loss. The micro-batches of a global batch may differ in size;
             with these weights the average over them is the mean over samples.
+        forcing: fields that are given at every frame `(B, H + T, Cf, *S)`, those of the given frames
+            first; None
+            for a problem without any.
     """
 
     task: str
@@ -38,6 +41,7 @@ class FieldBatch:
     target: Tensor
     index: Tensor
     loss_weight: float = 1.0
+    forcing: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -47,6 +51,6 @@ class FieldBatch:
         tensors = {
             field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
             for field in fields(self)
-            if field.name not in _ON_HOST
+            if field.name not in _ON_HOST and getattr(self, field.name) is not None
         }
         return replace(self, **tensors)

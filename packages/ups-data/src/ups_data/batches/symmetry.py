@@ -94,7 +94,13 @@ SYMMETRIES: dict[Symmetry, Callable[[FieldBatch, TaskInfo, int], FieldBatch]] = 
 
 def _on_fields(batch: FieldBatch, change: Callable[[Tensor], Tensor]) -> FieldBatch:
     """Transform every tensor that has the grid as its last axes."""
-    return replace(batch, state=change(batch.state), static=change(batch.static), target=change(batch.target))
+    return replace(
+        batch,
+        state=change(batch.state),
+        static=change(batch.static),
+        target=change(batch.target),
+        forcing=None if batch.forcing is None else change(batch.forcing),
+    )
 
 
 def _with_signs(batch: FieldBatch, task: TaskInfo, axis: int) -> FieldBatch:
@@ -134,6 +140,7 @@ def _by_channels(
         state=change(batch.state, task.state_channels) if task.state_channels else batch.state,
         static=change(batch.static, task.static_channels) if task.static_channels else batch.static,
         target=change(batch.target, task.target_channels),
+        forcing=None if batch.forcing is None else change(batch.forcing, task.forcing_channels),
     )
 
 

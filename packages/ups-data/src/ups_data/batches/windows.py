@@ -49,7 +49,9 @@ class Windows:
         trajectories, starts = self._locate(np.asarray(indices, dtype=np.int64))
         given, count = self.info.history, len(trajectories)
         # One array for given and target frames: the batch's tensors are views of it, nothing is copied again.
-        fields = torch.from_numpy(self._store.frames(trajectories, starts, given + self.targets))
+        frames = torch.from_numpy(self._store.frames(trajectories, starts, given + self.targets))
+        channels = len(self.info.target_channels)
+        fields = frames[:, :, :channels]
         params = self._params[torch.from_numpy(trajectories)]
         return FieldBatch(
             task=self.info.name,
@@ -61,6 +63,7 @@ class Windows:
             coords=self._coords,
             target=fields[:, given:],
             index=torch.from_numpy(self._store.groups[trajectories]),
+            forcing=frames[:, :, channels:] if self.info.forcing_channels else None,
         )
 
     def _locate(self, indices: Integers) -> tuple[Integers, Integers]:

@@ -125,7 +125,8 @@ def _without_repeats(stores: SplitStores, splits: Splits, info: TaskInfo, consol
     with console.progress(f"auditing {info.name}", sum(len(store.groups) for store in distinct)) as advance:
         for store in distinct:
             for chunk in store.chunks():
-                given = chunk.frames[:, 0] if info.kind == "evolution" else chunk.static
+                states = chunk.frames[:, 0, : len(info.target_channels)]
+                given = states if info.kind == "evolution" else chunk.static
                 for group, first in zip(store.groups[chunk.part], given, strict=True):
                     # Hashes instead of the fields: a data set larger than memory can be audited.
                     hashes[group].append(sha256(first.tobytes()).digest())
@@ -151,14 +152,18 @@ def _statistics(store: TrajectoryStore, splits: Splits, info: TaskInfo, console:
     solutions = [Moments() for _ in range(channels)]
     differences = [Moments() for _ in range(channels)]
     coefficients = [Moments() for _ in info.static_channels]
+    forcings = [Moments() for _ in info.forcing_channels]
     invariants, symmetries, mean_field = InvariantCheck(info), SymmetryCheck(info), FieldMean()
     for chunk in store.chunks():
         chosen = training[chunk.part]
-        frames, static = chunk.frames[chosen], chunk.static[chosen]
+        every, static = chunk.frames[chosen], chunk.static[chosen]
+        frames = every[:, :, :channels]
         for channel, moments in enumerate(solutions):
             moments.add(frames[:, :, channel])
         for channel, moments in enumerate(coefficients):
             moments.add(static[:, channel])
+        for channel, moments in enumerate(forcings):
+            moments.add(every[:, :, channels + channel])
         if evolves:
             for channel, moments in enumerate(differences):
                 moments.add(np.diff(frames[:, :, channel], axis=1))
@@ -176,6 +181,7 @@ def _statistics(store: TrajectoryStore, splits: Splits, info: TaskInfo, console:
     return Statistics(
         state=target if evolves else ChannelStatistics(),
         static=statistics_of(coefficients),
+        forcing=statistics_of(forcings),
         target=target,
         delta=tuple(moments.scale for moments in differences) if evolves else (),
         mean_field=mean_field.values(),

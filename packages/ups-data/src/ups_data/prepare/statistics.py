@@ -42,6 +42,7 @@ class Statistics:
     Attributes:
         state: channels that evolve (empty when steady).
         static: coefficient channels (empty if there are none).
+        forcing: channels that are given at every frame (empty if there are none).
         target: channels to predict; equal to `state` for an evolution.
         delta: standard deviation of one-frame differences of each state channel (empty when steady).
         mean_field: mean of a steady solution in every cell, `(C, *S)` in row-major order; empty for
@@ -58,6 +59,7 @@ class Statistics:
     delta: tuple[float, ...] = ()
     mean_field: tuple[float, ...] = ()
     conditions: Conditions | None = None
+    forcing: ChannelStatistics = ChannelStatistics()
 
     def __post_init__(self) -> None:
         _check(self.delta, 0.0)
@@ -72,7 +74,8 @@ class Statistics:
         """The inverse of :meth:`to_dict`."""
         channels = {
             name: ChannelStatistics(tuple(data[name]["mean"]), tuple(data[name]["std"]))
-            for name in ("state", "static", "target")
+            for name in ("state", "static", "target", "forcing")
+            if name in data  # bundles of earlier versions have no forcing
         }
         conditions = data.get("conditions")
         return cls(

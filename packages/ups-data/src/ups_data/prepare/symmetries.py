@@ -65,7 +65,7 @@ class SymmetryCheck:
             frames: `(n, T, C, *S)`.
             static: `(n, Cs, *S)`.
         """
-        if not self.info.symmetries:
+        if not self.info.symmetries or self.info.forcing_channels:  # the maps do not see a forcing
             return
         for values in np.unique(parameters, axis=0):
             key = tuple(values.tolist())

@@ -23,7 +23,8 @@ class Fields(NamedTuple):
     """Complete trajectories.
 
     Attributes:
-        frames: all frames `(n, T, C, *S)` of the channels to predict; T is 1 when steady.
+        frames: all frames `(n, T, C, *S)` of the channels to predict, then those of the forcing; T is 1 when
+            steady.
         static: given fields `(n, Cs, *S)`; None if there are none.
     """
 
@@ -36,7 +37,8 @@ class Chunk(NamedTuple):
 
     Attributes:
         part: their numbers.
-        frames: all frames `(n, T, C, *S)` of the channels to predict; T is 1 when steady.
+        frames: all frames `(n, T, C, *S)` of the channels to predict, then those of the forcing; T is 1 when
+            steady.
         static: given fields `(n, Cs, *S)`; Cs is 0 if there are none.
     """
 
@@ -80,7 +82,7 @@ class TrajectoryStore(Protocol):
         ...
 
     def frames(self, trajectories: Integers, starts: Integers, count: int) -> Array:
-        """Frames `(B, count, C, *S)`: of each trajectory `count` from its start on."""
+        """Frames `(B, count, C, *S)` of the channels to predict and of the forcing, from each start on."""
         ...
 
     def static(self, trajectories: Integers) -> Array:

@@ -145,10 +145,15 @@ class FileStore:
             raise self._error(part, f"has no parameter '{name}' (found {', '.join(found) or 'none'})")
         return found[name][:count]
 
+    @property
+    def _channels(self) -> int:
+        """Number of fields that vary in time."""
+        return len(self.info.target_channels) + len(self.info.forcing_channels)
+
     @cached_property
     def nbytes(self) -> int:
         """Size of the selection as float32."""
-        fields = self.info.frames * len(self.info.target_channels) + len(self.info.static_channels)
+        fields = self.info.frames * self._channels + len(self.info.static_channels)
         return 4 * int(self._ends[-1]) * fields * prod(self.info.shape)
 
     def chunks(self) -> Iterator[Chunk]:
@@ -197,7 +202,7 @@ class FileStore:
             return None
         # Filled piece by piece, because a native file is many times larger than the selection.
         info, count = self.info, int(self._ends[-1])
-        frames = np.empty((count, info.frames, len(info.target_channels), *info.shape), dtype=np.float32)
+        frames = np.empty((count, info.frames, self._channels, *info.shape), dtype=np.float32)
         static = np.empty((count, len(info.static_channels), *info.shape), dtype=np.float32)
         for chunk in self.chunks():
             frames[chunk.part], static[chunk.part] = chunk.frames, chunk.static
@@ -224,8 +229,11 @@ class FileStore:
     def _frames(self, number: int, rows: slice, start: int, count: int) -> Array:
         stride = self._strides(number).time
         frames = slice(start * stride, (start + count - 1) * stride + 1, stride)
-        raw = self.parts[number].file.frames(rows, frames)
-        return self._strided(number, raw, self.parts[number].file.head.channels, rows, start)
+        raw, names = self.parts[number].file.frames(rows, frames), self.parts[number].file.head.channels
+        if self.info.forcing_channels:  # the file has them anywhere, the store has them last
+            wanted = [channel.name for channel in (*self.info.target_channels, *self.info.forcing_channels)]
+            raw, names = raw[:, :, [names.index(name) for name in wanted]], tuple(wanted)
+        return self._strided(number, raw, names, rows, start)
 
     def _static(self, number: int, rows: slice) -> Array:
         if not self.info.static_channels:
@@ -272,7 +280,7 @@ class FileStore:
         """Check the number of channels and trajectories, and the parameters."""
         head, info = part.file.head, self.info
         for what, found, wanted in (
-            ("fields to predict", head.channels, info.target_channels),
+            ("fields in time", head.channels, (*info.target_channels, *info.forcing_channels)),
             ("given fields", head.static, info.static_channels),
         ):
             if len(found) != len(wanted):

@@ -287,7 +287,7 @@ class FilesTask(Task):
             for axis, channel in enumerate(names)
         }
         every = (*head.channels, *head.static)
-        for name in (*places, *config.units):
+        for name in (*places, *config.units, *config.forcing):
             if (
                 name not in every
                 and name not in config.parameters
@@ -301,8 +301,10 @@ class FilesTask(Task):
             return Channel(name, config.units.get(name, "1"), role, vector, component)
 
         given = [described(name, "coefficient") for name in head.static]
-        wanted = [described(name, "target" if steady else "state") for name in head.channels]
-        return (*given, *wanted)
+        role = "target" if steady else "state"
+        wanted = [described(name, role) for name in head.channels if name not in config.forcing]
+        forcing = [described(name, "forcing") for name in head.channels if name in config.forcing]
+        return (*given, *wanted, *forcing)
 
     def _parameter_infos(self, parts: Sequence[Part]) -> tuple[Parameter, ...]:
         """Every parameter with its range over all files."""

@@ -67,6 +67,8 @@ class FilesConfig(TaskConfig):
     them are in one split."""
     split: FileSplit = FileSplit()
     """Shares of the trajectories for training, validation and test, where files do not say."""
+    forcing: list[str] = []
+    """Fields that are given at every frame, future ones included, such as a control: names of channels."""
     vectors: dict[str, list[str]] = {}
     """Vector -> its channels along x, y and z, such as `velocity: [Vx, Vy]`."""
     units: dict[str, str] = {}

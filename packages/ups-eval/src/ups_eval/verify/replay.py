@@ -75,4 +75,5 @@ def _batch(stored: TaskPredictions) -> FieldBatch:
         coords=torch.from_numpy(stored.coords),
         target=torch.from_numpy(stored.target),
         index=torch.from_numpy(stored.index),
+        forcing=None if stored.forcing is None else torch.from_numpy(stored.forcing),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ups_data.batches.batch import FieldBatch
-from ups_data.info import TaskInfo
+from ups_data.info import Channel, TaskInfo
 from ups_data.prepare.conditions import Conditions
 from ups_models.bundle import load_bundle, save_bundle
 from ups_models.testing.cases import ModelCase
@@ -79,6 +79,23 @@ def check_histories(case: ModelCase) -> None:
                 state[:, frame] += 1.0
                 changed = predict(simulator, replace(batch, state=state), task)
                 require(not torch.equal(changed, plain), f"given frame {frame} of {history} has no effect")
+
+
+def check_forcing(case: ModelCase) -> None:
+    """A field that is given at every frame has an effect on the frame that it leads to, on no earlier one."""
+    if not case.uses_parameters:
+        return
+    for plain in evolutions(case):
+        task = replace(plain, channels=(*plain.channels, Channel("f", "1", "forcing")))
+        simulator, batch = simulator_of(case, task), toy_batch(task)
+        assert batch.forcing is not None
+        before = simulator.rollout(batch, 3)
+        changed = batch.forcing.clone()
+        changed[:, task.history + 1] += 1.0  # the second frame that is predicted
+        after = simulator.rollout(replace(batch, forcing=changed), 3)
+        same = torch.equal(after[:, 0], before[:, 0])
+        require(same, f"a later forcing changes an earlier frame of {describe(task)}")
+        require(not torch.equal(after[:, 1], before[:, 1]), f"the forcing has no effect on {describe(task)}")
 
 
 def check_initial_state(case: ModelCase) -> None:
@@ -217,6 +234,7 @@ CHECKS: dict[str, Callable[[ModelCase], None]] = {
     "boundaries": check_boundaries,
     "parameter counts": check_parameter_counts,
     "histories": check_histories,
+    "forcing": check_forcing,
     "initial state": check_initial_state,
     "gradients": check_gradients,
     "conditions": check_conditions,

@@ -81,7 +81,8 @@ def toy_statistics(task: TaskInfo) -> Statistics:
         coefficient, solution = ChannelStatistics((3.0,), (2.0,)), ChannelStatistics((5.0,), (0.5,))
         return Statistics(static=coefficient, target=solution)
     both = ChannelStatistics((1.0, -1.0), (2.0, 4.0))
-    return Statistics(state=both, target=both, delta=(0.1, 0.2))
+    forcing = ChannelStatistics((2.0,), (3.0,)) if task.forcing_channels else ChannelStatistics()
+    return Statistics(state=both, target=both, delta=(0.1, 0.2), forcing=forcing)
 
 
 def toy_batch(task: TaskInfo, size: int = 3, frames: int = 4, seed: int = 0) -> FieldBatch:
@@ -106,6 +107,7 @@ def toy_batch(task: TaskInfo, size: int = 3, frames: int = 4, seed: int = 0) -> 
         coords=coords,
         target=random(1 if task.kind == "steady" else frames, targets),
         index=torch.arange(size),
+        forcing=random(task.history + frames, len(task.forcing_channels)) if task.forcing_channels else None,
     )
 
 

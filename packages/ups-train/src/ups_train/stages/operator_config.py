@@ -59,4 +59,12 @@ class OperatorConfig(TrainingConfig):
                 for option in ("latent_unroll", "consistency")
                 if getattr(self, option)
             ]
+        forced = next((name for name, task in tasks.items() if task.forcing_channels), None)
+        if forced is not None and self.latent_unroll:
+            problems.append(
+                (
+                    "latent_unroll",
+                    f"task '{forced}' has a forcing, unseen by latent steps; set it to 0",
+                )
+            )
         return problems
