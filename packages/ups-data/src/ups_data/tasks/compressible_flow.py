@@ -15,7 +15,7 @@ from ups_data.tasks.pdebench import EvolutionConfig, Family, FileParameter, PDEB
 EQUATION = (
     "rho_t + div(rho v) = 0, (rho v)_t + div(rho v v) = -grad p + div s, E_t + div((E + p) v - v s) = 0"
 )
-CAVEAT = "official files are about 1e-2 off the momentum equation"
+CAVEAT = "official files are about 1e-2 off the momentum equation; their last frame is the final state"
 VISCOSITIES = (FileParameter("eta", "eta", "log"), FileParameter("zeta", "zeta", "log"))
 NAMES = {"random": "Rand", "shock": "Shock", "turbulence": "Turb"}
 INVISCID = 1e-8
