@@ -293,12 +293,14 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_frames_of_trajectories_are_drawn(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="ups-data does not depend on it")
     np.savez(tmp_path / name, **PICTURES[name])
     assert main(["data", "inspect", str(tmp_path / name), "--plot", str(tmp_path / "a.png")]) == 0
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_file_of_a_layout_is_drawn(tmp_path: Path, official: Callable[..., Path]) -> None:
+    pytest.importorskip("matplotlib", reason="ups-data does not depend on it")
     for kind in ("advection1d", "darcy2d"):
         picture = tmp_path / f"{kind}.png"
         assert main(["data", "inspect", str(official(1.0, kind=kind)), "--plot", str(picture)]) == 0

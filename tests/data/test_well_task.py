@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 import yaml
 
-from commands import command
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.tasks.base import Task
@@ -266,25 +264,3 @@ def test_given_fields_that_hardly_vary_are_tiled(tmp_path: Path, console: Consol
     task.prepare_data(tmp_path, console)
     batch = task.open(tmp_path).windows("train", horizon=1).batch([0, 9])
     np.testing.assert_array_equal(batch.static[:, 0], np.broadcast_to(layers[0], (2, 8, 6)))
-
-
-def test_a_spec_runs_on_a_folder(root: Path) -> None:
-    spec = {
-        "version": 1,
-        "name": "well",
-        "seed": 1,
-        "tasks": {"tiny": {"kind": "the_well", "path": "tiny"}},
-        "model": {"kind": "fno", "width": 8, "modes": 3},
-        "trainer": {"accelerator": "cpu", "threads": 1},
-        "pipeline": [
-            {"stage": "operator", "max_steps": 2, "validate_every": 2, "batch_size": 4},
-            {"evaluate": "rollout", "id": "test", "baselines": ["persistence"]},
-        ],
-    }
-    (root / "well.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
-    command("ups-run", "well.yaml", "--data-root", ".", cwd=root)
-    (directory,) = (root / "runs").iterdir()
-    record = json.loads((directory / "run.json").read_text())
-    assert record["status"] == "completed"
-    assert record["metrics"]["test/tiny/persistence/nrmse"] > 0
-    assert record["data"]["tiny"]["splits"] == {"train": 7, "val": 2, "test": 2}
