@@ -42,8 +42,11 @@ def test_shapes_of_an_evolution(advection: TaskData) -> None:
     assert batch.task == "advection1d"
     assert batch.loss_weight == 1.0
     shapes = {
-        name: tuple(value.shape) for name, value in vars(batch).items() if name not in ("task", "loss_weight")
+        name: tuple(value.shape)
+        for name, value in vars(batch).items()
+        if name not in ("task", "loss_weight", "forcing")
     }
+    assert batch.forcing is None
     assert shapes == {
         "state": (3, 2, 1, 32),
         "static": (3, 0, 32),

@@ -310,6 +310,7 @@ def test_a_file_of_a_layout_is_drawn(tmp_path: Path, official: Callable[..., Pat
 def test_what_cannot_be_drawn_gets_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("matplotlib", reason="ups-data does not depend on it")
     path = tmp_path / "a.npz"
     np.savez(path, u=np.ones((8, 8)), x=np.arange(8.0), t=np.arange(8.0))
     assert main(["data", "inspect", str(path), "--plot", str(tmp_path / "a.png")]) == 1

@@ -72,14 +72,16 @@ class Statistics:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Statistics:
         """The inverse of :meth:`to_dict`."""
-        channels = {
-            name: ChannelStatistics(tuple(data[name]["mean"]), tuple(data[name]["std"]))
-            for name in ("state", "static", "target", "forcing")
-            if name in data  # bundles of earlier versions have no forcing
-        }
+
+        def read(channels: Mapping[str, Any]) -> ChannelStatistics:
+            return ChannelStatistics(tuple(channels["mean"]), tuple(channels["std"]))
+
         conditions = data.get("conditions")
         return cls(
-            **channels,
+            state=read(data["state"]),
+            static=read(data["static"]),
+            target=read(data["target"]),
+            forcing=read(data["forcing"]) if "forcing" in data else ChannelStatistics(),  # new in 0.2
             delta=tuple(data["delta"]),
             mean_field=tuple(data.get("mean_field", ())),
             conditions=None if conditions is None else Conditions.from_dict(conditions),
