@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -180,3 +181,15 @@ def test_a_locked_file_says_what_can_be_done(
         with pytest.raises(UPSError, match=r"is locked .* HDF5_USE_FILE_LOCKING=FALSE, which risks"):
             task("advection1d", source="official").prepare_data(tmp_path, console)
         writer.communicate("")
+
+
+@pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/"), h5py.SoftLink("/zzz")])
+def test_recognising_a_file_follows_no_link(link: Any, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["data"] = other["grid/x"] = np.zeros(3)
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["zzz/data"] = file["zzz/grid/x"] = np.zeros(3)
+        file["0000"] = link
+    assert hdf5.names_of(tmp_path / "own.h5", 2) == {"0000", "zzz"}
+    assert hdf5.names_of(tmp_path / "other.h5", 2) == {"data", "grid"}
+    assert hdf5.names_of(tmp_path / "absent.h5") == set()

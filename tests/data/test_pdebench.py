@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ups_core import UPSError
+from ups_core import Component, UPSError
 from ups_core.console import Console
 from ups_data.generators.burgers_resolution import smallest_nu
 from ups_data.sources import writing
@@ -205,3 +205,15 @@ def test_longer_steps_and_finer_grids_resolve_smaller_viscosities(step: float, f
     assert smallest_nu(step * factor, 1024) < smallest_nu(step, 1024)
     assert smallest_nu(step, 2048) == pytest.approx(smallest_nu(step, 1024) / 4)
     assert 0 < smallest_nu(step, 1024) < 0.01, "PDEBench's default viscosity is resolved"
+
+
+def test_a_layout_without_a_place_for_given_fields_says_so(tmp_path: Path, console: Console) -> None:
+    task = create_task("darcy2d", {"resolution": 16})
+    assert isinstance(task, SourcedTask)
+    layout = Component.of("layouts", "pdebench_fields", {"fields": ["u"]})
+    request = replace(task.request, layout=layout, trajectories=2)
+    with pytest.raises(
+        UPSError, match=r"1 fields in time \(u\) and no given ones, but task 'darcy2d' has 1 and 1"
+    ):
+        write_file(request, request.files[0], 0, tmp_path / "a.hdf5", console)
+    assert list(tmp_path.iterdir()) == []

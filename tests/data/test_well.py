@@ -141,7 +141,7 @@ def test_a_head_says_what_is_in_a_file(tmp_path: Path) -> None:
         "stress_yy": ("stress", (1, 1)),
     }
     assert head.boundary == (("periodic", "periodic"), ("wall", "wall"))
-    assert sorted(head.parameters) == ["gamma", "reynolds"], "a scalar that varies in time is no parameter"
+    assert sorted(head.parameters) == ["gamma", "reynolds"], "a scalar that varies in time is not a parameter"
     np.testing.assert_array_equal(head.parameters["reynolds"], well.scalars["reynolds"])
     assert head.parameters["gamma"].tolist() == [1.5] * 3
     np.testing.assert_allclose(head.axes["x"], np.linspace(0, 1, 8), atol=1e-7)

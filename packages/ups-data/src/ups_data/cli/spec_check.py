@@ -140,7 +140,7 @@ def _defects(found: dict[str, Any], repeats: int, total: int) -> list[str]:
 
 
 def _notes(found: dict[str, Any]) -> list[str]:
-    """What is no defect, but explains odd results."""
+    """Findings that are not defects but explain odd results."""
     notes = [
         f"{split}: a frame changes {jump['of_median']:.0f} times as much as the median one ({jump['at']})"
         for split in SPLITS

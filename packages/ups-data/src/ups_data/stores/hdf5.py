@@ -131,18 +131,22 @@ def _beside(path: Path, name: str) -> Path:
 
 
 def names_of(path: Path, depth: int = 1) -> set[str]:
-    """Names in an HDF5 file, down to a depth of groups; none if it cannot be read.
+    """Names in an HDF5 file, by which a layout recognises it; none if it cannot be read.
+
+    A layout is asked about files of any kind, damaged ones included, and must answer no instead of raising:
+    what is wrong with a file is said where the file is read. Links are not followed.
 
     Args:
         path: the file.
-        depth: 1 for the names at the top; 2 also for `group/name`, of the first group.
+        depth: 1 for the names at the top; 2 also for `group/name` of the first one.
     """
     try:
         with open_hdf5(path) as file:
-            names = list(map(str, file))
-            found = set(names)
-            if depth > 1 and names and isinstance(file[min(names)], h5py.Group):
-                found |= {f"{min(names)}/{name}" for name in file[min(names)]}
+            found = set(map(str, file))
+            first = min(found, default="")
+            if depth > 1 and first and isinstance(file.get(first, getlink=True), h5py.HardLink):
+                group = file[first]
+                found |= {f"{first}/{name}" for name in group} if isinstance(group, h5py.Group) else set()
             return found
     except Exception:  # HDF5 and h5py raise all kinds of exceptions over a damaged file
         return set()

@@ -108,5 +108,8 @@ class Writer(Protocol):
             attributes: of the file, its parameters among them.
             trajectories: of all blocks together.
             blocks: neighbouring trajectories.
+
+        Raises:
+            UPSError: the layout has no place for some of the problem's fields.
         """
         ...

@@ -10,13 +10,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_core import UPSError
 from ups_data.info import TaskInfo
-from ups_data.stores.base import Fields
+from ups_data.stores.base import Array, Fields
 from ups_data.stores.hdf5 import names_of
 from ups_data.stores.hdf5_fields import HDF5Fields
 from ups_data.stores.layout import Head
 from ups_data.stores.layout_config import PDEBenchFieldsConfig
-from ups_data.stores.pdebench_tensor import TIME, axes_of, repeated, spatial_axes, write_head
+from ups_data.stores.pdebench_tensor import TIME, axes_of, repeated, spatial_axes, write_blocks, write_head
 
 
 class PDEBenchFields:
@@ -42,15 +43,21 @@ class PDEBenchFields:
         blocks: Iterable[Fields],
     ) -> None:
         """See :class:`~ups_data.stores.layout.Writer`."""
+        keys = self.config.fields
+        channels = len(info.target_channels) + len(info.forcing_channels)
+        if info.static_channels or channels != len(keys):
+            raise UPSError(
+                f"the layout pdebench_fields writes {len(keys)} fields in time ({', '.join(keys)}) and no "
+                "given "
+                f"ones, but task '{info.name}' has {channels} and {len(info.static_channels)}"
+            )
+
+        def parts(block: Fields) -> dict[str, Array]:
+            return dict(zip(keys, np.moveaxis(block.frames, 2, 0), strict=True))
+
         with h5py.File(path, "w") as file:
             write_head(file, info, attributes)
-            start = 0
-            for frames, _ in blocks:
-                for channel, key in enumerate(self.config.fields[: frames.shape[2]]):
-                    part = frames[:, :, channel]
-                    dataset = file.require_dataset(key, (trajectories, *part.shape[1:]), np.float32)
-                    dataset[start : start + len(part)] = part
-                start += len(frames)
+            write_blocks(file, trajectories, map(parts, blocks))
 
 
 class FieldsFile(HDF5Fields):

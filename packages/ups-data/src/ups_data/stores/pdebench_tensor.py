@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.info import TaskInfo
-from ups_data.stores.base import Fields
+from ups_data.stores.base import Array, Fields
 from ups_data.stores.hdf5 import names_of
 from ups_data.stores.hdf5_fields import HDF5Fields
 from ups_data.stores.layout import Head, Points
@@ -49,17 +49,14 @@ class PDEBenchTensor:
     ) -> None:
         """See :class:`~ups_data.stores.layout.Writer`."""
         keys = [key for key in (self.config.coefficient, self.config.solution) if key]
+
+        def parts(block: Fields) -> dict[str, Array]:
+            given = () if block.static is None else block.static.swapaxes(0, 1)
+            return dict(zip(keys, (*given, block.frames[:, :, 0]), strict=True))
+
         with h5py.File(path, "w") as file:
             write_head(file, info, attributes)
-            start = 0
-            for block in blocks:
-                stop = start + len(block.frames)
-                given = () if block.static is None else block.static.swapaxes(0, 1)
-                parts = (*given, block.frames[:, :, 0])
-                for key, part in zip(keys, parts, strict=True):
-                    dataset = file.require_dataset(key, (trajectories, *part.shape[1:]), np.float32)
-                    dataset[start:stop] = part
-                start = stop
+            write_blocks(file, trajectories, map(parts, blocks))
 
 
 class TensorFile(HDF5Fields):
@@ -128,3 +125,14 @@ def write_head(file: h5py.File, info: TaskInfo, attributes: Mapping[str, Any]) -
         file[f"{axis}-coordinate"] = np.asarray(points, dtype=np.float32)
     if info.kind == "evolution":
         file[TIME] = np.asarray([info.dt * frame for frame in range(info.frames + 1)], dtype=np.float32)
+
+
+def write_blocks(file: h5py.File, trajectories: int, blocks: Iterable[Mapping[str, Array]]) -> None:
+    """Write datasets of this many trajectories, block by block; each block is dataset -> `(n, ...)`."""
+    start = 0
+    for block in blocks:
+        for key, part in block.items():
+            # The first block decides which datasets there are and what their shape is.
+            dataset = file.require_dataset(key, (trajectories, *part.shape[1:]), np.float32)
+            dataset[start : start + len(part)] = part
+        start += max(map(len, block.values()))

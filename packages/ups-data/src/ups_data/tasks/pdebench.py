@@ -90,7 +90,7 @@ class Family:
 
     @property
     def steady(self) -> bool:
-        """Whether there is no time."""
+        """Whether the problem is steady."""
         return self.dt == 0
 
     @property
