@@ -66,7 +66,7 @@ def ups_register_tasks(register: Register) -> None:
     )
     register(
         "arrays",
-        "ups_data.tasks.files:ArraysTask",
+        "ups_data.tasks.arrays:ArraysTask",
         config="ups_data.tasks.files_config:ArraysConfig",
         summary="own arrays: .npy, .npz, .mat, .pt, HDF5, netCDF and zarr files",
     )
