@@ -1,10 +1,10 @@
 """The latent operator against neuraloperator's FNO on a user's own files, for equal training time.
 
-The task is that of a spec, as `ups data new --train TRAIN --test TEST -o SPEC` makes it. Both models train
-for the same seconds of training steps on the same batches. Learning rate (and the FNO's loss, relative L2 or
-the package's H1) are chosen on the validation split by shorter runs; then several seeds train for the whole
-time, in turn. Errors are relative L2 norms, mean over the samples of the test file and of further ones, whose
-grid may be finer.
+Task and latent operator are those of a spec, as `ups data new --train TRAIN --test TEST -o SPEC` makes it.
+Both models train for the same seconds of training steps on the same batches, both with the symmetries that
+the spec declares. Learning rate (and the FNO's loss, relative L2 or the package's H1) are chosen on the
+validation split by shorter runs; then several seeds train for the whole time, in turn. Errors are relative L2
+norms, mean over the samples of the test file and of further ones, whose grid may be finer.
 
     make peers
     .venv-peers/bin/python benchmarks/own_files.py darcy.yaml --also test_32.pt
@@ -44,14 +44,16 @@ class Contender:
     losses: tuple[str, ...]
 
 
-CONTENDERS = {
-    "latent_operator": Contender({"kind": "latent_operator"}, "muon_hybrid", ("relative_l2",)),
-    "neuraloperator_fno": Contender(
-        {"kind": "neuraloperator/fno", "hidden_channels_2d": 32, "modes_2d": 8},
-        "adamw",
-        ("relative_l2", "neuraloperator/h1"),
-    ),
-}
+def contenders(latent_operator: dict[str, Any]) -> dict[str, Contender]:
+    """Both models by name; the latent operator with a spec's options."""
+    return {
+        "latent_operator": Contender(latent_operator, "muon_hybrid", ("relative_l2",)),
+        "neuraloperator_fno": Contender(
+            {"kind": "neuraloperator/fno", "hidden_channels_2d": 32, "modes_2d": 8},
+            "adamw",
+            ("relative_l2", "neuraloperator/h1"),
+        ),
+    }
 
 
 def main() -> None:
@@ -69,11 +71,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="default: 2")
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="default: data")
     args = parser.parse_args()
-    name, task = next(iter(yaml.safe_load(args.spec.read_text(encoding="utf-8"))["tasks"].items()))
-    chosen = {which: choose(which, name, task, args) for which in CONTENDERS}
-    found: dict[str, list[dict[str, float]]] = {which: [] for which in CONTENDERS}
+    spec = yaml.safe_load(args.spec.read_text(encoding="utf-8"))
+    name, task = next(iter(spec["tasks"].items()))
+    args.contenders = contenders(spec["model"])
+    chosen = {which: choose(which, name, task, args) for which in args.contenders}
+    found: dict[str, list[dict[str, float]]] = {which: [] for which in args.contenders}
     for seed in range(args.seeds):
-        for which in list(CONTENDERS)[:: -1 if seed % 2 else 1]:
+        for which in list(args.contenders)[:: -1 if seed % 2 else 1]:
             rate, loss = chosen[which]
             with run(which, name, task, args, seed, args.budget, rate, loss) as (_, bundle):
                 found[which].append(dict(errors(bundle, name, task, args)))
@@ -83,7 +87,7 @@ def main() -> None:
             )
     for file in found["latent_operator"][0]:
         means = {which: [errors[file] for errors in every] for which, every in found.items()}
-        ours, theirs = (statistics.fmean(means[which]) for which in CONTENDERS)
+        ours, theirs = (statistics.fmean(means[which]) for which in found)
         spread = {which: f"{min(values):.4f} to {max(values):.4f}" for which, values in means.items()}
         print(f"{file}: latent operator {ours:.4f}, FNO {theirs:.4f}, ratio {ours / theirs:.3f}  {spread}")
 
@@ -94,7 +98,7 @@ class run:
     def __init__(
         self, which: str, name: str, task: Any, args: Any, seed: int, budget: float, rate: float, loss: str
     ) -> None:
-        contender = CONTENDERS[which]
+        contender = args.contenders[which]
         self.args = args
         self.spec = {
             "version": 1,
@@ -140,7 +144,7 @@ class run:
 def choose(which: str, name: str, task: Any, args: Any) -> tuple[float, str]:
     """The learning rate and the loss with the lowest validation error after a short run."""
     best = (float("inf"), 0.0, "")
-    for loss in CONTENDERS[which].losses:
+    for loss in args.contenders[which].losses:
         for rate in RATES:
             with run(which, name, task, args, 0, args.sweep, rate, loss) as (error, _):
                 print(f"{which} {loss} lr {rate:g}: validation {error:.5f}", flush=True)

@@ -18,6 +18,10 @@ WIDTH = 110
 """Columns of a spec."""
 FNO_CELLS = 32
 """Points along an axis below which the default modes of the baseline `fno` may be too many."""
+PATCHES = {1: 2, 2: 4, 3: 4}
+"""Dimension -> the latent operator's default `patch`."""
+COARSEST = 8
+"""Points along an axis that its coarsest grid should have: 2 made it worse than a Fourier neural operator."""
 PLAIN = re.compile(r"[A-Za-z_./~][\w./~-]*")
 """Text that YAML reads as itself, also inside brackets."""
 
@@ -108,6 +112,7 @@ def _pipeline(task: NewTask) -> list[str]:
     return [
         "model:",
         "  kind: latent_operator",
+        *_patch(task),
         "trackers:",
         "  - kind: csv",
         "pipeline:",
@@ -122,4 +127,20 @@ def _pipeline(task: NewTask) -> list[str]:
         f"    # {baseline}: {why}; fno is trained like the model",
         f"    baselines: [{baseline}, {fno}]",
         "  - evaluate: report",
+    ]
+
+
+def _patch(task: NewTask) -> list[str]:
+    """Smaller blocks for a grid that the default ones would make too coarse."""
+    if task.cells is None or task.dim is None:
+        return []
+    patch = default = PATCHES[task.dim]
+    while patch > 1 and task.cells < 2 * patch * COARSEST:  # the coarsest grid joins 2 blocks
+        patch //= 2
+    if patch == default:
+        return []
+    left = task.cells // (2 * default)
+    return [
+        f"  patch: {{{task.dim}: {patch}}} # the default, {default}, leaves {left} of {task.cells} points"
+        " on the coarsest grid"
     ]

@@ -42,11 +42,13 @@ class NewTask:
         options: in their order, `kind` first.
         steady: whether it has no time.
         cells: points along the shortest axis of space; None if that is not known.
+        dim: number of axes of space; None if that is not known.
     """
 
     options: tuple[Option, ...]
     steady: bool
     cells: int | None = None
+    dim: int | None = None
 
     @property
     def blanks(self) -> list[str]:
@@ -123,9 +125,9 @@ def _arrays(sources: Sources, root: Path, guesses: Guesses) -> NewTask:
     if guesses.parameters:
         why = "one number for every trajectory; remove what is not a parameter of the equation"
         options.append(Option("parameters", guesses.parameters, why))
-    cells = min((n for axis, n in zip(axes, guesses.shape, strict=False) if axis in SPACE), default=None)
+    space = [cells for axis, cells in zip(axes, guesses.shape, strict=False) if axis in SPACE]
     split = _split(sources, guesses.trajectories, guesses.steady)
-    return NewTask((*options, *split), guesses.steady, cells)
+    return NewTask((*options, *split), guesses.steady, min(space, default=None), len(space) or None)
 
 
 def _channels(guesses: Guesses) -> Option:
@@ -186,7 +188,7 @@ def _named(sources: Sources, root: Path, recognised: Recognised) -> NewTask | No
             Option("frames", frames, f"the file has {head.frames}"),
             Option("time_stride", stride, f"frames of the file, {family.dt:g} apart, to a frame"),
         ]
-    return NewTask(tuple(options), family.steady, points)
+    return NewTask(tuple(options), family.steady, points, len(head.shape))
 
 
 def _files(sources: Sources, root: Path, recognised: Recognised) -> NewTask:
@@ -224,7 +226,8 @@ def _files(sources: Sources, root: Path, recognised: Recognised) -> NewTask:
         options.append(Option("vectors", {"velocity": velocity}, "mirrors and exchanges of axes change them"))
     if family:
         options.append(Option("equation", family.equation))
-    return NewTask((*options, *_split(sources, head.trajectories, steady)), steady, min(head.shape))
+    split = _split(sources, head.trajectories, steady)
+    return NewTask((*options, *split), steady, min(head.shape), len(head.shape))
 
 
 def _place(path: Path, root: Path) -> str:
