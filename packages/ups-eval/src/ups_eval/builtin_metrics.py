@@ -22,16 +22,26 @@ METRICS: dict[str, tuple[str, str]] = {
     "vrmse": ("ups_eval.metrics:VRMSE", "RMSE of each frame relative to its standard deviation (The Well)"),
 }
 """Name -> (lazy factory, one-line summary), in the order of tables."""
+ENSEMBLE_METRICS: dict[str, tuple[str, str]] = {
+    "crps": ("ups_eval.ensemble_metrics:CRPS", "fair CRPS of every point; one member's absolute error"),
+    "energy_score": ("ups_eval.ensemble_metrics:EnergyScore", "fair energy score; one member's RMSE"),
+    "spread_skill": ("ups_eval.ensemble_metrics:SpreadSkill", "spread of the members over the mean's RMSE"),
+    "rank_chi2": ("ups_eval.ensemble_metrics:RankHistogram", "unevenness of the truth's rank among members"),
+    "coverage_50": ("ups_eval.ensemble_metrics:Coverage50", "share of points in the 50 % interval"),
+    "coverage_90": ("ups_eval.ensemble_metrics:Coverage90", "share of points in the 90 % interval"),
+    "spectrum_error": ("ups_eval.ensemble_metrics:SpectrumError", "error of log10 power, wavenumbers from 12"),
+}
+"""The same for metrics of ensembles."""
 
 
 def create_metric(name: str) -> Metric:
-    """A new metric of :data:`METRICS`, without a registry.
+    """A new metric of this module, without a registry.
 
     Args:
-        name: a key of :data:`METRICS`.
+        name: a key of :data:`METRICS` or :data:`ENSEMBLE_METRICS`.
 
     Raises:
         KeyError: the metric is unknown.
     """
-    metric: Metric = load_object(METRICS[name][0])()
+    metric: Metric = load_object((METRICS | ENSEMBLE_METRICS)[name][0])()
     return metric

@@ -17,25 +17,29 @@ from ups_eval.metrics import RootOfSampleMean, as_pair
 
 
 def error_spectrum(prediction: Tensor, target: Tensor) -> Tensor:
-    """Squared spectral error per wavenumber: fields `(B, T, C, *S)` to `(B, T, C, K)`.
+    """Squared spectral error per wavenumber: fields `(B, T, C, *S)` to `(B, T, C, K)`."""
+    prediction, target = as_pair(prediction, target)
+    return power_spectrum(prediction - target)
 
-    1-D: |ΔF_k|² / nx² of the real transform, k = 0 … nx/2. 2-D and 3-D: only the quadrant (octant) of the
+
+def power_spectrum(field: Tensor) -> Tensor:
+    """Power per wavenumber: `(B, T, C, *S)` to `(B, T, C, K)`.
+
+    1-D: |F_k|² / nx² of the real transform, k = 0 … nx/2. 2-D and 3-D: only the quadrant (octant) of the
     full transform with non-negative indices below n/2, its power summed in shells floor(|k|) < min(n)/2,
     divided by the squared number of cells. This is PDEBench's rule: it ignores every mode with a negative
     index, so values are smaller than over the complete plane.
     """
-    prediction, target = as_pair(prediction, target)
-    error = prediction - target
-    shape = error.shape[3:]
+    shape = field.shape[3:]
     cells = shape.numel()
     if len(shape) == 1:
-        line: Tensor = torch.fft.rfft(error, dim=3).abs().square() / cells**2
+        line: Tensor = torch.fft.rfft(field, dim=3).abs().square() / cells**2
         return line
     halves = tuple(size // 2 for size in shape)
-    power = torch.fft.fftn(error, dim=tuple(range(3, error.ndim))).abs().square()
+    power = torch.fft.fftn(field, dim=tuple(range(3, field.ndim))).abs().square()
     quadrant = power[(..., *(slice(half) for half in halves))].flatten(3)
     # Shells of an axis-aligned quadrant: the corner beyond the last complete shell is dropped.
-    shells = torch.tensor(_shells(halves), device=error.device)
+    shells = torch.tensor(_shells(halves), device=field.device)
     inside = shells < min(halves)
     binned: Tensor = quadrant.new_zeros(*quadrant.shape[:3], min(halves))
     return binned.index_add(3, shells[inside], quadrant[..., inside] / cells**2)

@@ -20,9 +20,13 @@ from ups_core.files import replacing
 from ups_core.reading import UnsoundFile, open_regular
 
 FILE = "statistics.npz"
-Reduction = Literal["mean", "root_mean", "max"]
+Reduction = Literal["mean", "root_mean", "max", "ratio", "log_ratio", "flatness"]
 """How a metric follows from values `(n, ...)` of n trajectories: `mean` over all; `root_mean`, the mean of
-the roots of means over trajectories; `max`, the mean of maxima over trajectories."""
+the roots of means over trajectories; `max`, the mean of maxima over trajectories. With a last axis of pairs:
+`ratio`, the mean of the roots of ratios of means over trajectories; `log_ratio`, the mean size of the decimal
+logarithms of such ratios. With a last axis of K shares: `flatness`, their means' reduced chi-square."""
+LEAST_POWER = 1e-10
+"""Share of the largest denominator below which a `log_ratio` counts as 0."""
 Values = NDArray[np.float64]
 MAX_BYTES = 256 * 1024**2
 """Limit of the values of one metric, task and model; those of a larger one are not kept."""
@@ -39,7 +43,18 @@ def reduce_values(values: Values, reduction: Reduction) -> float:
         return float(values.mean())
     if reduction == "root_mean":
         return float(np.sqrt(values.mean(axis=0)).mean())
-    return float(values.max(axis=0).mean())
+    if reduction == "max":
+        return float(values.max(axis=0).mean())
+    means = values.mean(axis=0)
+    if reduction == "flatness":
+        bins = means.shape[-1]
+        return float(len(values) * bins * ((means - 1 / bins) ** 2).sum() / (bins - 1))
+    above, below = means[..., 0], means[..., 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if reduction == "ratio":  # where nothing varies and nothing errs, the spread is right
+            return float(np.where(below == above, 1.0, np.sqrt(above / below)).mean())
+        seen = below > LEAST_POWER * below.max(initial=0.0)
+        return float(np.where(seen, np.abs(np.log10(above / below)), 0.0).mean()) if below.size else math.nan
 
 
 def frame_means(per_frame: Values) -> list[float]:
