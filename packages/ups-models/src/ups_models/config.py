@@ -11,6 +11,7 @@ from ups_core import ModelConfig
 from ups_data.info import TaskInfo
 from ups_models.block_model import BlockModelConfig
 from ups_models.grids import extended
+from ups_models.noise_config import NoiseConfig
 from ups_models.per_dimension import PerDimension, PerDimensionConfig, at, by_dimension, key_at
 
 COARSER = 2
@@ -126,6 +127,8 @@ class LatentOperatorConfig(BlockModelConfig):
     trunk: Literal["multiscale", "pdet_stack", "pdet_unet"] = "multiscale"
     """`multiscale`: convolutional blocks on three grids. `pdet_stack`, `pdet_unet`: token transformers after
     PDE-Transformer (arXiv 2505.24717), at one resolution or with a coarser level between."""
+    noise: NoiseConfig | None = None
+    """Noise that tells the members of an ensemble apart; set by the stage's `objective`."""
     heads: Positive = 4
     """Attention heads of transformer blocks; divides `width`."""
     modes: Positive = 16

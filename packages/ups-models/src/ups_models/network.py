@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ups_core.names import encoded
 from ups_data.info import TaskInfo
+from ups_models.noise_config import NoiseConfig
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class NetworkInput:
             grid, 1 or -1 for every second point of a finer one; `(B, 0)` on a periodic domain.
         increment: typical change of the normalised state over a frame `(C, 1, ...)`; 1 for a steady task.
         elapsed: physical time to advance `(B,)`, for networks that compute with it exactly.
+        noise: standard normal numbers that tell the members of an ensemble apart `(B, Z)`; None for a network
+            that takes none, and for a prediction without, which is the same as zeros.
         mean_field: mean of the normalised solution over the train split in every cell of the training grid
             `(Cout, *S)`; None if it is not known, as for an evolution.
 
@@ -53,6 +56,7 @@ class NetworkInput:
     increment: Tensor
     elapsed: Tensor
     mean_field: Tensor | None = None
+    noise: Tensor | None = None
 
     def condition(self) -> Tensor:
         """Parameters, their mask, dt and the offset of the grid, `(B, condition_size)`."""
@@ -96,6 +100,8 @@ class Network(nn.Module, ABC):
     predicts_increment: ClassVar[bool] = True
     evolution_only: ClassVar[bool] = False
     """True for a network that is not defined for steady tasks."""
+    noise: NoiseConfig | None = None
+    """The noise that it takes as `NetworkInput.noise`; None for a deterministic network."""
 
     @abstractmethod
     def forward(self, x: NetworkInput) -> Tensor:

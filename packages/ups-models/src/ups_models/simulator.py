@@ -14,6 +14,7 @@ from ups_core import Component, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
+from ups_models.member_noise import MemberNoise
 from ups_models.network import LatentNetwork, Network, NetworkInput, TaskModules
 from ups_models.normaliser import TaskNormaliser
 
@@ -66,11 +67,19 @@ class Simulator(nn.Module):
         """Whether a prediction for this task is defined (persistence of a steady task is not)."""
         return task.name in self.tasks and not (self.network.evolution_only and task.kind == "steady")
 
-    def step(self, batch: FieldBatch) -> Tensor:
-        """The next frame, or the solution of a steady task, `(B, C, *S)` in physical units."""
+    def step(self, batch: FieldBatch, noise: Tensor | None = None) -> Tensor:
+        """The next frame, or the solution of a steady task, `(B, C, *S)` in physical units.
+
+        Args:
+            batch: what is given.
+            noise: of a stochastic network `(B, Z)`; None for its prediction without noise.
+        """
         normaliser = self.normaliser(batch.task)
+        x = self._seen(normaliser, batch)
+        if noise is not None:
+            x = replace(x, noise=noise)
         # float() undoes autocast: bfloat16 has 8 bits for a change that is added to a float32 state.
-        output: Tensor = self.network(self._seen(normaliser, batch)).float()
+        output: Tensor = self.network(x).float()
         if normaliser.task.kind == "steady" or not self.network.predicts_increment:
             return normaliser.target_mean + normaliser.target_std * output
         return batch.state[:, -1] + normaliser.delta_std * output
@@ -91,14 +100,47 @@ class Simulator(nn.Module):
         return normaliser.network_input(batch)
 
     def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
-        """`steps` frames `(B, steps, C, *S)`, each computed from those before; without the given frames."""
+        """`steps` frames `(B, steps, C, *S)`, each computed from those before; without the given frames.
+
+        Of a stochastic simulator the one without noise.
+        """
+        return self._rollout(batch, steps, None)
+
+    def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
+        """Rollouts of an ensemble, `(M, B, steps, C, *S)`; a deterministic simulator has one member.
+
+        A member is a function of the seed, its trajectory's number and its own: it is the same in a batch of
+        any size, on any number of devices.
+
+        Args:
+            batch: what is given.
+            steps: frames to predict.
+            members: M of a stochastic simulator.
+            seed: of what is drawn.
+        """
+        if not self.stochastic:
+            return self.rollout(batch, steps)[None]
+        noise = self._noise(batch, members, seed)
+        frames = self._rollout(batch.repeated(members), steps, noise)
+        return frames.unflatten(0, (members, len(batch)))
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether :meth:`sample` has different members."""
+        return self.network.noise is not None
+
+    def _rollout(self, batch: FieldBatch, steps: int, noise: MemberNoise | None) -> Tensor:
         frames = []
         for frame in range(steps):
-            prediction = self.step(batch)
+            prediction = self.step(batch, None if noise is None else noise.next().to(batch.static))
             frames.append(prediction)
             if frame + 1 < steps:  # nothing reads the state after the last frame
                 batch = feed_back(batch, prediction[:, None])
         return torch.stack(frames, dim=1)
+
+    def _noise(self, batch: FieldBatch, members: int, seed: int) -> MemberNoise:
+        assert self.network.noise is not None
+        return MemberNoise(self.network.noise, batch, members, seed)
 
     def latent_rollout(self, batch: FieldBatch, steps: int) -> Tensor:
         """Like :meth:`rollout`, inside the latent space: fields are encoded once.

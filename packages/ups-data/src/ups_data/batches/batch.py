@@ -46,6 +46,15 @@ class FieldBatch:
     def __len__(self) -> int:
         return len(self.index)
 
+    def repeated(self, times: int) -> FieldBatch:
+        """All windows so many times, one complete copy after the other; coordinates are shared."""
+        tensors = {
+            field.name: torch.cat([getattr(self, field.name)] * times)
+            for field in fields(self)
+            if isinstance(getattr(self, field.name), Tensor) and field.name != "coords"
+        }
+        return replace(self, **tensors)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> FieldBatch:
         """The batch on another device; `index` stays on the host."""
         tensors = {

@@ -1,13 +1,18 @@
-"""What the operator knows besides the fields: PDE parameters, dt, the grid's offset, and the task."""
+"""What the operator knows besides the fields: PDE parameters, dt, the grid's offset, the task, and noise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from ups_data.info import TaskInfo
 from ups_models.network import NetworkInput, condition_size, per_task
+from ups_models.noise_config import NoiseConfig
+
+NOISE_GAIN = 0.01
+"""Factor of the first weights that noise meets: a network with noise starts as about the one without."""
 
 
 class Conditioner(nn.Module):
@@ -16,14 +21,28 @@ class Conditioner(nn.Module):
     Args:
         tasks: task name -> the problem; gives the length of its conditions.
         width: length of the condition vector.
+        noise: what noise it takes; None for none.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskInfo], width: int) -> None:
+    def __init__(self, tasks: Mapping[str, TaskInfo], width: int, noise: NoiseConfig | None = None) -> None:
         super().__init__()
         self.embed = per_task(tasks, lambda task: nn.Linear(condition_size(task), width))
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.noise = None if noise is None else _noise_layers(noise.channels, width)
 
     def forward(self, x: NetworkInput) -> Tensor:
         """The condition vector `(B, width)`."""
         vector: Tensor = self.mlp(self.embed.of(x.task)(x.condition()))
+        if self.noise is not None and x.noise is not None:
+            vector = vector + self.noise(x.noise) - self.noise(torch.zeros_like(x.noise[:1]))
         return vector
+
+
+def _noise_layers(channels: int, width: int) -> nn.Module:
+    """A small network, so that normal numbers can become any law."""
+    layers = nn.Sequential(
+        nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+    )
+    with torch.no_grad():
+        layers[-1].weight.mul_(NOISE_GAIN)
+    return layers

@@ -44,7 +44,8 @@ class LatentOperator(LatentNetwork):
         super().__init__()
         self.tasks = dict(tasks)
         self.codec = Codec(tasks, config.local_width)
-        self.condition = Conditioner(tasks, config.condition_width)
+        self.noise = config.noise
+        self.condition = Conditioner(tasks, config.condition_width, config.noise)
         self.trunk = build_trunk(config, sorted({task.dim for task in tasks.values()}))
         evolving = {name: task for name, task in tasks.items() if task.kind == "evolution"}
         periodic = {name: task for name, task in evolving.items() if all(task.periodic)}

@@ -1,0 +1,55 @@
+"""What the members of an ensemble draw: a function of seed, task, trajectory and member alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ups_data.batches.batch import FieldBatch
+from ups_data.batches.seeds import derive_seed
+from ups_models.noise_config import NoiseConfig
+
+
+class MemberStreams:
+    """A stream of random numbers for every member of every trajectory of a batch.
+
+    Args:
+        batch: B trajectories of one task.
+        members: M.
+        seed: of all streams.
+    """
+
+    def __init__(self, batch: FieldBatch, members: int, seed: int) -> None:
+        self._generators = [
+            torch.Generator().manual_seed(derive_seed(seed, "member", batch.task, trajectory, member))
+            for member in range(members)
+            for trajectory in batch.index.tolist()
+        ]
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers `(M * B, *shape)`, the members of the first kind first, on the CPU."""
+        return torch.stack([torch.randn(*shape, generator=generator) for generator in self._generators])
+
+
+class MemberNoise:
+    """The noise of a network at the steps of a rollout, `(M * B, Z)` each.
+
+    Args:
+        config: length of the vectors, and whether a member keeps its own.
+        batch: B trajectories of one task.
+        members: M.
+        seed: of everything.
+    """
+
+    def __init__(self, config: NoiseConfig, batch: FieldBatch, members: int, seed: int) -> None:
+        self.config = config
+        self._streams = MemberStreams(batch, members, seed)
+        self._held: Tensor | None = None
+
+    def next(self) -> Tensor:
+        """The noise of the next step."""
+        if self._held is None or not self.config.hold:
+            self._held = self._streams.normal((self.config.channels,))
+        return self._held
