@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
 from ups_core.names import metric_key, step_id
-from ups_eval.builtin_metrics import METRICS
+from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS
 
 # Plain data, not components: importing options must not look anything up in the registry.
 ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
 """The default metrics, validated like those of a spec."""
+OF_ENSEMBLES: Any = tuple({"kind": name} for name in ENSEMBLE_METRICS)
+"""Further default metrics where there are several members."""
 
 
 OWN_METRICS = ("diverged", "reconstruction")
@@ -40,7 +42,12 @@ class RolloutConfig(EvaluationConfig):
     split: Literal["train", "val", "test"] = "test"
     """Which trajectories to score."""
     metrics: tuple[Annotated[Component, Registered("metrics")], ...] = ALL_METRICS
-    """Metrics to compute; `nrmse` must be among them, because tables and gates compare it."""
+    """Metrics to compute; default: all. `nrmse` must be among them: tables and gates compare it."""
+    members: int = Field(default=1, ge=1)
+    """Members of a stochastic model's ensemble. Their mean is scored like a prediction; fair CRPS, energy
+    score, spread, ranks and coverage see all of them. 1: the prediction without noise."""
+    seed: int = Field(default=0, ge=0)
+    """Of what the members draw."""
     baselines: tuple[Annotated[Component | str, Registered("models", or_step=True)], ...] = ("persistence",)
     """Models to score in the same harness, with options as `{kind: unet, levels: 4}`; the plan gets a
     training step for each that must be trained. The id of an earlier step names what that step trained."""
@@ -50,6 +57,13 @@ class RolloutConfig(EvaluationConfig):
     """Trajectories per rollout; changes memory and speed, not numbers."""
     save_predictions: int = Field(default=16, ge=-1)
     """Trajectories per task stored in `predictions.h5`: best, median and worst first; 0 none, -1 all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metrics_of_ensembles(cls, options: Any) -> Any:
+        if isinstance(options, dict) and options.get("members", 1) != 1:
+            return {"metrics": [*ALL_METRICS, *OF_ENSEMBLES], **options}
+        return options
 
     @field_validator("metrics")
     @classmethod

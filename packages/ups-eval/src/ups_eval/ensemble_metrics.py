@@ -6,10 +6,12 @@ are in :mod:`ups_eval.ensemble_scores`, with their sources.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities.data import dim_zero_cat
 
 from ups_core.base_configs import MetricConfig
 from ups_eval.ensemble_scores import covered, crps, energy_score, fewest_members, ranks
@@ -27,6 +29,7 @@ class EnsembleMetric(TrajectoryMetric):
 
     fewest: ClassVar[int] = 1
     """Members that it needs; of fewer it is not computed."""
+    seen: list[Tensor] | Tensor
 
     def __init__(self, config: MetricConfig | None = None) -> None:
         super().__init__(config)
@@ -34,12 +37,14 @@ class EnsembleMetric(TrajectoryMetric):
 
     def update(self, members: Tensor, target: Tensor) -> None:
         """Add samples."""
+        assert isinstance(self.seen, list)
         self.seen.append(self.values(members, target))
 
     def compute(self) -> Tensor:
         """The metric over all samples; NaN if there were none."""
-        seen = torch.cat(list(self.seen)) if isinstance(self.seen, list) else self.seen
-        return torch.tensor(reduce_values(seen.cpu().numpy(), self.reduction))
+        if not len(self.seen):
+            return torch.tensor(math.nan)
+        return torch.tensor(reduce_values(dim_zero_cat(self.seen).cpu().numpy(), self.reduction))
 
 
 def as_ensemble(members: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +53,7 @@ def as_ensemble(members: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class CRPS(EnsembleMetric):
-    """Fair continuous ranked probability score, mean over b,t,c,cells; one prediction's mean absolute error."""
+    """Fair continuous ranked probability score, mean over b,t,c,cells; of one member the mean |e|."""
 
     reduction = "mean"
 
@@ -106,7 +111,7 @@ class RankHistogram(EnsembleMetric):
 
 
 class Coverage(EnsembleMetric):
-    """Share of points inside the members' central interval, corrected for M; its level is the honest value."""
+    """Share of points inside the members' central interval, corrected for M; honest is its level."""
 
     reduction = "mean"
     level: ClassVar[float]

@@ -17,9 +17,9 @@ def pair_weight(members: int, fair: float = 1.0) -> float:
 
     Args:
         members: M, at least 2.
-        fair: share of the fair estimator, 1 / (M (M-1)); the rest is the plain one, 1 / M². Below one ("almost
-            fair", Lang et al., "AIFS-CRPS", arXiv 2412.15832) the training cannot move single members without
-            a penalty.
+        fair: share of the fair estimator, 1 / (M (M-1)); the rest is the plain one, 1 / M². Below one
+            ("almost fair", Lang et al., "AIFS-CRPS", arXiv 2412.15832) a training cannot move single members
+            without a penalty.
     """
     return fair / (members * (members - 1)) + (1 - fair) / members**2
 
@@ -34,14 +34,15 @@ def crps(members: Tensor, target: Tensor, fair: float = 1.0) -> Tensor:
         target: the truth.
         fair: as for :func:`pair_weight`.
     """
-    skill = (members - target).abs().mean(dim=0)
+    skill: Tensor = (members - target).abs().mean(dim=0)
     count = len(members)
     if count == 1:
         return skill
     # In the sorted sample the k-th value is added 2k - M - 1 times to the sum of differences, k from 1.
     signs = torch.arange(1 - count, count, 2, device=members.device, dtype=members.dtype)
-    pairs = torch.tensordot(signs, members.sort(dim=0).values, dims=1)
-    return skill - pair_weight(count, fair) * pairs
+    pairs: Tensor = torch.tensordot(signs, members.sort(dim=0).values, dims=1)
+    score: Tensor = skill - pair_weight(count, fair) * pairs
+    return score
 
 
 def energy_score(members: Tensor, target: Tensor, fair: float = 1.0) -> Tensor:
@@ -56,11 +57,11 @@ def energy_score(members: Tensor, target: Tensor, fair: float = 1.0) -> Tensor:
         target: the truth.
         fair: as for :func:`pair_weight`.
     """
-    skill = _norm(members - target).mean(dim=0)
+    skill: Tensor = _norm(members - target).mean(dim=0)
     count = len(members)
     if count == 1:
         return skill
-    pairs = torch.stack([_norm(members[i + 1 :] - members[i]).sum(dim=0) for i in range(count - 1)])
+    pairs: Tensor = torch.stack([_norm(members[i + 1 :] - members[i]).sum(dim=0) for i in range(count - 1)])
     return skill - pair_weight(count, fair) * pairs.sum(dim=0)
 
 
@@ -68,7 +69,9 @@ def _norm(x: Tensor) -> Tensor:
     """Root mean square over all but the first two axes, `(M, B, ...)` to `(M, B)`."""
     flat = x.flatten(2)
     # Norm, not root of mean square: its gradient at zero is zero instead of NaN.
-    return torch.linalg.vector_norm(flat, dim=2) / flat.shape[2] ** 0.5
+    norm: Tensor = torch.linalg.vector_norm(flat, dim=2)
+    scaled: Tensor = norm / flat.shape[2] ** 0.5
+    return scaled
 
 
 def ranks(members: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
@@ -96,8 +99,8 @@ def fewest_members(level: float) -> int:
 def covered(members: Tensor, target: Tensor, level: float) -> Tensor:
     """Whether the truth lies in the central interval of this level, `(M, ...)` and `(...)` to `(...)`.
 
-    The interval is between interpolated order statistics, the k-th of M being the quantile k / (M + 1), so the
-    interval of an ensemble of the truth's own law covers it with probability `level`. Between quantiles
+    The interval is between interpolated order statistics, the k-th of M being the quantile k / (M + 1), so
+    the interval of an ensemble of the truth's own law covers it with probability `level`. Between quantiles
     (k - 1) / (M - 1), which numpy and torch take by default, it would cover (M - 1) / (M + 1) of that.
 
     Args:
@@ -112,4 +115,5 @@ def covered(members: Tensor, target: Tensor, level: float) -> Tensor:
     low, high = (((1 + sign * level) / 2 * (count + 1) - 1) / (count - 1) for sign in (-1, 1))
     positions = torch.tensor([low, high], dtype=members.dtype, device=members.device).clamp(0, 1)
     below, above = torch.quantile(members, positions, dim=0)
-    return (below <= target) & (target <= above)
+    inside: Tensor = (below <= target) & (target <= above)
+    return inside

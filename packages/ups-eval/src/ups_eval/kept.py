@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ups_eval.metrics import nrmse_per_frame
 from ups_eval.predictions import Choice, PredictionsWriter
-from ups_eval.scoring import predict_target
+from ups_eval.scoring import Ensemble, predict_target
 from ups_models.device import device_of
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ class Kept:
         writer: of the file of predictions.
         data: the task's data.
         split: the split that is scored.
+        ensemble: how stochastic simulators are rolled out.
     """
 
-    def __init__(self, writer: PredictionsWriter, data: TaskData, split: str) -> None:
+    def __init__(self, writer: PredictionsWriter, data: TaskData, split: str, ensemble: Ensemble) -> None:
         self.writer = writer
+        self.ensemble = ensemble
         self.data = data
         self.windows = data.trajectories(split)
         self.choice: Choice | None = None
@@ -48,17 +50,19 @@ class Kept:
                 if positions := [position for position in choice.positions if position in indices]:
                     self.writer.truth(self.windows.batch(positions))
                     batch = self.windows.batch(indices).to(device_of(simulator))
-                    self._store(model, batch, predict_target(simulator.eval(), batch), begin)
+                    members = predict_target(simulator.eval(), batch, self.ensemble)
+                    self._store(model, batch, members, begin)
 
-    def batch(self, model: str, batch: FieldBatch, prediction: Tensor) -> None:
+    def batch(self, model: str, batch: FieldBatch, members: Tensor) -> None:
         """See the next batch of a model, in the order of the split."""
         begin = self._seen.get(model, 0)
         self._seen[model] = begin + len(batch)
-        self._store(model, batch, prediction, begin)
+        self._store(model, batch, members, begin)
 
-    def _store(self, model: str, batch: FieldBatch, prediction: Tensor, begin: int) -> None:
+    def _store(self, model: str, batch: FieldBatch, members: Tensor, begin: int) -> None:
         positions = self.choice.positions if self.choice else ()
         rows = [position - begin for position in positions if 0 <= position - begin < len(batch)]
         if rows:
-            kept, target = prediction[rows].cpu(), batch.target[rows].cpu()
-            self.writer.prediction(batch.task, model, kept, nrmse_per_frame(kept, target).mean(dim=1))
+            kept, target = members[:, rows].cpu(), batch.target[rows].cpu()
+            errors = nrmse_per_frame(kept.mean(dim=0), target).mean(dim=1)
+            self.writer.prediction(batch.task, model, kept, errors)

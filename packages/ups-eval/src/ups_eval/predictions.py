@@ -1,7 +1,8 @@
 """`predictions.h5`: a few predicted trajectories of every task, the same ones for every model.
 
 Figures and later analyses read it, so that nothing is rolled out twice. One group per task contains
-`target (n, T, C, *S)`, `prediction/<model>` of the same shape, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
+`target (n, T, C, *S)`, `prediction/<model>` of the same shape, `members/<model> (n, M, T, C, *S)` of an
+ensemble, whose mean is its prediction, `state (n, H, C, *S)`, `static (n, Cs, *S)`,
 `params (n, P)`, `index (n,)` (trajectory ids), `position (n,)` (among the scored trajectories),
 `coords (N, d)` and `nrmse/<model> (n,)`, the error of each trajectory; models are named by
 :func:`ups_core.names.encoded`. Its attributes are `info`, the task as JSON, and `picks`, the rows of the
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ class TaskPredictions:
     nrmse: dict[str, FloatArray]
     picks: dict[str, int]
     forcing: FloatArray | None = None
+    members: dict[str, FloatArray] = field(default_factory=dict)
 
 
 class PredictionsWriter:
@@ -109,10 +111,12 @@ class PredictionsWriter:
         if batch.forcing is not None:
             self._append(group, "forcing", batch.forcing)
 
-    def prediction(self, task: str, model: str, prediction: Tensor, nrmse: Tensor) -> None:
-        """Append a model's prediction `(B, T, C, *S)` and its error `(B,)`, in the order of the truth."""
+    def prediction(self, task: str, model: str, members: Tensor, nrmse: Tensor) -> None:
+        """Append a model's members `(M, B, T, C, *S)` and their mean's error `(B,)`, as the truth was."""
         group = self._file[task]
-        self._append(group, f"prediction/{encoded(model)}", prediction)
+        self._append(group, f"prediction/{encoded(model)}", members.mean(dim=0))
+        if len(members) > 1:
+            self._append(group, f"members/{encoded(model)}", members.transpose(0, 1))
         self._append(group, f"nrmse/{encoded(model)}", nrmse)
 
     @staticmethod
@@ -176,6 +180,7 @@ def _read_task(file: h5py.File, task: str, path: Path) -> TaskPredictions:
     return TaskPredictions(
         info=TaskInfo.from_dict(json.loads(group.attrs["info"])),
         predictions=by_model("prediction"),
+        members=by_model("members"),
         picks=json.loads(group.attrs["picks"]),
         nrmse=by_model("nrmse"),
         forcing=array("forcing") if "forcing" in group else None,

@@ -47,6 +47,8 @@ class Results:
         per_frame: task -> model -> name of the array with the nRMSE of every trajectory and frame.
         names: registered names of the metrics that were asked for.
         higher_is_better: those of `names` whose largest value is the best.
+        members: model -> members of its ensemble; models that predict once are not there.
+        seed: of what the members drew.
     """
 
     model: str
@@ -64,6 +66,8 @@ class Results:
     per_frame: dict[str, dict[str, str]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     higher_is_better: list[str] = field(default_factory=list)
+    members: dict[str, int] = field(default_factory=dict)
+    seed: int = 0
 
     def add(self, task: str, model: str, score: TaskScore, arrays: dict[str, Values]) -> None:
         """Add a score; what it follows from goes to `arrays`, the later content of `statistics.npz`."""

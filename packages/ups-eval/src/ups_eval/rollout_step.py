@@ -22,7 +22,7 @@ from ups_eval.metrics import TrajectoryMetric
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import PredictionsWriter, choose, write_predictions
 from ups_eval.results import Results
-from ups_eval.scoring import TaskScore, reconstruction_errors, score
+from ups_eval.scoring import Ensemble, TaskScore, reconstruction_errors, score
 from ups_eval.tables import rich_headline
 from ups_eval.trajectory_statistics import FILE as STATISTICS
 from ups_eval.trajectory_statistics import Values, write_statistics
@@ -67,6 +67,12 @@ class RolloutStep:
             split=self.config.split,
             parameters={name: simulator.parameter_count() for name, simulator in simulators.items()},
             weights=weights,
+            members={
+                name: self.config.members
+                for name, simulator in simulators.items()
+                if simulator.stochastic and self.config.members > 1
+            },
+            seed=self.config.seed,
         )
         metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.metrics}
         results.names = list(metrics)
@@ -123,17 +129,20 @@ class RolloutStep:
             return
         task, split = data.info.name, self.config.split
         scores: dict[str, TaskScore] = {}
-        kept = Kept(writer, data, split) if writer is not None else None
+        ensemble = Ensemble(self.config.members, self.config.seed)
+        kept = Kept(writer, data, split, ensemble) if writer is not None else None
         total, size = len(able) * len(data.trajectories(split)), self.config.batch_size
         with context.console.progress(f"{context.step_id}: {task}", total) as advance:
             for name, simulator in able.items():
 
-                def on_batch(batch: FieldBatch, prediction: Tensor, name: str = name) -> None:
+                def on_batch(batch: FieldBatch, members: Tensor, name: str = name) -> None:
                     advance(len(batch))
                     if kept is not None:
-                        kept.batch(name, batch, prediction)
+                        kept.batch(name, batch, members)
 
-                scores[name] = score(simulator, data, split, metrics, batch_size=size, on_batch=on_batch)
+                scores[name] = score(
+                    simulator, data, split, metrics, batch_size=size, ensemble=ensemble, on_batch=on_batch
+                )
                 if kept is not None and kept.choice is None:
                     choice = choose(scores[name].per_sample, self.config.save_predictions)
                     kept.choose(choice, name, simulator, size)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ups_core import UPSError
+from ups_eval.ensemble_metrics import EnsembleMetric
 from ups_eval.metrics import TrajectoryMetric, nrmse_per_frame
 from ups_eval.trajectory_statistics import MAX_BYTES, Values, frame_means, reduce_values, trajectory_means
 from ups_models.device import device_of
@@ -29,7 +30,28 @@ if TYPE_CHECKING:
     from ups_models.simulator import Simulator
 
 OnBatch = Callable[["FieldBatch", Tensor], None]
-"""Called with each batch and its prediction `(B, T, C, *S)`."""
+"""Called with each batch and the members that were predicted for it, `(M, B, T, C, *S)`."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How a stochastic simulator is rolled out; others always have one member.
+
+    Attributes:
+        members: M; 1 for the rollout without noise.
+        seed: of what the members draw.
+    """
+
+    members: int = 1
+    seed: int = 0
+
+    def of(self, simulator: Simulator) -> int:
+        """Members of a simulator's ensemble."""
+        return self.members if simulator.stochastic else 1
+
+
+SINGLE = Ensemble()
+"""One rollout, without noise."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +59,14 @@ class TaskScore:
     """The scores of a simulator on one split of one task.
 
     Attributes:
-        metrics: value of every requested metric; all are infinite if any trajectory diverged.
+        metrics: value of every requested metric; all are infinite if any trajectory diverged. Metrics that
+            need more members than there are are missing.
         values: metric -> what every trajectory contributes to it, `(n, ...)`; infinite where it diverged.
             Missing are metrics of plugins that are not a :class:`~ups_eval.metrics.TrajectoryMetric`, and
             those with more than :data:`~ups_eval.trajectory_statistics.MAX_BYTES` of values.
-        per_frame: nRMSE of every trajectory and predicted frame, `(n, T)`.
+        per_frame: nRMSE of every trajectory and predicted frame, `(n, T)`; of the members' mean.
         trajectories: their ids in the data file, in the order of the split.
-        diverged: number of trajectories with a prediction that is not finite.
+        diverged: number of trajectories with a prediction, of any member, that is not finite.
         seconds: wall time of the rollouts alone, in seconds.
     """
 
@@ -78,9 +101,12 @@ def score(
     *,
     batch_size: int = 32,
     limit: int | None = None,
+    ensemble: Ensemble = SINGLE,
     on_batch: OnBatch | None = None,
 ) -> TaskScore:
     """Roll out the trajectories of a split to their end and score them.
+
+    Metrics see the mean of the members, :class:`~ups_eval.ensemble_metrics.EnsembleMetric` all of them.
 
     A trajectory with a prediction that is not finite counts as infinitely wrong from that frame on; it never
     raises.
@@ -92,7 +118,8 @@ def score(
         metrics: name -> metric; reset first.
         batch_size: trajectories per rollout.
         limit: score only the first so many trajectories of every parameter value.
-        on_batch: called with each batch and its prediction.
+        ensemble: how a stochastic simulator is rolled out.
+        on_batch: called with each batch and its members.
 
     Raises:
         UPSError: the split is empty, or the prediction has another shape than the target.
@@ -104,6 +131,7 @@ def score(
         )
     device = device_of(simulator)
     metrics = {name: metric.to(_float64_device(device)) for name, metric in (metrics or {}).items()}
+    metrics = {name: metric for name, metric in metrics.items() if _fewest(metric) <= ensemble.of(simulator)}
     for metric in metrics.values():
         metric.reset()
     tally = _Tally(metrics, len(windows))
@@ -117,13 +145,14 @@ def score(
                 batch = windows.batch(indices).to(device)
                 # The clock covers the rollout alone: reading data and scoring are not the model's cost.
                 started = time.perf_counter()
-                prediction = predict_target(simulator, batch)
-                finite = torch.isfinite(prediction).flatten(2).all(dim=2).cpu()  # waits for the device
+                members = predict_target(simulator, batch, ensemble)
+                finite = torch.isfinite(members).flatten(3).all(dim=3).all(dim=0)
+                finite = finite.cpu()  # waits for the device
                 seconds += time.perf_counter() - started
-                tally.add(prediction, batch.target, finite)
+                tally.add(members, batch.target, finite)
                 trajectories += batch.index.tolist()
                 if on_batch is not None:
-                    on_batch(batch, prediction)
+                    on_batch(batch, members)
     finally:
         simulator.train(was_training)
     return tally.score(trajectories, seconds)
@@ -149,19 +178,27 @@ def reconstruction_errors(
     return torch.cat(errors).numpy()
 
 
-def predict_target(simulator: Simulator, batch: FieldBatch) -> Tensor:
-    """The simulator's prediction of `batch.target`, `(B, T, C, *S)`.
+def predict_target(simulator: Simulator, batch: FieldBatch, ensemble: Ensemble = SINGLE) -> Tensor:
+    """The simulator's predictions of `batch.target`, `(M, B, T, C, *S)`.
 
     Raises:
         UPSError: the shapes differ.
     """
-    prediction = simulator.rollout(batch, batch.target.shape[1])
-    if prediction.shape != batch.target.shape:
+    steps, members = batch.target.shape[1], ensemble.of(simulator)
+    if members > 1:
+        predictions = simulator.sample(batch, steps, members, ensemble.seed)
+    else:
+        predictions = simulator.rollout(batch, steps)[None]
+    if predictions.shape[1:] != batch.target.shape or len(predictions) != members:
         raise UPSError(
-            f"rollout of task '{batch.task}' has shape {tuple(prediction.shape)}, "
+            f"rollout of task '{batch.task}' has shape {tuple(predictions.shape[1:])}, "
             f"but the target has {tuple(batch.target.shape)}; Simulator.rollout must return (B, T, C, *S)"
         )
-    return prediction
+    return predictions
+
+
+def _fewest(metric: Metric) -> int:
+    return metric.fewest if isinstance(metric, EnsembleMetric) else 1
 
 
 class _Tally:
@@ -178,22 +215,25 @@ class _Tally:
         self.errors: list[Tensor] = []
         self.values: dict[str, list[Tensor]] = {}
 
-    def add(self, prediction: Tensor, target: Tensor, finite: Tensor) -> None:
-        """Add a batch; `finite` says for every trajectory and frame whether the prediction is, `(B, T)`."""
-        device = _float64_device(prediction.device)
-        prediction, target = prediction.to(device), target.to(device)
+    def add(self, members: Tensor, target: Tensor, finite: Tensor) -> None:
+        """Add a batch; `finite` says for every trajectory and frame whether all members are, `(B, T)`."""
+        device = _float64_device(members.device)
+        members, target = members.to(device), target.to(device)
+        prediction = members.mean(dim=0)
         self.errors.append(torch.where(finite, nrmse_per_frame(prediction, target).cpu(), math.inf))
         # One NaN would turn a metric's sum into NaN; a diverged trajectory is counted instead.
         complete = finite.all(dim=1)
         for name, metric in self.metrics.items():
+            all_members = isinstance(metric, EnsembleMetric)
             if isinstance(metric, TrajectoryMetric):
-                values = metric.values(prediction, target).cpu()
+                values = metric.values(members if all_members else prediction, target).cpu()
                 if 8 * self.count * values[0].numel() <= MAX_BYTES:
                     where = complete.reshape(-1, *[1] * (values.ndim - 1))
                     self.values.setdefault(name, []).append(torch.where(where, values, math.inf))
                     continue
             if complete.any():
-                metric.update(prediction[complete], target[complete])
+                seen = members[:, complete] if all_members else prediction[complete]
+                metric.update(seen, target[complete])
 
     def score(self, trajectories: list[int], seconds: float) -> TaskScore:
         """The score of all batches."""

@@ -122,7 +122,7 @@ class Simulator(nn.Module):
             return self.rollout(batch, steps)[None]
         noise = self._noise(batch, members, seed)
         frames = self._rollout(batch.repeated(members), steps, noise)
-        return frames.unflatten(0, (members, len(batch)))
+        return frames.reshape(members, len(batch), *frames.shape[1:])
 
     @property
     def stochastic(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class FieldBatch:
 
     def repeated(self, times: int) -> FieldBatch:
         """All windows so many times, one complete copy after the other; coordinates are shared."""
-        tensors = {
+        tensors: dict[str, Any] = {
             field.name: torch.cat([getattr(self, field.name)] * times)
             for field in fields(self)
             if isinstance(getattr(self, field.name), Tensor) and field.name != "coords"

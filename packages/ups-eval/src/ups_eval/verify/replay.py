@@ -14,6 +14,7 @@ from ups_data.batches.batch import FieldBatch
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
+from ups_eval.scoring import Ensemble, predict_target
 from ups_eval.verify.finding import Finding, Outcome, guarded
 from ups_models.bundle import load_bundle
 from ups_models.simulator import Simulator
@@ -47,12 +48,16 @@ def _step(step: FinishedStep, bundles: dict[str, Path]) -> Iterator[Finding]:
         simulator = load_bundle(bundles[weights])
         for task, predictions in stored.items():
             if model in predictions.predictions:
-                yield _compare(f"{step.record.id}: {model} on {task}", simulator, predictions, model)
+                ensemble = Ensemble(results.members.get(model, 1), results.seed)
+                what = f"{step.record.id}: {model} on {task}"
+                yield _compare(what, simulator, predictions, model, ensemble)
 
 
-def _compare(what: str, simulator: Simulator, stored: TaskPredictions, model: str) -> Finding:
+def _compare(
+    what: str, simulator: Simulator, stored: TaskPredictions, model: str, ensemble: Ensemble
+) -> Finding:
     with torch.inference_mode():
-        found = simulator.rollout(_batch(stored), stored.target.shape[1]).numpy()
+        found = predict_target(simulator, _batch(stored), ensemble).mean(dim=0).numpy()
     expected = stored.predictions[model]
     if np.array_equal(found, expected, equal_nan=True):
         return Finding(what, "ok", f"{len(found)} trajectories rolled out again: the same bits")

@@ -28,21 +28,19 @@ class Conditioner(nn.Module):
         super().__init__()
         self.embed = per_task(tasks, lambda task: nn.Linear(condition_size(task), width))
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.noise = None if noise is None else _noise_layers(noise.channels, width)
+        self.of_noise = None if noise is None else _noise_layers(noise.channels, width)
 
     def forward(self, x: NetworkInput) -> Tensor:
         """The condition vector `(B, width)`."""
         vector: Tensor = self.mlp(self.embed.of(x.task)(x.condition()))
-        if self.noise is not None and x.noise is not None:
-            vector = vector + self.noise(x.noise) - self.noise(torch.zeros_like(x.noise[:1]))
+        if self.of_noise is not None and x.noise is not None:
+            vector = vector + self.of_noise(x.noise) - self.of_noise(torch.zeros_like(x.noise[:1]))
         return vector
 
 
-def _noise_layers(channels: int, width: int) -> nn.Module:
+def _noise_layers(channels: int, width: int) -> nn.Sequential:
     """A small network, so that normal numbers can become any law."""
-    layers = nn.Sequential(
-        nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
-    )
+    last = nn.Linear(width, width)
     with torch.no_grad():
-        layers[-1].weight.mul_(NOISE_GAIN)
-    return layers
+        last.weight.mul_(NOISE_GAIN)
+    return nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
