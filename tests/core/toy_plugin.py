@@ -143,7 +143,11 @@ class TrainConfig(StageConfig):
     """Counts ticks and calls it training."""
 
     produces: ClassVar[tuple[str, ...]] = ("simulator",)
-    monitor: ClassVar[str] = "val/loss"
+
+    @property
+    def monitor(self) -> str:
+        return "val/loss"
+
     former_keys: ClassVar[Mapping[str, str]] = {"rounds": "renamed to 'epochs' in 0.2"}
 
     epochs: Annotated[int, Field(ge=1)] = 1

@@ -17,7 +17,10 @@ class EnergyConfig(TrainingConfig):
     """Trains the network so that the mean square of its prediction is right, and nothing else."""
 
     produces: ClassVar[tuple[str, ...]] = ("energy",)
-    monitor: ClassVar[str] = "val/energy"
+
+    @property
+    def monitor(self) -> str:
+        return "val/energy"
 
 
 class OutOfMemoryConfig(CallbackConfig):

@@ -33,6 +33,8 @@ class ModelConfig(Config):
     """False for a model without parameters, which needs no training stage to serve as a baseline."""
     latent: ClassVar[bool] = False
     """True for a model that can encode, advance and decode, and so roll out inside its latent space."""
+    stochastic: ClassVar[bool] = False
+    """True for a model with an option `noise` that makes it a stochastic one, for ensembles."""
 
     def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Problems that need knowledge of the data (modes against grid…), as `(option path, message)`.

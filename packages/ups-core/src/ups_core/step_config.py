@@ -105,12 +105,15 @@ class StageConfig(StepConfig):
     """Options of every stage."""
 
     distributed: ClassVar[bool] = True
-    monitor: ClassVar[str] = "val/nrmse"
-    """Validation metric, relative to the step, that selects weights, stops early and is tuned; lower is
-    better."""
 
     model: Annotated[Component, Registered("models")] | None = None
     """The network to train; default: the spec's `model`."""
+
+    @property
+    def monitor(self) -> str:
+        """Validation metric, relative to the step, that selects weights, stops early and is tuned; lower is
+        better."""
+        return "val/nrmse"
 
     @property
     def measures(self) -> str | None:

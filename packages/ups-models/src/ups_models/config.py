@@ -104,6 +104,7 @@ class LatentOperatorConfig(BlockModelConfig):
         for name in ("depth", "middle_blocks", "local_width", "patch", "kernel")
     }
     latent: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = True
     see_further: ClassVar[str] = "use a larger depth or kernel"
 
     width: Positive = 128

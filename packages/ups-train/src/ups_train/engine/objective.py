@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ups_core import Component, StepContext, UPSError
+from ups_core import Component, StageConfig, StepContext, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.opening import TaskData
@@ -90,10 +90,16 @@ class ObjectiveInputs:
     fingerprint: str = ""
 
     @classmethod
-    def open(cls, model: Component | None, context: StepContext) -> ObjectiveInputs:
-        """Open the data of a running stage; `model` is the stage's own, None for the spec's."""
+    def open(cls, config: StageConfig, context: StepContext) -> ObjectiveInputs:
+        """Open the data of a running stage.
+
+        Args:
+            config: the stage's options.
+            context: of the step.
+        """
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
-        return cls(model or context.spec.model, data, context.inputs, context.fingerprint)
+        model = config.trained_model(context.spec.model) or context.spec.model
+        return cls(model, data, context.inputs, context.fingerprint)
 
     @property
     def tasks(self) -> dict[str, TaskInfo]:

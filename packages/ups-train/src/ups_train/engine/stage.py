@@ -115,7 +115,7 @@ class TrainingStage:
         prepare_process(spec.trainer)
 
         # What is trained: weights are a function of the seed and the model's name.
-        inputs = ObjectiveInputs.open(config.model, context)
+        inputs = ObjectiveInputs.open(config, context)
         objective = self._objective(inputs, spec)
         parameters = sum(weight.numel() for weight in objective.network.parameters() if weight.requires_grad)
 
@@ -206,7 +206,7 @@ class TrainingStage:
             while not known.exists():  # the process group does not exist yet, so ranks meet at a file
                 time.sleep(0.1)
             return
-        inputs = ObjectiveInputs.open(self.config.model, context)
+        inputs = ObjectiveInputs.open(self.config, context)
         device = choose_device(context.spec.trainer.accelerator)
         sizing = measure(self.config, self.objective, inputs, context.spec, device)
         write_json(context.directory / "sizing.json", sizing.to_dict())

@@ -16,7 +16,8 @@ def explain(
 ) -> list[tuple[str, ...]]:
     """A table of a step's parameters, headings first: what `ups show optimizer KIND --spec SPEC` prints."""
     assert isinstance(step.config, StageConfig)
-    model = step.config.model or spec.model
+    model = step.config.trained_model(spec.model)
+    assert model is not None
     parameters = trainable(model.create(tasks=tasks))
     rows: list[tuple[str, ...]] = [("parameter", "shape", "optimizer", "lr", "weight decay")]
     for group, chosen in assign(groups_of(config), parameters, allow_empty=True):

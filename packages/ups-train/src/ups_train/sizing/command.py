@@ -68,7 +68,7 @@ class SizeCommand:
             stage = step.spec.entry.create(step.spec.config)
             if isinstance(stage, TrainingStage):
                 console.say(f"measuring {step.id} on {device}")
-                inputs = ObjectiveInputs.open(stage.config.model, step_context(plan, step, console))
+                inputs = ObjectiveInputs.open(stage.config, step_context(plan, step, console))
                 found[step.id] = measure(stage.config, stage.objective, inputs, spec, device)
         files = [path for part in plan.data.values() for path in part.files]
         training = sum(sizing.training for sizing in found.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,18 +11,16 @@ from torchmetrics import Metric
 
 from ups_core import Component, LossConfig
 from ups_data.batches.batch import FieldBatch
-from ups_data.batches.seeds import derive_seed
-from ups_data.batches.symmetry import augment
 from ups_eval.metrics import NRMSE
 from ups_models.bundle import save_bundle
 from ups_models.network import Network, TaskModules
-from ups_models.simulator import feed_back
-from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.objective import Objective, ObjectiveInputs
 from ups_train.engine.stage import training_stage
-from ups_train.stages.curriculum import draw_depth
+from ups_train.stages.ensemble import EnsembleObjective
 from ups_train.stages.initial_simulator import fit_simulator, new_simulator
 from ups_train.stages.latent_consistency import latent_consistency
 from ups_train.stages.operator_config import OperatorConfig
+from ups_train.stages.training_start import start_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Prediction and target, normalised `(B, T, C, *S)`, to a scalar."""
@@ -52,22 +49,10 @@ class OperatorObjective(nn.Module):
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says."""
-        config, task = self.config, self.simulator.tasks[batch.task]
-        if config.augment:
-            batch = augment(batch, task, derive_seed(seed, "augment"))
-        if task.kind == "steady":
-            return self.compare(batch, self.simulator.rollout(batch, 1), batch.target)
-        depth = draw_depth(config, progress, derive_seed(seed, "depth"))
-        if config.noise:
-            scale = config.noise * self.simulator.normaliser(batch.task).state_std
-            batch = replace(batch, state=batch.state + scale * noise_like(batch, derive_seed(seed, "noise")))
-        start = batch
-        if depth.warmup_steps:
-            with torch.no_grad():
-                start = feed_back(batch, self.simulator.rollout(batch, depth.warmup_steps))
-        graded = slice(depth.warmup_steps, depth.warmup_steps + depth.graded_steps)
-        prediction = self.simulator.rollout(start, depth.graded_steps)
-        loss = self.compare(batch, prediction, batch.target[:, graded])
+        config = self.config
+        batch, start = start_of(batch, config, self.simulator, seed, progress)
+        prediction = self.simulator.rollout(start, start.target.shape[1])
+        loss = self.compare(batch, prediction, start.target)
         if config.latent_unroll:
             latent = self.simulator.latent_rollout(batch, config.latent_unroll)
             loss = loss + self.compare(batch, latent, batch.target[:, : config.latent_unroll])
@@ -103,7 +88,14 @@ class OperatorObjective(nn.Module):
         save_bundle(directory, simulator, self.inputs.model, self.inputs.fingerprint)
 
 
-operator = training_stage(OperatorObjective)
+def create_operator_objective(config: OperatorConfig, inputs: ObjectiveInputs) -> Objective:
+    """The objective that the options name."""
+    if config.objective.kind == "ensemble":
+        return EnsembleObjective(config, inputs)
+    return OperatorObjective(config, inputs)
+
+
+operator = training_stage(create_operator_objective)
 """Factory of the stage."""
 
 
@@ -114,12 +106,3 @@ def create_losses(components: Sequence[Component]) -> list[tuple[float, Loss]]:
         assert isinstance(component.config, LossConfig)
         found.append((component.config.weight, component.create()))
     return found
-
-
-def noise_like(batch: FieldBatch, seed: int) -> Tensor:
-    """Standard normal numbers of the state's shape, a function of the seed and each sample's trajectory."""
-    noise = [
-        torch.randn(batch.state.shape[1:], generator=torch.Generator().manual_seed(derive_seed(seed, number)))
-        for number in batch.index.tolist()
-    ]
-    return torch.stack(noise).to(batch.state)

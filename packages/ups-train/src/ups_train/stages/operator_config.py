@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from ups_core import Component, ModelConfig, Registered
+from ups_core import Component, Config, ModelConfig, Registered
 from ups_core.step_config import Issues
+from ups_models.noise_config import NoiseConfig
 from ups_train.engine.config import Positive, TrainingConfig
+
+
+class ObjectiveConfig(Config):
+    """What the operator is trained to predict: one future, or an ensemble of them."""
+
+    kind: Literal["deterministic", "ensemble"] = "deterministic"
+    """`ensemble`: the model takes noise, and its members for one start are trained on a proper score, which
+    is lowest for samples of the true distribution."""
+    score: Literal["energy", "crps", "both"] = "energy"
+    """`energy`: of complete fields, sees whether a member fits together; `crps`: of every point."""
+    members: Annotated[int, Field(ge=1)] = 4
+    """Predictions per training window; the batch is that much larger."""
+    noise: NoiseConfig = NoiseConfig()
+    """What tells the members apart."""
+
+    @model_validator(mode="after")
+    def _ensembles_have_members(self) -> ObjectiveConfig:
+        if self.kind == "ensemble" and self.members == 1:
+            raise ValueError(
+                "one member has no spread, so its score is that of a deterministic model; "
+                "set members to 2 or more, or kind to deterministic"
+            )
+        extra = sorted(self.model_fields_set - {"kind"})
+        if self.kind == "deterministic" and extra:
+            raise ValueError(f"'{extra[0]}' is for ensembles; set kind to ensemble, or remove it")
+        return self
 
 
 class OperatorConfig(TrainingConfig):
@@ -17,6 +44,8 @@ class OperatorConfig(TrainingConfig):
 
     produces: ClassVar[tuple[str, ...]] = ("simulator",)
 
+    objective: ObjectiveConfig = ObjectiveConfig()
+    """`{kind: ensemble}` trains an ensemble in place of one prediction."""
     unroll: Positive = 1
     """Steps that the model runs on its own output with gradients; the loss sees all of them."""
     pushforward: Annotated[int, Field(ge=0)] = 0
@@ -36,7 +65,19 @@ class OperatorConfig(TrainingConfig):
     losses: Annotated[list[Annotated[Component, Registered("losses")]], Field(min_length=1)] = Field(
         default=["relative_l2"], validate_default=True
     )
-    """Losses on normalised fields, added up with their weights."""
+    """Losses on normalised fields, added up with their weights; an ensemble is trained on its score."""
+
+    @property
+    def monitor(self) -> str:
+        """The energy score of an ensemble, the nRMSE of one prediction."""
+        return "val/energy_score" if self.objective.kind == "ensemble" else super().monitor
+
+    def trained_model(self, default: Component) -> Component | None:
+        """For an ensemble the model with its noise."""
+        model = super().trained_model(default)
+        if model is None or not _takes(model, self.objective):
+            return model
+        return Component(model.entry, model.config.model_copy(update={"noise": self.objective.noise}))
 
     @property
     def horizon(self) -> int:
@@ -44,15 +85,25 @@ class OperatorConfig(TrainingConfig):
         return max(self.unroll + self.pushforward, self.latent_unroll)
 
     def for_baseline(self, model: Component) -> dict[str, Any]:
-        """Also without losses of a latent space that the other model does not have."""
+        """Deterministic, and without losses of a latent space that the other model does not have."""
         assert isinstance(model.config, ModelConfig)
         latent = {} if model.config.latent else {"latent_unroll": 0, "consistency": 0.0}
-        return super().for_baseline(model) | latent
+        return super().for_baseline(model) | latent | {"objective": ObjectiveConfig()}
 
     def check(self, tasks: Mapping[str, Any], model: Component) -> Issues:
-        """Losses of a latent space need a model that has one."""
+        """Losses of a latent space need a model that has one, ensembles one that takes noise."""
         assert isinstance(model.config, ModelConfig)
         problems = list(super().check(tasks, model))
+        if self.objective.kind == "ensemble":
+            if not model.config.stochastic:
+                problems.append(("objective", f"'{model.kind}' takes no noise; train a latent_operator"))
+            problems += [
+                (option, "an ensemble has no loss of its latent space; set it to 0")
+                for option in ("latent_unroll", "consistency")
+                if getattr(self, option)
+            ]
+            if "losses" in self.model_fields_set:
+                problems.append(("losses", "an ensemble is trained on its score; remove the losses"))
         if not model.config.latent:
             problems += [
                 (option, f"'{model.kind}' has no latent space; set it to 0")
@@ -68,3 +119,9 @@ class OperatorConfig(TrainingConfig):
                 )
             )
         return problems
+
+
+def _takes(model: Component, objective: ObjectiveConfig) -> bool:
+    """Whether a model gets the noise of an objective."""
+    assert isinstance(model.config, ModelConfig)
+    return objective.kind == "ensemble" and model.config.stochastic
