@@ -12,6 +12,7 @@ from toy_models import component
 from ups_data import TaskData
 from ups_data.stores.base import SplitStores
 from ups_data.stores.file_store import FileStore
+from ups_train.engine.objective import ObjectiveInputs
 from ups_train.stages.initial_simulator import fit_simulator, new_simulator
 
 
@@ -29,8 +30,9 @@ def test_a_task_needs_no_parameters(advection: TaskData, kind: str, parameters: 
     assert isinstance(store, FileStore)
     fewer = FileStore(info, store.parts, ("beta",), store.trajectories, store.paired)
     data = {"advection1d": replace(advection, info=info, stores=SplitStores.same(fewer))}
-    simulator = new_simulator(component(kind), data, augmented=True)
-    fit_simulator(simulator, data)
+    inputs = ObjectiveInputs(component(kind), data)
+    simulator = new_simulator(inputs, augmented=True)
+    fit_simulator(simulator, inputs)
     batch = data["advection1d"].windows("train", horizon=2).batch([0, 1, 2])
     loss = (simulator.rollout(batch, 2) - batch.target).square().mean()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -39,10 +41,10 @@ def test_a_task_needs_no_parameters(advection: TaskData, kind: str, parameters: 
 
 @pytest.mark.parametrize("augmented", [True, False])
 def test_it_knows_whether_batches_are_transformed(advection: TaskData, augmented: bool) -> None:
-    simulator = new_simulator(component("fno"), {"advection1d": advection}, augmented)
+    simulator = new_simulator(ObjectiveInputs(component("fno"), {"advection1d": advection}), augmented)
     conditions = simulator.statistics["advection1d"].conditions
     assert conditions is not None
     assert conditions.augmented is augmented
     unknown = replace(advection, statistics=replace(advection.statistics, conditions=None))
-    plain = new_simulator(component("fno"), {"advection1d": unknown}, augmented)
+    plain = new_simulator(ObjectiveInputs(component("fno"), {"advection1d": unknown}), augmented)
     assert plain.statistics["advection1d"].conditions is None

@@ -25,8 +25,9 @@ from ups_models.simulator import feed_back
 from ups_models.testing import perturb
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.stages.latent_consistency import latent_consistency
-from ups_train.stages.operator import OperatorObjective, create_losses, noise_like
+from ups_train.stages.operator import OperatorObjective, create_losses
 from ups_train.stages.operator_config import OperatorConfig
+from ups_train.stages.training_start import noise_like
 
 SYMMETRIC = replace(evolution(), symmetries=("translation", "sign"))
 WAVE, FLOW = batch_of(evolution()), batch_of(steady())

@@ -13,6 +13,7 @@ from ups_core.expand import PipelineStep
 from ups_core.inputs import baseline_ids, choose_input
 from ups_core.plugin_calls import plugin_call
 from ups_core.spec import PipelineSpec
+from ups_core.step_config import StageConfig
 
 
 def check_plan(
@@ -37,7 +38,7 @@ def check_plan(
         if step.baseline and trained is not None:
             issues += _baseline_problems(step, trained, infos, document, issues)
             continue
-        if trained is not None and trained is not spec.model:
+        if trained is not None and isinstance(config, StageConfig) and config.model is not None:
             for option, message in _model_problems(trained, infos):
                 issues.append(document.issue((*step.path, "model", *option.split(".")), message))
         tested = trained or _tested_model(spec, step, pipeline[:index], baselines)

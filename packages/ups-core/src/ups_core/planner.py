@@ -23,6 +23,7 @@ from ups_core.plugin_calls import plugin_call
 from ups_core.plugin_loader import registry_in_use
 from ups_core.registry import Registry
 from ups_core.spec import PipelineSpec
+from ups_core.step_config import StageConfig
 from ups_core.step_state import state_of
 from ups_core.task import DataPlan, TaskProvider
 from ups_core.trainer import TrainerSpec
@@ -115,16 +116,16 @@ class _Planner:
         """Find the step's inputs and fingerprint it."""
         config = step.spec.config
         compared = {baseline_id(requirement.model) for requirement in config.requirements()}
+        origin = config.origin()
         inputs = self._inputs(step)
-        wanted = {*inputs.values(), *config.needs, *compared}
+        wanted = {*inputs.values(), *config.needs, *compared, *([origin[1]] if origin else [])}
         places = (
             range(len(self.steps))
             if config.always
             else sorted(self.places[name] for name in wanted if name in self.places)
         )
         before = [self.steps[place] for place in places]
-        trained = config.trained_model(self.spec.model)
-        own_model = trained is not None and trained is not self.spec.model
+        own_model = isinstance(config, StageConfig) and config.model is not None
         # Changing the spec's model must not repeat a step that has a model of its own.
         sections = [name for name in config.reads if not (name == "model" and own_model)]
         providers = self._providers(step, sections)

@@ -72,6 +72,10 @@ class StepConfig(Config):
         """Models that must have been trained before this step; the planner adds a stage for each."""
         return ()
 
+    def origin(self) -> tuple[str, str] | None:
+        """Option and id of the earlier step that the training starts from, None for one that starts anew."""
+        return None
+
     def trained_model(self, default: Component) -> Component | None:
         """The model that the step trains, None for a step that trains none; `default` is the spec's."""
         return None

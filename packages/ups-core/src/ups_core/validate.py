@@ -79,6 +79,10 @@ def _cross_checks(spec: PipelineSpec, document: Document, registry: Registry) ->
         for number, needed in enumerate(step.config.needs):
             if problem := _need_problem(needed, step, seen):
                 yield document.issue((*path, "needs", number), problem)
+        if (origin := step.config.origin()) is not None and (
+            problem := _origin_problem(origin[1], step, seen)
+        ):
+            yield document.issue((*path, *origin[0].split(".")), problem)
         for requirement in step.config.requirements():
             if problem := _name_problem(requirement, seen, registry):
                 yield document.issue((*path, *requirement.option), problem)
@@ -97,6 +101,15 @@ def _need_problem(needed: str, step: StepSpec, earlier: Mapping[str, StepSpec]) 
     if not set(config.consumes) & set(earlier[needed].config.produces):
         wanted = " or ".join(config.consumes)
         return f"'{step.entry.name}' consumes {wanted}, and '{needed}' produces none; remove it"
+    return None
+
+
+def _origin_problem(origin: str, step: StepSpec, earlier: Mapping[str, StepSpec]) -> str | None:
+    """Why a training cannot start from a step."""
+    if origin not in earlier:
+        return f"no earlier step has the id '{origin}'{did_you_mean(origin, list(earlier))}"
+    if not set(step.config.produces) & set(earlier[origin].config.produces):
+        return f"'{origin}' trains no {' or '.join(step.config.produces)}; name a step that does"
     return None
 
 

@@ -102,6 +102,8 @@ class Network(nn.Module, ABC):
     """True for a network that is not defined for steady tasks."""
     noise: NoiseConfig | None = None
     """The noise that it takes as `NetworkInput.noise`; None for a deterministic network."""
+    noise_weights: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of weights that the network without noise does not have."""
 
     @abstractmethod
     def forward(self, x: NetworkInput) -> Tensor:

@@ -40,6 +40,8 @@ class LatentOperator(LatentNetwork):
         tasks: task name -> the problem, in 1, 2 or 3 dimensions.
     """
 
+    noise_weights = ("condition.of_noise.",)
+
     def __init__(self, config: LatentOperatorConfig, tasks: Mapping[str, TaskInfo]) -> None:
         super().__init__()
         self.tasks = dict(tasks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from ups_core import (
     Component,
@@ -20,6 +20,13 @@ from ups_core import (
 )
 from ups_core.step_config import Issues
 from ups_core.trainer import TrainerSpec
+from ups_train.optimizers.name_patterns import name_matcher
+
+
+def _pattern(text: str) -> str:
+    name_matcher(text)
+    return text
+
 
 Positive = Annotated[int, Field(ge=1)]
 GPU_PRECISIONS = ("16-mixed", "tf32")
@@ -65,11 +72,37 @@ class SpikesConfig(Config):
     """Number of spikes in one training after which the next one fails the step."""
 
 
+class InitConfig(Config):
+    """A trained model that a training starts from; without one, weights are drawn."""
+
+    step: str | None = None
+    """Id of an earlier step of the spec that trained it."""
+    bundle: str | None = None
+    """Directory of a saved model, such as `runs/NAME/steps/operator/model`."""
+    continued: bool = False
+    """Whether that step's training goes on, with its optimizer, schedule and counters: `max_steps`, `epochs`
+    or `budget` are then those of both trainings together. Else a new training starts from the weights."""
+    freeze: list[Annotated[str, AfterValidator(_pattern)]] = []
+    """Regular expressions of names of parameters that are not trained."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InitConfig:
+        if (self.step is None) == (self.bundle is None):
+            raise ValueError("name either a step or a bundle to start from")
+        if self.continued and self.step is None:
+            raise ValueError("a bundle has no state of an optimizer; name the step that trained it")
+        if self.continued and self.freeze:
+            raise ValueError("a training that goes on has the parameters that it had; remove freeze")
+        return self
+
+
 class TrainingConfig(StageConfig):
     """Options of every training stage; a stage adds those of its objective."""
 
     former_keys: ClassVar[Mapping[str, str]] = {"validate_on": "renamed to 'validation_trajectories' in 0.2"}
 
+    init: InitConfig | None = None
+    """Trained weights to start from."""
     epochs: Positive | None = None
     """Passes over the training windows; default: 20, unless `max_steps` or `budget` end the training."""
     max_steps: Positive | None = None
@@ -138,12 +171,16 @@ class TrainingConfig(StageConfig):
         """Frames after the given ones that a training window needs."""
         return 1
 
+    def origin(self) -> tuple[str, str] | None:
+        """The step that `init` names."""
+        return None if self.init is None or self.init.step is None else ("init.step", self.init.step)
+
     def for_baseline(self, model: Component) -> dict[str, Any]:
-        """Without what names parameters of the other model."""
+        """Without what names parameters of the other model, and from new weights."""
         optimizer = self.optimizer
         assert isinstance(optimizer.config, OptimizerConfig)
         other = Component(optimizer.entry, optimizer.config.for_other_model())
-        return super().for_baseline(model) | {"optimizer": other}
+        return super().for_baseline(model) | {"optimizer": other, "init": None}
 
     def check_names(self, tasks: Sequence[str]) -> Issues:
         """Weights belong to tasks of the spec."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ups_core import Component, StageConfig, StepContext, UPSError
+from ups_core import Component, StepContext, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.opening import TaskData
 from ups_data.prepare.statistics import Statistics
+from ups_train.engine.config import TrainingConfig
 
 
 class Objective(Protocol):
@@ -69,6 +70,8 @@ class Objective(Protocol):
         ...
 
 
+ARTIFACT = "model"
+"""Folder in the step's directory that the objective's artifact is written into."""
 PARTS = ("network", "initialise", "loss", "validate", "scores", "export")
 """What an objective must have."""
 
@@ -82,15 +85,19 @@ class ObjectiveInputs:
         data: task name -> its prepared data.
         artifacts: artifact kind -> directory of the step that produced it, for what the stage consumes.
         fingerprint: of the training step, for saved models.
+        start: the saved model that the training starts from; None for new weights.
+        freeze: patterns of parameters that are not trained.
     """
 
     model: Component
     data: Mapping[str, TaskData]
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     fingerprint: str = ""
+    start: Path | None = None
+    freeze: Sequence[str] = ()
 
     @classmethod
-    def open(cls, config: StageConfig, context: StepContext) -> ObjectiveInputs:
+    def open(cls, config: TrainingConfig, context: StepContext) -> ObjectiveInputs:
         """Open the data of a running stage.
 
         Args:
@@ -99,7 +106,11 @@ class ObjectiveInputs:
         """
         data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
         model = config.trained_model(context.spec.model) or context.spec.model
-        return cls(model, data, context.inputs, context.fingerprint)
+        inputs = cls(model, data, context.inputs, context.fingerprint)
+        if config.init is None:
+            return inputs
+        start = origin_directory(config, context) / ARTIFACT if config.init.step else config.init.bundle
+        return replace(inputs, start=Path(str(start)), freeze=config.init.freeze)
 
     @property
     def tasks(self) -> dict[str, TaskInfo]:
@@ -110,6 +121,13 @@ class ObjectiveInputs:
     def statistics(self) -> dict[str, Statistics]:
         """Task name -> normalisation statistics of the train split."""
         return {name: data.statistics for name, data in self.data.items()}
+
+
+def origin_directory(config: TrainingConfig, context: StepContext) -> Path:
+    """The directory of the step that a training starts from."""
+    assert config.init is not None
+    assert config.init.step is not None
+    return context.artifacts[config.produces[0]][config.init.step]
 
 
 ObjectiveFactory = Callable[[Any, ObjectiveInputs], Objective]

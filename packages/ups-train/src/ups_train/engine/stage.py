@@ -24,16 +24,24 @@ from ups_core.trainer import TrainerSpec
 from ups_data.batches.loader import MultiTaskLoader
 from ups_data.batches.sampler import MultiTaskBatchSampler
 from ups_data.batches.seeds import derive_seed
+from ups_models.bundle_config import read_bundle_config, weights_sum
 from ups_models.device import choose_device
 from ups_train.engine.checkpoint_files import CheckpointFiles, digest_of, newest_sound
 from ups_train.engine.checkpointing import Checkpointing
 from ups_train.engine.config import TrainingConfig
+from ups_train.engine.continuation import CHECKPOINTS, continue_from
 from ups_train.engine.duration import training_duration
 from ups_train.engine.lightning_hooks import lean_hooks
 from ups_train.engine.lightning_warnings import silence_lightning
 from ups_train.engine.metrics_file import read_metrics
 from ups_train.engine.module import TrainingModule
-from ups_train.engine.objective import ObjectiveFactory, ObjectiveInputs, check_parts, create_objective
+from ups_train.engine.objective import (
+    ARTIFACT,
+    ObjectiveFactory,
+    ObjectiveInputs,
+    check_parts,
+    create_objective,
+)
 from ups_train.engine.out_of_memory import FILE as MEMORY_FILE
 from ups_train.engine.out_of_memory import (
     is_out_of_memory,
@@ -50,9 +58,6 @@ from ups_train.engine.validation_loader import ValidationLoader
 from ups_train.parallel.ranks import Ranks, leave_group
 from ups_train.parallel.strategies import Choice, choose
 from ups_train.sizing.measure import measure
-
-ARTIFACT = "model"
-"""Folder in the step's directory that the objective's artifact is written into."""
 
 
 def training_stage(objective: ObjectiveFactory) -> Callable[[TrainingConfig], TrainingStage]:
@@ -128,7 +133,8 @@ class TrainingStage:
         context.console.say(f"  {inputs.model.kind}: {parameters:,} parameters, {length}")
 
         # From where: the newest sound checkpoint, or from the start.
-        folder = context.directory / "checkpoints"
+        folder = context.directory / CHECKPOINTS
+        continue_from(config, context, duration.steps, ranks)
         resumed = newest_sound(folder, lambda line: context.console.say(f"  {line}", style="yellow"))
         if resumed is None:
             with progress.counted():
@@ -174,6 +180,7 @@ class TrainingStage:
                 "processor_share": share,
                 "compile": module.compilation,
                 "micro_batches": read_memory(context.directory) or None,
+                "start": None if inputs.start is None else weights_sum(read_bundle_config(inputs.start)),
             }
             write_json(context.directory / DETAILS, details)
         return self._result(context, selected, parameters)

@@ -43,7 +43,7 @@ class EnsembleObjective(nn.Module):
         super().__init__()
         self.config = config
         self.inputs = inputs
-        self.simulator = new_simulator(inputs.model, inputs.data, config.augment)
+        self.simulator = new_simulator(inputs, config.augment)
         self.errors: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
         self.energies: dict[str, Metric] = {name: MeanMetric() for name in inputs.tasks}
         self.validation = nn.ModuleList([TaskModules(self.errors), TaskModules(self.energies)])
@@ -55,7 +55,7 @@ class EnsembleObjective(nn.Module):
 
     def initialise(self) -> None:
         """Let the network fit what it fits to training pairs."""
-        fit_simulator(self.simulator, self.inputs.data)
+        fit_simulator(self.simulator, self.inputs)
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """The score of the members that start where a deterministic training would."""

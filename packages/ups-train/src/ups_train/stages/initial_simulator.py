@@ -2,32 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from torch import nn
 
-from ups_core import Component
-from ups_data.prepare.opening import TaskData
+from ups_core import UPSError
 from ups_data.prepare.statistics import Statistics
+from ups_models.bundle import load_bundle
+from ups_models.network import Network
 from ups_models.simulator import Simulator, build_simulator
+from ups_train.engine.objective import ObjectiveInputs
+from ups_train.optimizers.name_patterns import name_matcher
 
 INITIAL_PAIRS = 512
 
 
-def new_simulator(component: Component, data: Mapping[str, TaskData], augmented: bool) -> Simulator:
-    """An untrained simulator, its weights drawn from torch's generator.
+def new_simulator(inputs: ObjectiveInputs, augmented: bool) -> Simulator:
+    """The simulator before the first step: weights from torch's generator, or those of a saved model.
 
     Args:
-        component: the model.
-        data: task name -> its prepared data.
+        inputs: the model, the data, and what to start from.
         augmented: whether the training transforms batches by the tasks' symmetries.
+
+    Raises:
+        UPSError: the saved model is another one, or of other tasks.
     """
-    return build_simulator(
-        component,
-        {name: opened.info for name, opened in data.items()},
-        {name: _as_trained(opened.statistics, augmented) for name, opened in data.items()},
-    )
+    statistics = {name: _as_trained(opened.statistics, augmented) for name, opened in inputs.data.items()}
+    if inputs.start is None:
+        simulator = build_simulator(inputs.model, inputs.tasks, statistics)
+    else:
+        start = load_bundle(inputs.start)
+        # A network knows the world through its normaliser: another one would be another model. Which inputs
+        # vary is up to this training.
+        for name, own in statistics.items():
+            if name in start.statistics:
+                statistics[name] = replace(start.statistics[name], conditions=own.conditions)
+        simulator = build_simulator(inputs.model, inputs.tasks, statistics)
+        load_weights(simulator.network, start.network, inputs.start)
+    freeze(simulator.network, inputs.freeze)
+    return simulator
+
+
+def load_weights(network: Network, start: Network, source: Path) -> None:
+    """Copy the weights of another network; only those that noise needs may be new.
+
+    Raises:
+        UPSError: naming the first weight that does not fit.
+    """
+    wanted, given = network.state_dict(), start.state_dict()
+    for name, weight in wanted.items():
+        if name not in given:
+            if not name.startswith(network.noise_weights):
+                raise UPSError(f"{source} is another model: it has no weight '{name}'")
+        elif weight.shape != given[name].shape:
+            raise UPSError(
+                f"{source} is another model: '{name}' is {tuple(given[name].shape)} there, "
+                f"{tuple(weight.shape)} here"
+            )
+    if surplus := sorted(given.keys() - wanted.keys()):
+        raise UPSError(f"{source} is another model: it also has the weight '{surplus[0]}'")
+    network.load_state_dict(wanted | given)
+
+
+def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Exclude parameters from the training.
+
+    Raises:
+        UPSError: a pattern fits no parameter, or nothing is left to train.
+    """
+    for pattern in patterns:
+        fits = name_matcher(pattern)
+        chosen = [weight for name, weight in network.named_parameters() if fits(name)]
+        if not chosen:
+            first = next(iter(dict(network.named_parameters())), "none")
+            raise UPSError(f"freeze: no parameter is called like '{pattern}'; the first is '{first}'")
+        for weight in chosen:
+            weight.requires_grad_(False)
+    if patterns and not any(weight.requires_grad for weight in network.parameters()):
+        raise UPSError(f"freeze: {', '.join(patterns)} leave nothing to train")
 
 
 def _as_trained(statistics: Statistics, augmented: bool) -> Statistics:
@@ -36,9 +91,11 @@ def _as_trained(statistics: Statistics, augmented: bool) -> Statistics:
     return replace(statistics, conditions=replace(statistics.conditions, augmented=augmented))
 
 
-def fit_simulator(simulator: Simulator, data: Mapping[str, TaskData]) -> None:
-    """Let the network fit to pairs of frames from all over the train split of every task."""
-    for opened in data.values():
+def fit_simulator(simulator: Simulator, inputs: ObjectiveInputs) -> None:
+    """Let a new network fit to pairs of frames from all over the train split of every task."""
+    if inputs.start is not None:
+        return
+    for opened in inputs.data.values():
         windows = opened.windows("train", horizon=1)
         count = min(INITIAL_PAIRS, len(windows))
         order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))

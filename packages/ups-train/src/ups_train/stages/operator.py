@@ -33,7 +33,7 @@ class OperatorObjective(nn.Module):
         super().__init__()
         self.config = config
         self.inputs = inputs
-        self.simulator = new_simulator(inputs.model, inputs.data, config.augment)
+        self.simulator = new_simulator(inputs, config.augment)
         self.losses = create_losses(config.losses)
         self.metrics: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
         self.validation = TaskModules(self.metrics)
@@ -45,7 +45,7 @@ class OperatorObjective(nn.Module):
 
     def initialise(self) -> None:
         """Let the network fit what it fits to training pairs."""
-        fit_simulator(self.simulator, self.inputs.data)
+        fit_simulator(self.simulator, self.inputs)
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says."""
