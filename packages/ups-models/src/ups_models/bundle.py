@@ -1,10 +1,11 @@
 """The saved simulator: `config.json` and `weights.safetensors`. Nothing in it is ever unpickled.
 
-It loads with ups-core, ups-data and ups-models alone: no Lightning, no training code, no spec.
-"""
+A corrected simulator has a second bundle inside, that of its operator. It loads with ups-core, ups-data and
+ups-models alone: no Lightning, no training code, no spec."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ups_core import Component, UPSError
 from ups_core.component import validate_options
@@ -24,7 +26,18 @@ from ups_core.sealed import write_sealed
 from ups_core.sums import file_sum
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
-from ups_models.bundle_config import ARTIFACT, CONFIG, SCHEMA, WEIGHTS, check_weights, read_bundle_config
+from ups_models.bundle_config import (
+    ARTIFACT,
+    CONFIG,
+    OPERATOR,
+    SCHEMA,
+    WEIGHTS,
+    check_weights,
+    read_bundle_config,
+)
+from ups_models.residual.config import SamplerConfig
+from ups_models.residual.corrector import Corrector
+from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator, build_simulator
 
 
@@ -34,15 +47,48 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
     Args:
         directory: created if necessary; each file in it is replaced in one step.
         simulator: what to save.
-        component: the model as the spec chose it.
+        component: the model as the spec chose it; of a corrected simulator the corrector's.
         fingerprint: of the training step.
     """
+    if isinstance(simulator, CorrectedSimulator):
+        sampler = {"sampler": simulator.sampler.model_dump(mode="json")}
+        _save(directory, simulator, simulator.corrector, component, fingerprint, sampler)
+    else:
+        _save(directory, simulator, simulator.network, component, fingerprint, {})
+
+
+def save_corrected(
+    directory: Path, simulator: CorrectedSimulator, operator: Path, component: Component, fingerprint: str
+) -> None:
+    """Write a corrected simulator, with a copy of its operator inside.
+
+    Args:
+        directory: as for :func:`save_bundle`.
+        simulator: what to save.
+        operator: the directory that its operator was loaded from, or that of another one that corrects it.
+        component: the corrector's model.
+        fingerprint: of the training step.
+    """
+    inner = operator / OPERATOR if (operator / OPERATOR).exists() else operator
+    (directory / OPERATOR).mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS, CONFIG):
+        with replacing(directory / OPERATOR / name) as temporary:
+            shutil.copyfile(inner / name, temporary)
+    save_bundle(directory, simulator, component, fingerprint)
+
+
+def _save(
+    directory: Path,
+    simulator: Simulator,
+    network: nn.Module,
+    component: Component,
+    fingerprint: str,
+    more: dict[str, Any],
+) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     provider = component.entry.provider
     # safetensors refuses tensors that are not contiguous, such as channels-last weights.
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in simulator.network.state_dict().items()
-    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     # Weights before the description: a directory without config.json is not a bundle, so an interrupted save
     # is never loaded.
     with replacing(directory / WEIGHTS) as temporary:
@@ -61,6 +107,7 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
             "fingerprint": fingerprint,
             "parameters": simulator.parameter_count(),
             "weights": file_sum(directory / WEIGHTS)._asdict(),
+            **more,
         },
     )
 
@@ -79,12 +126,19 @@ def load_bundle(directory: Path) -> Simulator:
         statistics = {name: Statistics.from_dict(config["statistics"][name]) for name in tasks}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnsoundFile(directory / CONFIG, f"is damaged ({error!r}); save the model again") from None
+    network: nn.Module
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays
-        simulator = build_simulator(component, tasks, statistics)
+        if "sampler" in config:
+            operator = load_bundle(directory / OPERATOR)
+            network = Corrector(component, tasks)
+            simulator: Simulator = CorrectedSimulator(operator, network, _sampler(directory, config))
+        else:
+            simulator = build_simulator(component, tasks, statistics)
+            network = simulator.network
     path = check_weights(directory, config)
     try:
         weights = load_file(path)
-        simulator.network.load_state_dict(weights)
+        network.load_state_dict(weights)
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UnsoundFile(path, f"does not contain the weights of this model: {reason}") from None
@@ -92,6 +146,13 @@ def load_bundle(directory: Path) -> Simulator:
     if bad is not None:
         raise UnsoundFile(path, f"contains NaN or infinity in '{bad}'; train the model again")
     return simulator.eval()
+
+
+def _sampler(directory: Path, config: dict[str, Any]) -> SamplerConfig:
+    try:
+        return SamplerConfig.model_validate(config["sampler"])
+    except ValidationError:
+        raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
 
 
 def _component(directory: Path, config: dict[str, Any]) -> Component:

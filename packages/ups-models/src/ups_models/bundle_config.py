@@ -15,6 +15,8 @@ SCHEMA = 2
 """Of bundles; since 2 they have checksums."""
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
+OPERATOR = "operator"
+"""Folder of a corrected simulator's operator, a bundle of its own."""
 ARTIFACT = "simulator"
 """Kind of artifact that a bundle written here is; other kinds have writers of their own."""
 

@@ -11,6 +11,18 @@ def ups_register_stages(register: Register) -> None:
         config="ups_train.stages.operator_config:OperatorConfig",
         summary="train a simulator on all tasks, select it on the validation rollout",
     )
+    register(
+        "diffusion_residual",
+        "ups_train.stages.residual:diffusion_residual",
+        config="ups_train.stages.residual_config:ResidualConfig",
+        summary="train a flow that samples what the operator's predictions lack",
+    )
+    register(
+        "consistency_distillation",
+        "ups_train.stages.distillation:consistency_distillation",
+        config="ups_train.stages.residual_config:DistillationConfig",
+        summary="train a student that samples a flow's residuals in one or two evaluations",
+    )
 
 
 @hookimpl

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
 
 from ups_data.batches.batch import FieldBatch
 from ups_data.batches.seeds import derive_seed
 from ups_eval.ensemble_scores import crps, energy_score
-from ups_eval.metrics import NRMSE
 from ups_models.bundle import save_bundle
-from ups_models.network import Network, TaskModules
+from ups_models.network import Network
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.stages.initial_simulator import fit_simulator, new_simulator
+from ups_train.stages.member_scores import MemberScores
 from ups_train.stages.operator_config import OperatorConfig
 from ups_train.stages.training_start import start_of
 
@@ -28,7 +27,6 @@ ALMOST_FAIR = 0.95
 """Share of the fair estimator in the training's scores; alone, it leaves a member free where all others are
 right."""
 VALIDATION_MEMBERS = 8
-VALIDATION_SEED = 0
 
 
 class EnsembleObjective(nn.Module):
@@ -44,9 +42,7 @@ class EnsembleObjective(nn.Module):
         self.config = config
         self.inputs = inputs
         self.simulator = new_simulator(inputs, config.augment)
-        self.errors: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
-        self.energies: dict[str, Metric] = {name: MeanMetric() for name in inputs.tasks}
-        self.validation = nn.ModuleList([TaskModules(self.errors), TaskModules(self.energies)])
+        self.member_scores = MemberScores(inputs.tasks, VALIDATION_MEMBERS)
 
     @property
     def network(self) -> Network:
@@ -75,27 +71,13 @@ class EnsembleObjective(nn.Module):
         return torch.stack(terms).sum()
 
     def validate(self, network: nn.Module, batch: FieldBatch) -> None:
-        """Sample complete trajectories: nRMSE of the mean in physical units, fair energy score in normalised
-        ones, in which tasks may be averaged."""
+        """Sample complete trajectories."""
         assert isinstance(network, Network)
-        simulator, steps = self.simulator.with_network(network), batch.target.shape[1]
-        members = simulator.sample(batch, steps, VALIDATION_MEMBERS, VALIDATION_SEED)
-        if batch.loss_weight:
-            scaled = self.simulator.normaliser(batch.task).target_scaled
-            self.errors[batch.task].update(members.mean(dim=0), batch.target)
-            self.energies[batch.task].update(energy_score(scaled(members), scaled(batch.target)))
+        self.member_scores.add(self.simulator.with_network(network), batch)
 
     def scores(self) -> dict[str, Tensor]:
-        """Every task's scores and the mean energy score, which model selection watches."""
-        scores, energies = {}, []
-        for name in self.inputs.tasks:
-            error, energy = self.errors[name], self.energies[name]
-            scores[f"val/{name}/nrmse"] = error.compute().float()
-            scores[f"val/{name}/energy_score"] = energy.compute().float()
-            energies.append(scores[f"val/{name}/energy_score"])
-            error.reset()
-            energy.reset()
-        return scores | {"val/energy_score": torch.stack(energies).mean()}
+        """Every task's scores, and the mean energy score, which model selection watches."""
+        return self.member_scores.take()
 
     def export(self, network: nn.Module, directory: Path) -> None:
         """Write the bundle of the simulator."""

@@ -1,0 +1,120 @@
+"""The stage `consistency_distillation`: a student that jumps where the teacher's flow takes many steps.
+
+Discrete distillation of the flow map: one network gives the mean velocity from any time to any earlier one,
+so that the same weights serve one, two or n jumps. A jump must end where one short step of the teacher (Heun)
+and a jump of the student from there end, as in consistency training (Song et al., "Consistency Models", arXiv
+2303.01469) and consistency trajectory models (Kim et al., arXiv 2310.02279); for the shortest jumps the
+teacher alone is the target, without which all jumps could agree on nothing. Everything is a plain forward
+pass, so ranks, compilation and mixed precision work as elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ups_core import UPSError
+from ups_data.batches.batch import FieldBatch
+from ups_models.bundle import load_bundle, save_corrected
+from ups_models.network import NetworkInput
+from ups_models.residual.config import SamplerConfig
+from ups_models.residual.corrector import Corrector
+from ups_models.residual.flow import Velocity, on_the_way, step
+from ups_models.residual.simulator import CorrectedSimulator
+from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
+from ups_train.engine.stage import training_stage
+from ups_train.stages.member_scores import MemberScores
+from ups_train.stages.residual import residual_start
+from ups_train.stages.residual_config import DistillationConfig
+
+SOFTNESS = 1e-2
+"""Error below which the loss is quadratic, above it is linear: pseudo-Huber."""
+
+
+class DistillationObjective(nn.Module):
+    """The distance between a jump's end and that of a short step of the teacher followed by a jump.
+
+    Args:
+        config: of the stage.
+        inputs: the data, and the teacher among the artifacts; the student is of the teacher's model.
+    """
+
+    def __init__(self, config: DistillationConfig, inputs: ObjectiveInputs) -> None:
+        super().__init__()
+        self.config = config
+        self.inputs = inputs
+        self.source = inputs.artifacts["flow"] / ARTIFACT
+        teacher = load_bundle(self.source)
+        if not isinstance(teacher, CorrectedSimulator):
+            raise UPSError(f"{self.source} has no flow; name a step of diffusion_residual in 'needs'")
+        self.teacher = teacher.requires_grad_(False)
+        student = Corrector(inputs.model, inputs.tasks)
+        try:
+            student.load_state_dict(teacher.corrector.state_dict())
+        except RuntimeError:
+            raise UPSError(
+                f"the teacher's model is not '{inputs.model.kind}' with these options; "
+                "give both stages the same 'model'"
+            ) from None
+        sampler = SamplerConfig.model_validate(config.sampler.model_dump())
+        self.simulator = CorrectedSimulator(self.teacher, student, sampler)
+        self.member_scores = MemberScores(inputs.tasks, config.members)
+
+    @property
+    def network(self) -> nn.Module:
+        """The student."""
+        return self.simulator.corrector
+
+    def initialise(self) -> None:
+        """Nothing: the student starts as its teacher."""
+
+    def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
+        """The mean distance of a jump for every window, from a time to an earlier one, both drawn."""
+        start = residual_start(self.simulator, batch, self.config.augment, seed)
+        grid = self.config.grid
+        draws = [torch.special.ndtr(start.streams.normal(())).to(start.noise) for _ in range(3)]
+        time = (draws[0] * grid).floor().clamp(0, grid - 1).add(1) / grid
+        before = time - 1 / grid
+        # Ends of jumps lie on the grid from 0 to `before`; a share of them is 0.
+        end = (draws[1] * (before * grid + 1)).floor().minimum((before * grid).round()) / grid
+        end = torch.where(draws[2] < self.config.direct, 0.0, end)
+        z = on_the_way(start.residual, start.noise, time)
+        with torch.no_grad():
+
+            def taught(z: Tensor, time: Tensor, jump: Tensor) -> Tensor:
+                found: Tensor = self.teacher.corrector(start.x, start.predicted, z, time, jump)
+                return found
+
+            stepped = step(taught, z, time, before, "heun")
+            target = step(self._jump(start.x, start.predicted), stepped, before, end, "jumps")
+        jumped = step(self._jump(start.x, start.predicted), z, time, end, "jumps")
+        distance = (jumped - target).square().flatten(1).mean(dim=1)
+        loss: Tensor = ((distance + SOFTNESS**2).sqrt() - SOFTNESS).mean()
+        return loss
+
+    def _jump(self, x: NetworkInput, predicted: Tensor) -> Velocity:
+        def velocity(z: Tensor, time: Tensor, jump: Tensor) -> Tensor:
+            found: Tensor = self.simulator.corrector(x, predicted, z, time, jump)
+            return found
+
+        return velocity
+
+    def validate(self, network: nn.Module, batch: FieldBatch) -> None:
+        """Sample complete trajectories."""
+        assert isinstance(network, Corrector)
+        self.member_scores.add(self.simulator.with_corrector(network), batch)
+
+    def scores(self) -> dict[str, Tensor]:
+        """Every task's scores, and the mean energy score, which model selection watches."""
+        return self.member_scores.take()
+
+    def export(self, network: nn.Module, directory: Path) -> None:
+        """Write the bundle of operator and student."""
+        assert isinstance(network, Corrector)
+        simulator = self.simulator.with_corrector(network)
+        save_corrected(directory, simulator, self.source, self.inputs.model, self.inputs.fingerprint)
+
+
+consistency_distillation = training_stage(DistillationObjective)
+"""Factory of the stage."""
