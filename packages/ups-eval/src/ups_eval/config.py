@@ -15,7 +15,7 @@ from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS
 ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
 """The default metrics, validated like those of a spec."""
 OF_ENSEMBLES: Any = tuple({"kind": name} for name in ENSEMBLE_METRICS)
-"""Further default metrics where there are several members."""
+"""The default metrics of several members."""
 
 
 OWN_METRICS = ("diverged", "reconstruction")
@@ -42,7 +42,9 @@ class RolloutConfig(EvaluationConfig):
     split: Literal["train", "val", "test"] = "test"
     """Which trajectories to score."""
     metrics: tuple[Annotated[Component, Registered("metrics")], ...] = ALL_METRICS
-    """Metrics to compute; default: all. `nrmse` must be among them: tables and gates compare it."""
+    """Metrics to compute; `nrmse` must be among them, because tables and gates compare it."""
+    ensemble_metrics: tuple[Annotated[Component, Registered("metrics")], ...] = OF_ENSEMBLES
+    """Metrics to compute where there are several members."""
     members: int = Field(default=1, ge=1)
     """Members of a stochastic model's ensemble. Their mean is scored like a prediction; fair CRPS, energy
     score, spread, ranks and coverage see all of them. 1: the prediction without noise."""
@@ -58,25 +60,28 @@ class RolloutConfig(EvaluationConfig):
     save_predictions: int = Field(default=16, ge=-1)
     """Trajectories per task stored in `predictions.h5`: best, median and worst first; 0 none, -1 all."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _metrics_of_ensembles(cls, options: Any) -> Any:
-        if isinstance(options, dict) and options.get("members", 1) != 1:
-            return {"metrics": [*ALL_METRICS, *OF_ENSEMBLES], **options}
-        return options
-
     @field_validator("metrics")
     @classmethod
     def _metrics_hold_nrmse(cls, metrics: tuple[Component, ...]) -> tuple[Component, ...]:
         names = [metric.kind for metric in metrics]
         if "nrmse" not in names:
             raise ValueError("'nrmse' is missing; add it, because tables and gates compare it")
+        return metrics
+
+    @model_validator(mode="after")
+    def _metrics_differ(self) -> RolloutConfig:
+        names = [metric.kind for metric in (*self.metrics, *self.ensemble_metrics)]
         keys = [metric_key(name) for name in names]
         if duplicates := sorted({name for name in names if keys.count(metric_key(name)) > 1}):
             raise ValueError(f"metrics named twice: {', '.join(duplicates)}; remove the duplicates")
         if taken := next((name for name in names if metric_key(name) in OWN_METRICS), None):
             raise ValueError(f"'{taken}' is a number that the step itself reports; rename the metric")
-        return metrics
+        return self
+
+    @property
+    def scores(self) -> tuple[Component, ...]:
+        """The metrics to compute."""
+        return self.metrics if self.members == 1 else (*self.metrics, *self.ensemble_metrics)
 
     @field_validator("baselines")
     @classmethod
@@ -92,7 +97,7 @@ class RolloutConfig(EvaluationConfig):
     def higher_is_better(self, metric: str) -> bool:
         """As the metric itself declares, which has to be made to find out."""
         key = metric.rpartition("/")[2]
-        chosen = next((component for component in self.metrics if metric_key(component.kind) == key), None)
+        chosen = next((component for component in self.scores if metric_key(component.kind) == key), None)
         return chosen is not None and is_higher_better(chosen.create())
 
     @property

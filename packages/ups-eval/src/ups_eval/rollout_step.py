@@ -74,7 +74,7 @@ class RolloutStep:
             },
             seed=self.config.seed,
         )
-        metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.metrics}
+        metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.scores}
         results.names = list(metrics)
         results.higher_is_better = [name for name, metric in metrics.items() if is_higher_better(metric)]
         results.reductions = {
