@@ -18,13 +18,16 @@ class CorrectedSimulator(Simulator):
     """An operator and a corrector: `rollout` is the operator's, `sample` corrects it.
 
     Args:
-        operator: predicts; it is not changed.
+        operator: predicts; it is not changed. Of a corrected one the operator inside.
         corrector: knows how it errs.
         sampler: how residuals are sampled, and how often.
     """
 
     def __init__(self, operator: Simulator, corrector: Corrector, sampler: SamplerConfig) -> None:
+        if isinstance(operator, CorrectedSimulator):
+            operator = operator.operator
         super().__init__(operator.network, operator.tasks, operator.statistics)
+        self.operator = operator
         self.normalisers = operator.normalisers
         self.corrector = corrector
         self.sampler = sampler
