@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,7 @@ def test_heun_is_of_second_order() -> None:
     errors = []
     for count in (8, 16):
         z, times = one, torch.linspace(1, 0.5, count + 1, dtype=torch.float64)
-        for begin, stop in zip(times[:-1], times[1:], strict=True):
+        for begin, stop in pairwise(times):
             z = step(velocity, z, begin.expand(1), stop.expand(1), "heun")
         errors.append(abs(float(z) - exact))
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)

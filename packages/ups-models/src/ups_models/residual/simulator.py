@@ -27,7 +27,7 @@ class CorrectedSimulator(Simulator):
         if isinstance(operator, CorrectedSimulator):
             operator = operator.operator
         super().__init__(operator.network, operator.tasks, operator.statistics)
-        self.operator = operator
+        self.operator: Simulator = operator
         self.normalisers = operator.normalisers
         self.corrector = corrector
         self.sampler = sampler
