@@ -7,14 +7,37 @@ import sys
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from ups_core.plugin_loader import load_plugins
 from ups_core.registry import Registry
 
 FOLDER = Path(__file__).parent / "plugin"
 
-OBJECTIVES = {"operator": "val/nrmse", "test/energy": "val/energy"}
-"""Stage -> what it monitors; tests of the engine run with each."""
+OBJECTIVES = {
+    "operator": "val/nrmse",
+    "test/energy": "val/energy",
+    "ensemble": "val/energy_score",
+    "diffusion_residual": "val/energy_score",
+    "consistency_distillation": "val/energy_score",
+}
+"""Objective -> what it monitors; tests of the engine run with each."""
+BEFORE = {
+    "diffusion_residual": ("operator",),
+    "consistency_distillation": ("operator", "diffusion_residual"),
+}
+"""Objective -> the stages whose outputs it trains on."""
+
+
+def stage_options(objective: str) -> dict[str, Any]:
+    """The step of a spec that trains an objective."""
+    if objective == "ensemble":
+        return {
+            "stage": "operator",
+            "objective": {"kind": "ensemble", "members": 2, "noise": {"channels": 4}},
+        }
+    few = {"members": 2, "sampler": {"steps": 2}} if objective in BEFORE else {}
+    return {"stage": objective, **few}
 
 
 def with_plugin() -> str:

@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from commands import command
-from plugin_for_tests import OBJECTIVES, with_plugin
+from plugin_for_tests import BEFORE, OBJECTIVES, stage_options, with_plugin
 from small_stage import MODEL
 
 STEPS = 30
@@ -67,14 +67,19 @@ class Result:
 def write_spec(folder: Path, name: str, devices: int, **changes: Any) -> Path:
     """A spec whose effective batch is 8 whatever the number of devices."""
     own = {**SPEC["pipeline"][0], "batch_size": 8 // devices}
-    if changes.pop("objective", "operator") != "operator":
+    objective = changes.pop("objective", "operator")
+    if objective != "operator":
         own = {name: value for name, value in own.items() if name not in OPERATORS_OWN}
-        own |= {"stage": "test/energy", "id": "operator"}
+        own |= {**stage_options(objective), "id": "operator"}
+    before = [
+        {**stage_options(name), "id": f"before_{name}", "max_steps": 4, "validate_every": 4}
+        for name in BEFORE.get(objective, ())
+    ]
     stage = {**own, **changes.pop("stage", {})}
     trainer = {**SPEC["trainer"], "devices": devices, **changes.pop("trainer", {})}
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.yaml"
-    spec = {**SPEC, "name": name, "trainer": trainer, "pipeline": [stage], **changes}
+    spec = {**SPEC, "name": name, "trainer": trainer, "pipeline": [*before, stage], **changes}
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
     return path
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plugin_for_tests import registry_with_test_plugin
+from plugin_for_tests import BEFORE, registry_with_test_plugin, stage_options
 from ups_core import StepContext, validate_options
 from ups_core.console import Console
 from ups_core.spec import PipelineSpec
@@ -33,6 +33,8 @@ def context(
     **stage: Any,
 ) -> tuple[TrainingStage, StepContext]:
     """A stage and what it may use; `stage` holds options that differ from two epochs in batches of 8."""
+    before = BEFORE.get(objective, ())
+    inputs = trained_before(data_root, before)
     spec = {
         "version": 1,
         "name": "t",
@@ -52,14 +54,17 @@ def context(
         "trainer": {"accelerator": "cpu", "threads": 1, **(trainer or {})},
         "launcher": launcher,
         "trackers": [{"kind": "csv"}],
-        "pipeline": [{"stage": objective, "id": "operator", "epochs": 2, "batch_size": 8, **stage}],
+        "pipeline": [
+            *({**stage_options(name), "id": name.replace("operator", "first")} for name in before),
+            {**stage_options(objective), "id": "operator", "epochs": 2, "batch_size": 8, **stage},
+        ],
     }
     loaded = validate_options(PipelineSpec, spec, registry_with_test_plugin())
     tasks = {name: component.create(name=name) for name, component in loaded.tasks.items()}
     for task in tasks.values():
         task.prepare_data(data_root, Console(quiet=True))
     directory.mkdir(parents=True, exist_ok=True)
-    step = loaded.pipeline[0]
+    step = loaded.pipeline[-1]
     made = step.entry.create(step.config)
     assert isinstance(made, TrainingStage)
     return made, StepContext(
@@ -70,8 +75,20 @@ def context(
         data_root=data_root,
         tasks=tasks,
         console=Console(quiet=True),
+        inputs=inputs,
         fingerprint="f",
     )
+
+
+def trained_before(data_root: Path, objectives: Sequence[str]) -> dict[str, Path]:
+    """Artifact kind -> directory, of the stages that come before; each is trained once per data root."""
+    inputs: dict[str, Path] = {}
+    for name in objectives:
+        directory = data_root / "before" / name
+        if not (directory / "model").exists():
+            run(data_root, directory, objective=name, epochs=None, max_steps=4, validate_every=4)
+        inputs |= {"simulator": directory} | ({"flow": directory} if name == "diffusion_residual" else {})
+    return inputs
 
 
 def run(data_root: Path, directory: Path, **stage: Any) -> Mapping[str, float]:

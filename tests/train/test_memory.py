@@ -234,7 +234,7 @@ def test_accumulation_and_clipping_are_what_they_are_by_hand(data_root: Path, tm
     step.run(given)
     found = load_file(tmp_path / "model" / "weights.safetensors")
 
-    inputs = ObjectiveInputs.open(None, given)
+    inputs = ObjectiveInputs.open(step.config, given)
     torch.manual_seed(derive_seed(given.spec.seed, "weights", "latent_operator"))
     assert isinstance(step.config, OperatorConfig)
     objective = OperatorObjective(step.config, inputs)
@@ -279,7 +279,7 @@ def test_more_accumulation_than_an_epoch_has_batches_is_the_epoch(data_root: Pat
     options: dict[str, Any] = {"epochs": 2, "optimizer": optimizer, "ema": None, "select": "last"}
     options |= {"scheduler": {"kind": "constant"}, "clip": None}
     step, given_ = context(data_root, tmp_path / "probe", **options)
-    inputs = ObjectiveInputs.open(None, given_)
+    inputs = ObjectiveInputs.open(step.config, given_)
     batches = len(training_loader(step.config, inputs, given_.spec, Ranks(0, 1), 1).sampler)
     weights = []
     for accumulate in (batches, batches + 1, 50):

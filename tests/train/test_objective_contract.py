@@ -138,8 +138,8 @@ def test_a_stage_remembers_its_objective_and_options() -> None:
 
 
 def test_inputs_describe_every_task_of_the_stage(data_root: Path, tmp_path: Path) -> None:
-    _, given = context(data_root, tmp_path)
-    inputs = ObjectiveInputs.open(None, given)
+    step, given = context(data_root, tmp_path)
+    inputs = ObjectiveInputs.open(step.config, given)
     assert list(inputs.data) == ["advection1d", "darcy2d"]
     assert {name: info.name for name, info in inputs.tasks.items()} == {name: name for name in inputs.data}
     assert inputs.tasks["advection1d"].kind == "evolution"
@@ -152,10 +152,18 @@ def test_inputs_describe_every_task_of_the_stage(data_root: Path, tmp_path: Path
 
 
 def test_a_stages_own_model_takes_precedence(data_root: Path, tmp_path: Path) -> None:
-    _, given = context(data_root, tmp_path)
-    assert ObjectiveInputs.open(None, given).model is given.spec.model
+    step, given = context(data_root, tmp_path)
+    assert ObjectiveInputs.open(step.config, given).model is given.spec.model
     own = component("fno")
-    assert ObjectiveInputs.open(own, given).model is own
+    config = step.config.model_copy(update={"model": own})
+    assert ObjectiveInputs.open(config, given).model is own
+
+
+def test_the_model_of_an_ensemble_takes_noise(data_root: Path, tmp_path: Path) -> None:
+    step, given = context(data_root, tmp_path, objective="ensemble")
+    model = ObjectiveInputs.open(step.config, given).model
+    assert model.to_dict()["noise"] == {"channels": 4, "hold": False}
+    assert given.spec.model.to_dict()["noise"] is None
 
 
 # In a running stage
@@ -236,10 +244,10 @@ def test_parts_are_used_in_order_and_a_fresh_objective_exports(data_root: Path, 
     assert fresh.calls == ["export"]
 
 
-def test_both_objectives_of_these_tests_are_complete(data_root: Path, tmp_path: Path) -> None:
+def test_all_objectives_of_these_tests_are_complete(data_root: Path, tmp_path: Path) -> None:
     for name in OBJECTIVES:
         step, given = context(data_root, tmp_path, objective=name)
-        objective = create_objective(step.objective, step.config, ObjectiveInputs.open(None, given))
+        objective = create_objective(step.objective, step.config, ObjectiveInputs.open(step.config, given))
         assert isinstance(objective, nn.Module)
         trained = {id(weight) for weight in objective.network.parameters()}
         assert trained <= {id(weight) for weight in objective.parameters()}

@@ -14,7 +14,11 @@ from documents import ROOT
 from plugin_for_tests import OBJECTIVES
 from small_runs import PARALLEL, STEPS, train
 
-QUICK = [("operator", "adamw", "ddp"), ("test/energy", "muon_hybrid", "fsdp2")]
+QUICK = [
+    ("operator", "adamw", "ddp"),
+    ("test/energy", "muon_hybrid", "fsdp2"),
+    ("diffusion_residual", "adamw", "ddp"),
+]
 """Objectives, optimizers and strategies of the default suite; the other combinations are slow."""
 
 
@@ -39,7 +43,7 @@ def test_two_processes_train_what_one_trains(
     assert one.metrics[-1]["step"] == STEPS
     options = {"stage": stage, "objective": objective, "trainer": {"strategy": strategy}, **PARALLEL}
     two = train(folder, f"{strategy}-{run}", 2, **options)
-    for name in ("train/loss", *monitored.get(objective, ["val/energy"])):
+    for name in ("train/loss", *monitored.get(objective, [OBJECTIVES[objective]])):
         curve = one.curve(name)
         scale = curve.clamp(min=curve.median().item())  # a squared error near zero keeps fewer digits
         difference = (two.curve(name) - curve).abs() / scale

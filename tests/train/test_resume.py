@@ -29,6 +29,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "spikes": {"policy": "skip", "window": 5, "factor": 1.05, "max_spikes": 50},
     },
     "another objective": {"objective": "test/energy", "validate_every": 4, "measure_conflict": True},
+    "ensemble": {"objective": "ensemble", "validate_every": 4, "pushforward": 1},
+    "flow": {"objective": "diffusion_residual", "validate_every": 4, "optimizer": "adamw"},
+    "student": {"objective": "consistency_distillation", "validate_every": 4},
     "accumulated": {
         "optimizer": "adamw",
         "ema": None,

@@ -61,7 +61,7 @@ def test_more_memory_allows_more_samples(
     data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, given = context(data_root, tmp_path)
-    inputs = ObjectiveInputs.open(None, given)
+    inputs = ObjectiveInputs.open(step.config, given)
 
     def size(free: float, **changes: object) -> Sizing:
         monkeypatch.setattr("ups_train.sizing.measure.free_memory", lambda device: int(free))

@@ -22,6 +22,7 @@ class MemberStreams:
     """
 
     def __init__(self, batch: FieldBatch, members: int, seed: int) -> None:
+        self._device = batch.static.device
         self._generators = [
             torch.Generator().manual_seed(derive_seed(seed, "member", batch.task, trajectory, member))
             for member in range(members)
@@ -29,8 +30,10 @@ class MemberStreams:
         ]
 
     def normal(self, shape: Sequence[int]) -> Tensor:
-        """Standard normal numbers `(M * B, *shape)`, the members of the first kind first, on the CPU."""
-        return torch.stack([torch.randn(*shape, generator=generator) for generator in self._generators])
+        """Standard normal numbers `(M * B, *shape)` on the batch's device, first those of member 0."""
+        draws = [torch.randn(tuple(shape), generator=generator) for generator in self._generators]
+        # Without waiting: a blocking copy would wait for all queued kernels.
+        return torch.stack(draws).to(self._device, non_blocking=True)
 
 
 class MemberNoise:

@@ -132,7 +132,7 @@ class Simulator(nn.Module):
     def _rollout(self, batch: FieldBatch, steps: int, noise: MemberNoise | None) -> Tensor:
         frames = []
         for frame in range(steps):
-            prediction = self.step(batch, None if noise is None else noise.next().to(batch.static))
+            prediction = self.step(batch, None if noise is None else noise.next())
             frames.append(prediction)
             if frame + 1 < steps:  # nothing reads the state after the last frame
                 batch = feed_back(batch, prediction[:, None])

@@ -34,7 +34,7 @@ def step(velocity: Velocity, z: Tensor, start: Tensor, end: Tensor, kind: str) -
     still = torch.zeros_like(start)
     first = velocity(z, start, still)
     guess = z - length * first
-    if kind == "euler" or not bool((end > 0).any()):
+    if kind == "euler":
         return guess
     second = velocity(guess, end, still)
     return torch.where(_over_fields(end, z) > 0, z - length * (first + second) / 2, guess)
@@ -44,8 +44,10 @@ def solve(velocity: Velocity, noise: Tensor, sampler: SamplerConfig) -> Tensor:
     """Residuals from noise `(B, C, *S)`."""
     times = torch.linspace(1, 0, sampler.steps + 1, device=noise.device)
     z = noise
-    for start, end in pairwise(times):
-        z = step(velocity, z, start.expand(len(z)), end.expand(len(z)), sampler.kind)
+    for number, (start, end) in enumerate(pairwise(times), start=1):
+        last = number == sampler.steps and sampler.kind == "heun"
+        kind = "euler" if last else sampler.kind
+        z = step(velocity, z, start.expand(len(z)), end.expand(len(z)), kind)
     return z
 
 

@@ -49,7 +49,7 @@ class CorrectedSimulator(Simulator):
         for frame in range(steps):
             prediction = self.step(batch)
             if frame % self.sampler.every == 0:
-                noise = streams.normal(prediction.shape[1:]).to(prediction)
+                noise = streams.normal(prediction.shape[1:])
                 prediction = prediction + self.residual(batch, prediction, noise)
             frames.append(prediction)
             if frame + 1 < steps:

@@ -73,7 +73,7 @@ class DistillationObjective(nn.Module):
         """The mean distance of a jump for every window, from a time to an earlier one, both drawn."""
         start = residual_start(self.simulator, batch, self.config.augment, seed)
         grid = self.config.grid
-        draws = [torch.special.ndtr(start.streams.normal(())).to(start.noise) for _ in range(3)]
+        draws = [torch.special.ndtr(start.streams.normal(())) for _ in range(3)]
         time = (draws[0] * grid).floor().clamp(0, grid - 1).add(1) / grid
         before = time - 1 / grid
         # Ends of jumps lie on the grid from 0 to `before`; a share of them is 0.

@@ -76,7 +76,7 @@ class ResidualObjective(nn.Module):
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """The mean square error of the velocity at a time drawn for every window."""
         start = residual_start(self.simulator, batch, self.config.augment, seed)
-        time = torch.special.ndtr(start.streams.normal(())).to(start.noise)  # even between 0 and 1
+        time = torch.special.ndtr(start.streams.normal(()))  # even between 0 and 1
         z = on_the_way(start.residual, start.noise, time)
         velocity = self.simulator.corrector(start.x, start.predicted, z, time, torch.zeros_like(time))
         error: Tensor = (velocity - (start.noise - start.residual)).square().mean()
@@ -125,7 +125,7 @@ class ResidualStart:
             prediction = simulator.step(batch)
         self.x, self.predicted = simulator.seen(batch, prediction)
         self.residual = (batch.target[:, 0] - prediction) / simulator.physical_scale(batch.task)
-        self.noise = streams.normal(self.residual.shape[1:]).to(self.residual)
+        self.noise = streams.normal(self.residual.shape[1:])
 
 
 def residual_start(
