@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
 from ups_core.names import metric_key, step_id
 from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS
+from ups_models.residual.config import SamplerConfig
 
 # Plain data, not components: importing options must not look anything up in the registry.
 ALL_METRICS: Any = tuple({"kind": name} for name in METRICS)
@@ -50,6 +51,8 @@ class RolloutConfig(EvaluationConfig):
     score, spread, ranks and coverage see all of them. 1: the prediction without noise."""
     seed: int = Field(default=0, ge=0)
     """Of what the members draw."""
+    sampler: SamplerConfig | None = None
+    """How a corrected model samples; default: as it was trained to."""
     baselines: tuple[Annotated[Component | str, Registered("models", or_step=True)], ...] = ("persistence",)
     """Models to score in the same harness, with options as `{kind: unet, levels: 4}`; the plan gets a
     training step for each that must be trained. The id of an earlier step names what that step trained."""

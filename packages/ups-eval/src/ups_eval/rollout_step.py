@@ -29,11 +29,13 @@ from ups_eval.trajectory_statistics import Values, write_statistics
 from ups_models.bundle import load_bundle
 from ups_models.bundle_config import read_bundle_config, weights_sum
 from ups_models.device import choose_device
+from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import LatentSimulator, build_simulator
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
     from ups_data.prepare.opening import TaskData
+    from ups_models.residual.config import SamplerConfig
     from ups_models.simulator import Simulator
 
 
@@ -101,7 +103,10 @@ class RolloutStep:
         # The spec's model may be among its baselines, trained otherwise: names must not collide.
         baselines = {baseline_name(baseline): baseline for baseline in self.config.baselines}
         name = f"{name} (model)" if name in baselines else name
-        simulators = {name: load_bundle(bundle).to(device)}
+        tested = load_bundle(bundle)
+        if self.config.sampler is not None:
+            tested = with_sampler(tested, self.config.sampler)
+        simulators = {name: tested.to(device)}
         weights = {name: weights_sum(bundle_config)}
         if self.config.latent_rollout:
             simulators["latent_rollout"] = LatentSimulator(simulators[name])
@@ -152,6 +157,21 @@ class RolloutStep:
         if model.has_latent and data.info.kind == "evolution":
             errors = reconstruction_errors(model, data, split, batch_size=self.config.batch_size)
             results.add_mean(task, results.model, "reconstruction", errors, arrays)
+
+
+def with_sampler(simulator: Simulator, sampler: SamplerConfig) -> Simulator:
+    """A corrected simulator that samples otherwise.
+
+    Raises:
+        UPSError: it is not one, or the sampler is for a flow and it is a student, or the reverse.
+    """
+    if not isinstance(simulator, CorrectedSimulator):
+        raise UPSError("sampler: the model corrects nothing; remove the option")
+    trained = simulator.sampler.kind
+    if (sampler.kind == "jumps") != (trained == "jumps"):
+        what = "a student, which knows 'jumps'" if trained == "jumps" else "a flow: use 'heun' or 'euler'"
+        raise UPSError(f"sampler: '{sampler.kind}' is not for this model; it is {what}")
+    return CorrectedSimulator(simulator, simulator.corrector, sampler)
 
 
 def untrained(baseline: Component | str, data: Mapping[str, TaskData]) -> Simulator:
