@@ -21,6 +21,7 @@ from ups_eval.trajectory_statistics import (
     reduce_values,
     trajectory_means,
 )
+from ups_eval.verify.ensemble_formulas import ENSEMBLE_FORMULAS
 from ups_eval.verify.finding import Finding
 from ups_eval.verify.formulas import FORMULAS, PER_FRAME
 
@@ -112,10 +113,16 @@ def _trajectories(
         found = prediction.astype(np.float64)
         finite = np.isfinite(found).reshape(len(found), -1).all(axis=1)
         names = results.values.get(task, {}).get(model, {}) | {PER_FRAME: results.per_frame[task][model]}
-        for metric in names.keys() & FORMULAS.keys():
+        members = stored.members.get(model)
+        for metric in names.keys() & (FORMULAS.keys() | ENSEMBLE_FORMULAS.keys()):
             noted = arrays[names[metric]][rows]
             with np.errstate(all="ignore"):
-                again = FORMULAS[metric](found, target)
+                if metric in FORMULAS:
+                    again = FORMULAS[metric](found, target)
+                elif members is not None:
+                    again = ENSEMBLE_FORMULAS[metric](members.astype(np.float64), target)
+                else:
+                    continue  # scores of single predictions: nothing else than their errors
             if not _close(noted[finite], again[finite]):
                 return Finding(what, "MISMATCH", f"{metric} of {model} differs from {STATISTICS}")
             compared += again[finite].size

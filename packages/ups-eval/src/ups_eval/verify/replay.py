@@ -14,9 +14,11 @@ from ups_data.batches.batch import FieldBatch
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
+from ups_eval.rollout_step import with_sampler
 from ups_eval.scoring import Ensemble, predict_target
 from ups_eval.verify.finding import Finding, Outcome, guarded
 from ups_models.bundle import load_bundle
+from ups_models.residual.config import SamplerConfig
 from ups_models.simulator import Simulator
 
 TOLERANCE = 1e-3
@@ -46,6 +48,8 @@ def _step(step: FinishedStep, bundles: dict[str, Path]) -> Iterator[Finding]:
         if weights not in bundles:
             continue  # reported with the numbers
         simulator = load_bundle(bundles[weights])
+        if results.sampler is not None and model == results.model:
+            simulator = with_sampler(simulator, SamplerConfig.model_validate(results.sampler))
         for task, predictions in stored.items():
             if model in predictions.predictions:
                 ensemble = Ensemble(results.members.get(model, 1), results.seed)
