@@ -148,7 +148,7 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
                 prediction = predict(name, batch)
                 assert prediction is not None
                 nrmse = nrmse_per_frame(prediction, batch.target).mean(dim=1)
-                writer.prediction(task, name, prediction[choice.positions], nrmse[choice.positions])
+                writer.prediction(task, name, prediction[None, choice.positions], nrmse[choice.positions])
     write_statistics(step / "statistics.npz", arrays)
     results.write(step)
     lines = [

@@ -161,4 +161,5 @@ def test_a_narrow_ensemble_is_found_out() -> None:
 
 
 def test_nothing_updated_is_nan() -> None:
-    assert math.isnan(float(CRPS().compute()))
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert math.isnan(float(CRPS().compute()))

@@ -72,8 +72,8 @@ def store(path: Path, info: TaskInfo, batches: list[FieldBatch], picks: dict[str
         writer.task(info, Choice(list(range(count)), picks or {}))
         for batch in batches:
             writer.truth(batch)
-            writer.prediction(info.name, "ours", batch.target + 1, batch.index.float())
-            writer.prediction(info.name, "ours/their.net", batch.target * 2, batch.index.float() + 10)
+            writer.prediction(info.name, "ours", (batch.target + 1)[None], batch.index.float())
+            writer.prediction(info.name, "ours/their.net", (batch.target * 2)[None], batch.index.float() + 10)
 
 
 @pytest.mark.parametrize("info", CASES, ids=lambda info: f"{info.kind} {info.dim}d")
@@ -148,7 +148,7 @@ def test_gradients_and_devices_do_not_matter(tmp_path: Path) -> None:
         writer.task(info, Choice([], {}))
         writer.truth(batch)
         graded = batch.target.clone().requires_grad_()
-        writer.prediction("wave", "ours", graded * 3, graded.detach().mean((1, 2, 3)))
+        writer.prediction("wave", "ours", graded[None] * 3, graded.detach().mean((1, 2, 3)))
     np.testing.assert_allclose(
         read_predictions(tmp_path / "p.h5")["wave"].predictions["ours"], batch.target * 3
     )
@@ -204,7 +204,7 @@ def test_predictions_survive_the_file_appended_in_parts(tmp_path: Path, advectio
                 batch = windows.batch(rows)
                 writer.truth(batch)
                 writer.prediction(
-                    batch.task, "author/half", batch.target / 2, torch.tensor([0.5] * len(rows))
+                    batch.task, "author/half", (batch.target / 2)[None], torch.tensor([0.5] * len(rows))
                 )
         assert not path.exists(), "only a complete file gets the name"
     stored = read_predictions(path)["advection1d"]

@@ -174,7 +174,7 @@ def test_planning_imports_neither_torch_nor_matplotlib() -> None:
 
 def test_every_registered_factory_can_be_loaded() -> None:
     own = [entry for entry in registry_in_use().entries() if entry.provider.distribution == "ups-eval"]
-    assert len(own) == 14
+    assert len(own) == 21
     for entry in own:
         entry.load()(entry.load_config()())
 

@@ -96,7 +96,7 @@ def test_metrics_are_reset_and_limit_and_callback_work(advection: Any) -> None:
         {"rmse": metric},
         limit=3,
         batch_size=2,
-        on_batch=lambda batch, prediction: seen.append(len(prediction)),
+        on_batch=lambda batch, members: seen.append(members.shape[1]),
     )
     assert result.metrics["rmse"] == 0
     assert seen == [2, 1]

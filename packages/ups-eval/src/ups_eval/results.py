@@ -49,7 +49,7 @@ class Results:
         higher_is_better: those of `names` whose largest value is the best.
         members: model -> members of its ensemble; models that predict once are not there.
         seed: of what the members drew.
-        sampler: how the model under test sampled, where it was not as trained.
+        sampler: how the model under test sampled; empty for as trained.
     """
 
     model: str
@@ -69,7 +69,7 @@ class Results:
     higher_is_better: list[str] = field(default_factory=list)
     members: dict[str, int] = field(default_factory=dict)
     seed: int = 0
-    sampler: dict[str, Any] | None = None
+    sampler: dict[str, Any] = field(default_factory=dict)
 
     def add(self, task: str, model: str, score: TaskScore, arrays: dict[str, Values]) -> None:
         """Add a score; what it follows from goes to `arrays`, the later content of `statistics.npz`."""

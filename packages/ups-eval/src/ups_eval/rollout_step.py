@@ -75,7 +75,7 @@ class RolloutStep:
                 if simulator.stochastic and self.config.members > 1
             },
             seed=self.config.seed,
-            sampler=None if self.config.sampler is None else self.config.sampler.model_dump(mode="json"),
+            sampler={} if self.config.sampler is None else self.config.sampler.model_dump(mode="json"),
         )
         metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.scores}
         results.names = list(metrics)

@@ -47,7 +47,7 @@ class Ensemble:
 
     def of(self, simulator: Simulator) -> int:
         """Members of a simulator's ensemble."""
-        return self.members if simulator.stochastic else 1
+        return self.members if self.members > 1 and simulator.stochastic else 1
 
 
 SINGLE = Ensemble()

@@ -48,7 +48,7 @@ def _step(step: FinishedStep, bundles: dict[str, Path]) -> Iterator[Finding]:
         if weights not in bundles:
             continue  # reported with the numbers
         simulator = load_bundle(bundles[weights])
-        if results.sampler is not None and model == results.model:
+        if results.sampler and model == results.model:
             simulator = with_sampler(simulator, SamplerConfig.model_validate(results.sampler))
         for task, predictions in stored.items():
             if model in predictions.predictions:

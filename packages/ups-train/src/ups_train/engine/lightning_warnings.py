@@ -24,4 +24,5 @@ _ADVICE: Sequence[str] = (
     ".*recommended to use .*sync_dist=True.*",  # torchmetrics has combined them already
     ".*Grad strides do not match bucket view strides.*",
     ".*ReduceLROnPlateau conditioned on metric.*",
+    ".*module\\(s\\) in eval mode at the start of training.*",  # a frozen operator beside what is trained
 )
