@@ -42,6 +42,7 @@ class Checkpointing(Checkpoint):
 
     Args:
         monitor: the metric to minimise.
+        origin: the step at which a training ended that this one continues; None if there is none.
 
     Attributes:
         improvements: steps of the validations that were the best so far; the last one is the best of all.
@@ -55,8 +56,10 @@ class Checkpointing(Checkpoint):
         config: CheckpointsConfig,
         monitor: str,
         console: Console,
+        origin: int | None = None,
     ) -> None:
         self.folder = folder
+        self.origin = origin
         self.files = files
         self.config = config
         self.monitor = monitor
@@ -100,7 +103,8 @@ class Checkpointing(Checkpoint):
             set_aside(self.folder, trainer.global_step)
         self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
-        if self._ended:  # whatever ended it: Lightning itself remembers only the number of steps
+        # Whatever ended it: Lightning itself remembers only the number of steps.
+        if self._ended and trainer.global_step != self.origin:
             trainer.should_stop = True
 
     def on_train_batch_start(

@@ -21,7 +21,7 @@ CHECKPOINTS = "checkpoints"
 RECORD = "metrics.jsonl"
 
 
-def continue_from(config: TrainingConfig, context: StepContext, steps: int, ranks: Ranks) -> None:
+def continue_from(config: TrainingConfig, context: StepContext, steps: int, ranks: Ranks) -> int | None:
     """Copy what the training that `init` names has left, unless the step has checkpoints of its own.
 
     Args:
@@ -30,18 +30,14 @@ def continue_from(config: TrainingConfig, context: StepContext, steps: int, rank
         steps: optimizer steps of both trainings; -1 for a budget.
         ranks: the first one copies, the others wait for it.
 
+    Returns:
+        The step at which the other training ended; None for a training that continues none.
+
     Raises:
         UPSError: nothing is left to train, or the step has no checkpoint.
     """
     if config.init is None or not config.init.continued:
-        return
-    own = context.directory / CHECKPOINTS
-    if own.exists():
-        return
-    if ranks.rank > 0:
-        while not own.exists():  # the process group does not exist yet, so ranks meet at a folder
-            time.sleep(0.1)
-        return
+        return None
     origin = origin_directory(config, context)
     done = max(saved_steps(origin / CHECKPOINTS), default=None)
     if done is None:
@@ -51,7 +47,15 @@ def continue_from(config: TrainingConfig, context: StepContext, steps: int, rank
             f"step '{config.init.step}' has trained {done} steps, and both trainings together shall have "
             f"{steps}; raise max_steps or epochs"
         )
-    with replacing(context.directory / RECORD) as temporary:
-        shutil.copyfile(origin / RECORD, temporary)
-    with replacing(own) as temporary:
-        shutil.copytree(origin / CHECKPOINTS, temporary)
+    own = context.directory / CHECKPOINTS
+    if ranks.rank > 0:
+        while not own.exists():  # the process group does not exist yet, so ranks meet at a folder
+            time.sleep(0.1)
+    elif not own.exists():
+        with replacing(context.directory / RECORD) as temporary:
+            shutil.copyfile(origin / RECORD, temporary)
+        copy = context.directory / f".{CHECKPOINTS}"
+        shutil.rmtree(copy, ignore_errors=True)  # of an interrupted attempt
+        shutil.copytree(origin / CHECKPOINTS, copy)
+        copy.rename(own)
+    return done

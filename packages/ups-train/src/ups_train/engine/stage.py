@@ -134,7 +134,7 @@ class TrainingStage:
 
         # From where: the newest sound checkpoint, or from the start.
         folder = context.directory / CHECKPOINTS
-        continue_from(config, context, duration.steps, ranks)
+        origin = continue_from(config, context, duration.steps, ranks)
         resumed = newest_sound(folder, lambda line: context.console.say(f"  {line}", style="yellow"))
         if resumed is None:
             with progress.counted():
@@ -143,7 +143,9 @@ class TrainingStage:
         # How: Lightning's loop with this project's module, callbacks and checkpoint files.
         module = TrainingModule(objective, config, progress, spec.seed, micro_batches, context.directory)
         files = CheckpointFiles(config.checkpoints.asynchronous)
-        checkpointing = Checkpointing(folder, files, config.checkpoints, config.monitor, context.console)
+        checkpointing = Checkpointing(
+            folder, files, config.checkpoints, config.monitor, context.console, origin
+        )
         choice = choose_strategy(spec.trainer, parameters)
         if ranks.world > 1 and spec.trainer.strategy.kind == "auto":
             context.console.say(f"  {choice.kind}: {choice.reason}")

@@ -53,6 +53,8 @@ class OperatorObjective(nn.Module):
         batch, start = start_of(batch, config, self.simulator, seed, progress)
         prediction = self.simulator.rollout(start, start.target.shape[1])
         loss = self.compare(batch, prediction, start.target)
+        if self.simulator.tasks[batch.task].kind == "steady":
+            return loss
         if config.latent_unroll:
             latent = self.simulator.latent_rollout(batch, config.latent_unroll)
             loss = loss + self.compare(batch, latent, batch.target[:, : config.latent_unroll])
