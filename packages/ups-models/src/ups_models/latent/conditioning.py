@@ -40,7 +40,7 @@ class Conditioner(nn.Module):
 
 def _noise_layers(channels: int, width: int) -> nn.Sequential:
     """A small network, so that normal numbers can become any law."""
-    last = nn.Linear(width, width)
+    last = nn.Linear(width, width, bias=False)  # a constant would cancel: zero noise gives zero
     with torch.no_grad():
         last.weight.mul_(NOISE_GAIN)
     return nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
