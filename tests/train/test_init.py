@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from commands import command
 from interrupted import outcome
 from plugin_for_tests import with_plugin
-from small_runs import write_spec
+from small_runs import SPEC, write_spec
 from small_stage import context, run
 from ups_core import UPSError, UsageError
 from ups_models.bundle import load_bundle
@@ -149,3 +149,29 @@ def test_a_step_that_is_not_there_is_refused_with_its_line(tmp_path: Path) -> No
     )
     assert "no earlier step has the id 'operater'" in found.stderr
     assert "init.step" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": {"kind": "fno", "width": 8, "modes": 2}},
+            "is a 'latent_operator', and the step trains a 'fno'",
+        ),
+        (
+            {"tasks": {"renamed": SPEC["tasks"]["darcy2d"]}},
+            "was trained on advection1d, darcy2d, not on 'renamed'",
+        ),
+        (
+            {"tasks": {"darcy2d": SPEC["tasks"]["advection1d"]}},
+            "was trained on another 'darcy2d': kind steady",
+        ),
+    ],
+)
+def test_a_bundle_that_does_not_fit_is_refused_before_training(
+    changes: dict[str, Any], message: str, parent: Path, tmp_path: Path
+) -> None:
+    path = write_spec(tmp_path, "unfit", 1, stage={"init": {"bundle": str(parent / "model")}}, **changes)
+    found = command("ups-run", path, "--plan", cwd=tmp_path, code=2, PYTHONPATH=with_plugin())
+    assert message in found.stderr
+    assert "init.bundle" in found.stderr

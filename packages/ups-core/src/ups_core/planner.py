@@ -140,6 +140,7 @@ class _Planner:
                 else {},
                 "after": [other.fingerprint for other in before],
                 "providers": providers,
+                **({"content": content} if (content := config.content()) else {}),
             }
         )
         planned = PlannedStep(

@@ -76,6 +76,11 @@ class StepConfig(Config):
         """Option and id of the earlier step that the training starts from, None for one that starts anew."""
         return None
 
+    def content(self) -> str:
+        """A checksum of what the result depends on beside spec, data and earlier steps: files that options
+        name; empty where there is nothing."""
+        return ""
+
     def trained_model(self, default: Component) -> Component | None:
         """The model that the step trains, None for a step that trains none; `default` is the spec's."""
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from ups_core import (
     Component,
@@ -20,13 +20,7 @@ from ups_core import (
 )
 from ups_core.step_config import Issues
 from ups_core.trainer import TrainerSpec
-from ups_train.optimizers.name_patterns import name_matcher
-
-
-def _pattern(text: str) -> str:
-    name_matcher(text)
-    return text
-
+from ups_train.engine.init_config import InitConfig
 
 Positive = Annotated[int, Field(ge=1)]
 GPU_PRECISIONS = ("16-mixed", "tf32")
@@ -70,30 +64,6 @@ class SpikesConfig(Config):
     """Number of recent losses of a task that its median is taken from; before that many, none is a spike."""
     max_spikes: Annotated[int, Field(ge=1)] = 5
     """Number of spikes in one training after which the next one fails the step."""
-
-
-class InitConfig(Config):
-    """A trained model that a training starts from; without one, weights are drawn."""
-
-    step: str | None = None
-    """Id of an earlier step of the spec that trained it."""
-    bundle: str | None = None
-    """Directory of a saved model, such as `runs/NAME/steps/operator/model`."""
-    continued: bool = False
-    """Whether that step's training goes on, with its optimizer, schedule and counters: `max_steps`, `epochs`
-    or `budget` are then those of both trainings together. Else a new training starts from the weights."""
-    freeze: list[Annotated[str, AfterValidator(_pattern)]] = []
-    """Regular expressions of names of parameters that are not trained."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> InitConfig:
-        if (self.step is None) == (self.bundle is None):
-            raise ValueError("name either a step or a bundle to start from")
-        if self.continued and self.step is None:
-            raise ValueError("a bundle has no state of an optimizer; name the step that trained it")
-        if self.continued and self.freeze:
-            raise ValueError("a training that goes on has the parameters that it had; remove freeze")
-        return self
 
 
 class TrainingConfig(StageConfig):
@@ -171,6 +141,10 @@ class TrainingConfig(StageConfig):
         """Frames after the given ones that a training window needs."""
         return 1
 
+    def content(self) -> str:
+        """The checksum of the weights that `init` names."""
+        return "" if self.init is None else self.init.content()
+
     def origin(self) -> tuple[str, str] | None:
         """The step that `init` names."""
         return None if self.init is None or self.init.step is None else ("init.step", self.init.step)
@@ -206,6 +180,8 @@ class TrainingConfig(StageConfig):
         problems += [
             (f"optimizer.{option}", message) for option, message in self.optimizer.config.check(model, tasks)
         ]
+        if self.init is not None:
+            problems += [("init.bundle", problem) for problem in self.init.problems(tasks, model)]
         if not model.config.trainable:
             problems.append(("model", f"'{model.kind}' has nothing to train"))
         return problems

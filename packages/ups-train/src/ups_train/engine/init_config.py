@@ -1,0 +1,84 @@
+"""The option `init` of a training: what it starts from, in place of weights that are drawn; without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, model_validator
+
+from ups_core import Component, Config, UPSError
+from ups_data.info import Channel, TaskInfo
+from ups_models.bundle_config import read_bundle_config, weights_sum
+from ups_train.optimizers.name_patterns import name_matcher
+
+
+def _pattern(text: str) -> str:
+    name_matcher(text)
+    return text
+
+
+class InitConfig(Config):
+    """A trained model that a training starts from; without one, weights are drawn."""
+
+    step: str | None = None
+    """Id of an earlier step of the spec that trained it."""
+    bundle: str | None = None
+    """Directory of a saved model, such as `runs/NAME/steps/operator/model`."""
+    continued: bool = False
+    """Whether that step's training goes on, with its optimizer, schedule and counters: `max_steps`, `epochs`
+    or `budget` are then those of both trainings together. Else a new training starts from the weights."""
+    freeze: list[Annotated[str, AfterValidator(_pattern)]] = []
+    """Regular expressions of names of parameters that are not trained."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InitConfig:
+        if (self.step is None) == (self.bundle is None):
+            raise ValueError("name either a step or a bundle to start from")
+        if self.continued and self.step is None:
+            raise ValueError("a bundle has no state of an optimizer; name the step that trained it")
+        if self.continued and self.freeze:
+            raise ValueError("a training that goes on has the parameters that it had; remove freeze")
+        return self
+
+    def content(self) -> str:
+        """The checksum of the weights that a bundle has; empty for a step, or a bundle that has none."""
+        if self.bundle is None:
+            return ""
+        try:
+            return weights_sum(read_bundle_config(Path(self.bundle)))
+        except UPSError:
+            return ""  # `problems` says why
+
+    def problems(self, tasks: Mapping[str, Any], model: Component) -> Sequence[str]:
+        """Why a training of this model on these tasks cannot start from the bundle."""
+        return () if self.bundle is None else _problems(Path(self.bundle), tasks, model)
+
+
+def _problems(bundle: Path, tasks: Mapping[str, Any], model: Component) -> list[str]:
+    """Why a training cannot start from a saved model."""
+    try:
+        saved = read_bundle_config(bundle)
+        known = {name: TaskInfo.from_dict(task) for name, task in saved["tasks"].items()}
+    except UPSError as error:
+        return [str(error)]
+    if saved["kind"] != model.kind:
+        return [f"{bundle} is a '{saved['kind']}', and the step trains a '{model.kind}'; name another model"]
+    for name, task in tasks.items():
+        if name not in known:
+            return [f"{bundle} was trained on {', '.join(known)}, not on '{name}'; call the task as there"]
+        for what in ("kind", "channels", "history", "dim", "periodic"):
+            there, here = getattr(known[name], what), getattr(task, what)
+            if there != here:
+                return [
+                    f"{bundle} was trained on another '{name}': {what} {_short(there)}, not {_short(here)}"
+                ]
+    return []
+
+
+def _short(value: Any) -> str:
+    """A property of a task in a message."""
+    if isinstance(value, tuple) and value and isinstance(value[0], Channel):
+        return ", ".join(channel.name for channel in value)
+    return str(value)
