@@ -42,7 +42,7 @@ def waves(rng: np.random.Generator, count: int) -> tuple[Array, Array, Array]:
     """Amplitudes, wavenumbers and phases of three sines each, `(count, 3)`."""
     return (
         rng.uniform(0, 1, (count, 3)),
-        rng.integers(1, 7, (count, 3)),
+        rng.integers(1, 7, (count, 3)).astype(np.float64),
         rng.uniform(0, 2 * np.pi, (count, 3)),
     )
 
@@ -64,7 +64,7 @@ def burgers(start: Array, viscosity: Array, time: float = 0.2) -> Array:
 
     def slope(spectrum: NDArray[np.complex128]) -> NDArray[np.complex128]:
         square = np.fft.irfft(spectrum * kept, CELLS) ** 2
-        return -0.5 * wave * np.fft.rfft(square) * kept
+        return np.asarray(-0.5 * wave * np.fft.rfft(square) * kept)
 
     u = np.fft.rfft(start)
     for _ in range(steps):
@@ -84,13 +84,13 @@ def make(case: str, folder: Path) -> dict[str, Any]:
         start = field(parts, np.zeros(count))
         moved = field(parts, hidden / 2)
         end = burgers(start, 1e-3 * 10 ** (1.5 * hidden)) if case == "burgers" else moved
-        arrays = {"u": np.stack([start, end], axis=1).astype(np.float32)}
+        arrays: dict[str, Any] = {"u": np.stack([start, end], axis=1).astype(np.float32)}
         if case == "observed":
             arrays["speed"] = hidden / 2
         if case == "advection" and split == "test":
             draws = [field(parts, rng.uniform(0, 0.5, count)) for _ in range(64)]
             np.save(folder / "posterior.npy", np.stack(draws)[:, :, None, None].astype(np.float32))
-        np.savez(folder / f"{split}.npz", **arrays)  # type: ignore[arg-type]
+        np.savez(folder / f"{split}.npz", **arrays)
     task: dict[str, Any] = {"kind": "arrays", **{split: str(folder / f"{split}.npz") for split in SIZES}}
     task |= {"channels": ["u"], "axes": ["trajectory", "time", "x"], "domain": {"x": [0, 1]}, "dt": 1.0}
     task |= {"boundary": "periodic", "symmetries": ["translation"]}
