@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from ups_core.run_file import RunStep, read_run
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
+from ups_eval.trajectory_statistics import FILE as STATISTICS
+from ups_eval.trajectory_statistics import Values, read_statistics
 
 LOG = "metrics.jsonl"
 
@@ -37,11 +39,12 @@ class TrainingLog:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A scored step with its stored trajectories."""
+    """A scored step with its stored trajectories, and what ensembles contribute to their scores."""
 
     id: str
     results: Results
     predictions: Mapping[str, TaskPredictions]
+    statistics: Mapping[str, Values] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def collect(directory: Path) -> Run:
         steps=record.steps,
         training=[log for log in logs if log.series],
         evaluations=[
-            Evaluation(step.record.id, result, _predictions(step))
+            Evaluation(step.record.id, result, _predictions(step), _statistics(step, result))
             for step, result in results
             if result is not None
         ],
@@ -125,6 +128,11 @@ def _log(run: Path, step_id: str, finished: FinishedStep | None) -> TrainingLog:
 def _predictions(step: FinishedStep) -> dict[str, TaskPredictions]:
     """The stored predictions of a step; empty if none were stored (`save_predictions: 0`)."""
     return read_predictions(step.file(PREDICTIONS)) if PREDICTIONS in step.record.files else {}
+
+
+def _statistics(step: FinishedStep, results: Results) -> dict[str, Values]:
+    """The statistics of a step with ensembles, which alone are drawn from them."""
+    return read_statistics(step.file(STATISTICS)) if results.members else {}
 
 
 def _read_text(path: Path) -> str:

@@ -17,6 +17,7 @@ from ups_core.page import PAGE, page_of
 from ups_eval.page_seal import sealed_page
 from ups_eval.predictions import TaskPredictions
 from ups_eval.report.animation import rollout_gif
+from ups_eval.report.calibration_figure import calibration_figure
 from ups_eval.report.collect import Evaluation, Run, collect
 from ups_eval.report.curves import rollout_figure, training_figure
 from ups_eval.report.field_figures import sample_figure
@@ -41,6 +42,7 @@ class TaskSection:
     equation: str
     metrics: list[Row]
     rollout: Markup | None = None
+    calibration: Markup | None = None
     pictures: list[Picture] = field(default_factory=list)
     animation: dict[str, str] = field(default_factory=dict)
 
@@ -148,7 +150,11 @@ def _compared(results: Results, task: str, baseline: str) -> str:
 def _section(evaluation: Evaluation, colours: Mapping[str, str], animate: bool) -> EvaluationSection:
     results = evaluation.results
     tasks = [
-        _task(results, task, evaluation.predictions.get(task), colours, animate) for task in results.tasks
+        replace(
+            _task(results, task, evaluation.predictions.get(task), colours, animate),
+            calibration=_calibration(evaluation, task, colours),
+        )
+        for task in results.tasks
     ]
     return EvaluationSection(evaluation.id, results, headline(results), tasks)
 
@@ -176,7 +182,13 @@ def _task(
         for name, theme in (("light", LIGHT), ("dark", DARK)):
             gif = rollout_gif(stored, median, model, colours, theme)
             animation[name] = f"data:image/gif;base64,{base64.b64encode(gif).decode()}"
-    return TaskSection(task, stored.info.equation, metrics, rollout, pictures, animation)
+    equation = stored.info.equation
+    return TaskSection(task, equation, metrics, rollout, pictures=pictures, animation=animation)
+
+
+def _calibration(evaluation: Evaluation, task: str, colours: Mapping[str, str]) -> Markup | None:
+    figure = calibration_figure(evaluation.results, evaluation.statistics, task, colours)
+    return None if figure is None else Markup(figure)
 
 
 def _caption(stored: TaskPredictions, row: int, model: str, name: str) -> str:

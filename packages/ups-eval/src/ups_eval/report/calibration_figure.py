@@ -1,0 +1,49 @@
+"""How honest an ensemble is: ranks of the truth among the members, and coverage of their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ups_eval.report.style import dress, legend, new_figure, to_svg
+from ups_eval.results import Results
+from ups_eval.trajectory_statistics import Values
+
+LEVELS = {"coverage_50": 0.5, "coverage_90": 0.9}
+"""Metric -> its nominal level."""
+EXPECTED = {"color": "0.5", "linewidth": 1.0, "linestyle": "--"}
+
+
+def calibration_figure(
+    results: Results, arrays: Mapping[str, Values], task: str, colours: Mapping[str, str]
+) -> str | None:
+    """Rank histogram and coverage of every ensemble on one task as SVG; None if there is none.
+
+    Args:
+        results: of an evaluation step.
+        arrays: its statistics of trajectories.
+        task: name of the task.
+        colours: model -> colour.
+    """
+    noted = results.values.get(task, {})
+    shares = {
+        model: arrays[values["rank_chi2"]].mean(axis=0)
+        for model, values in noted.items()
+        if model in results.members and values.get("rank_chi2") in arrays
+    }
+    if not shares:
+        return None
+    figure = new_figure(7.0, 2.7)
+    histogram, coverage = figure.subplots(1, 2, width_ratios=(2, 1))
+    for number, (model, share) in enumerate(shares.items()):
+        width = 0.8 / len(shares)
+        places = [rank - 0.4 + (number + 0.5) * width for rank in range(len(share))]
+        histogram.bar(places, share * len(share), width, color=colours[model], label=model)
+        levels = {LEVELS[name]: results.value(task, model, name) for name in LEVELS if name in noted[model]}
+        coverage.plot(list(levels), list(levels.values()), "o-", color=colours[model], label=model)
+    histogram.axhline(1.0, **EXPECTED)
+    coverage.plot([0, 1], [0, 1], **EXPECTED)
+    dress(histogram, title="rank of the truth", x="members below it", y="share × ranks")
+    dress(coverage, title="coverage", x="level of the interval", y="share of points inside", grid=True)
+    if len(shares) > 1:
+        legend(histogram)
+    return to_svg(figure, f"rank histogram and coverage of {', '.join(shares)} on {task}")
