@@ -175,3 +175,21 @@ def test_a_bundle_that_does_not_fit_is_refused_before_training(
     found = command("ups-run", path, "--plan", cwd=tmp_path, code=2, PYTHONPATH=with_plugin())
     assert message in found.stderr
     assert "init.bundle" in found.stderr
+
+
+def test_a_flow_starts_from_a_flow_and_from_nothing_else(
+    parent: Path, data_root: Path, tmp_path: Path
+) -> None:
+    before, given = context(data_root, tmp_path / "student", objective="consistency_distillation")
+    assert before.config.init is None
+    flow = given.inputs["flow"]
+    options = {"epochs": None, "max_steps": 2, "validate_every": 2, "select": "last", "ema": None}
+    frozen = {"bundle": str(flow / "model"), "freeze": ["^network.codec"]}
+    run(data_root, tmp_path / "on", objective="diffusion_residual", init=frozen, **options)
+    ours, theirs = weights(tmp_path / "on"), weights(flow)
+    same = {name for name in theirs if torch.equal(ours[name], theirs[name])}
+    assert {name for name in theirs if name.startswith(("network.codec", "scales"))} <= same
+    assert same != theirs.keys()
+    with pytest.raises(UPSError, match="corrects nothing; start from a flow or a student"):
+        init = {"bundle": str(parent / "model")}
+        run(data_root, tmp_path / "off", objective="diffusion_residual", init=init, **options)

@@ -24,6 +24,7 @@ from ups_models.residual.flow import Velocity, on_the_way, step
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
 from ups_train.engine.stage import training_stage
+from ups_train.stages.initial_simulator import start_corrector
 from ups_train.stages.member_scores import MemberScores
 from ups_train.stages.residual import residual_start
 from ups_train.stages.residual_config import DistillationConfig
@@ -59,6 +60,7 @@ class DistillationObjective(nn.Module):
             ) from None
         sampler = SamplerConfig.model_validate(config.sampler.model_dump())
         self.simulator = CorrectedSimulator(self.teacher, student, sampler)
+        start_corrector(student, inputs)
         self.member_scores = MemberScores(inputs.tasks, config.members)
 
     @property

@@ -13,6 +13,8 @@ from ups_core import UPSError
 from ups_data.prepare.statistics import Statistics
 from ups_models.bundle import load_bundle
 from ups_models.network import Network
+from ups_models.residual.corrector import Corrector
+from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator, build_simulator
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.optimizers.name_patterns import name_matcher
@@ -46,16 +48,31 @@ def new_simulator(inputs: ObjectiveInputs, augmented: bool) -> Simulator:
     return simulator
 
 
-def load_weights(network: Network, start: Network, source: Path) -> None:
+def start_corrector(corrector: Corrector, inputs: ObjectiveInputs) -> None:
+    """Give a corrector the weights of a saved one, if the training starts from that, and freeze parameters.
+
+    Raises:
+        UPSError: the saved model corrects nothing, or is another one.
+    """
+    if inputs.start is not None:
+        start = load_bundle(inputs.start)
+        if not isinstance(start, CorrectedSimulator):
+            raise UPSError(f"{inputs.start} corrects nothing; start from a flow or a student")
+        load_weights(corrector, start.corrector, inputs.start)
+    freeze(corrector, inputs.freeze)
+
+
+def load_weights(network: nn.Module, start: nn.Module, source: Path) -> None:
     """Copy the weights of another network; only those that noise needs may be new.
 
     Raises:
         UPSError: naming the first weight that does not fit.
     """
     wanted, given = network.state_dict(), start.state_dict()
+    new = network.noise_weights if isinstance(network, Network) else ()
     for name, weight in wanted.items():
         if name not in given:
-            if not name.startswith(network.noise_weights):
+            if not name.startswith(new):
                 raise UPSError(f"{source} is another model: it has no weight '{name}'")
         elif weight.shape != given[name].shape:
             raise UPSError(

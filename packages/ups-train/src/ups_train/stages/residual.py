@@ -25,6 +25,7 @@ from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
 from ups_train.engine.stage import training_stage
+from ups_train.stages.initial_simulator import start_corrector
 from ups_train.stages.member_scores import MemberScores
 from ups_train.stages.residual_config import ResidualConfig
 
@@ -47,6 +48,7 @@ class ResidualObjective(nn.Module):
         self.source = inputs.artifacts["simulator"] / ARTIFACT
         operator = load_operator(self.source, inputs)
         self.simulator = CorrectedSimulator(operator, Corrector(inputs.model, inputs.tasks), config.sampler)
+        start_corrector(self.simulator.corrector, inputs)
         self.member_scores = MemberScores(inputs.tasks, config.members)
 
     @property
@@ -55,7 +57,9 @@ class ResidualObjective(nn.Module):
         return self.simulator.corrector
 
     def initialise(self) -> None:
-        """Measure the operator's residuals on training windows."""
+        """Measure the operator's residuals on training windows, unless a saved corrector knows them."""
+        if self.inputs.start is not None:
+            return
         for name, opened in self.inputs.data.items():
             windows = opened.windows("train", horizon=1)
             count = min(INITIAL_WINDOWS, len(windows))
