@@ -190,6 +190,6 @@ def test_a_flow_starts_from_a_flow_and_from_nothing_else(
     same = {name for name in theirs if torch.equal(ours[name], theirs[name])}
     assert {name for name in theirs if name.startswith(("network.codec", "scales"))} <= same
     assert same != theirs.keys()
+    init = {"bundle": str(parent / "model")}
     with pytest.raises(UPSError, match="corrects nothing; start from a flow or a student"):
-        init = {"bundle": str(parent / "model")}
         run(data_root, tmp_path / "off", objective="diffusion_residual", init=init, **options)
