@@ -29,7 +29,7 @@ ENSEMBLE_METRICS: dict[str, tuple[str, str]] = {
     "rank_chi2": ("ups_eval.ensemble_metrics:RankHistogram", "unevenness of the truth's rank among members"),
     "coverage_50": ("ups_eval.ensemble_metrics:Coverage50", "share of points in the 50 % interval"),
     "coverage_90": ("ups_eval.ensemble_metrics:Coverage90", "share of points in the 90 % interval"),
-    "spectrum_error": ("ups_eval.ensemble_metrics:SpectrumError", "error of log10 power from wavenumber 12"),
+    "spectrum_error": ("ups_eval.ensemble_metrics:SpectrumError", "error of log10 power over wavenumbers"),
 }
 """The same for metrics of ensembles."""
 

@@ -16,8 +16,11 @@ from torchmetrics.utilities.data import dim_zero_cat
 from ups_core.base_configs import MetricConfig
 from ups_eval.ensemble_scores import covered, crps, energy_score, fewest_members, ranks
 from ups_eval.metrics import TrajectoryMetric, as_pair, mean_over_space
-from ups_eval.spectral import HighFRMSE, power_spectrum
+from ups_eval.spectral import power_spectrum
 from ups_eval.trajectory_statistics import reduce_values
+
+FAINT = 1e-6
+"""Share of a sample's largest power below which a wave counts as none."""
 
 
 class EnsembleMetric(TrajectoryMetric):
@@ -137,17 +140,19 @@ class Coverage90(Coverage):
 
 
 class SpectrumError(EnsembleMetric):
-    """mean over t,c,k ≥ 12 of |log10(mean power of the members / mean power of the truth)|.
+    """mean over t,c,k ≥ 1 of |log10(mean power of the members / mean power of the truth)|.
 
-    Means over samples first: it tells whether fine structure has the right strength, wherever it is. The mean
-    of an uncertain truth is smooth, so a model that predicts it errs here. Wavenumbers in which the truth has
-    less than 1e-10 of its largest power count as right.
-    """
+    Means over samples first: it tells whether structure of every size has the right strength, wherever it is.
+    The mean of an uncertain truth is smooth, so a model that predicts it errs here. To both powers 1e-6 of
+    the sample's largest one is added, so that what is weaker than a thousandth of the largest wave does not
+    count."""
 
     reduction = "log_ratio"
 
     def values(self, members: Tensor, target: Tensor) -> Tensor:
-        """Power of members and truth per sample, `(B, T, C, K, 2)` with the K wavenumbers of the band."""
+        """Power of members and truth per sample, `(B, T, C, K, 2)` with the wavenumbers from 1 to K."""
         members, target = as_ensemble(members, target)
-        powers = torch.stack([power_spectrum(member) for member in members]).mean(dim=0)
-        return torch.stack([powers, power_spectrum(target)], dim=4)[..., HighFRMSE.band, :]
+        found = torch.stack([power_spectrum(member) for member in members]).mean(dim=0)
+        powers = torch.stack([found, power_spectrum(target)], dim=4)[..., 1:, :]
+        floor = FAINT * powers[..., 1].amax(dim=3)
+        return powers + floor[..., None, None]

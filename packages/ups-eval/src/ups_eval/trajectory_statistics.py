@@ -25,8 +25,6 @@ Reduction = Literal["mean", "root_mean", "max", "ratio", "log_ratio", "flatness"
 the roots of means over trajectories; `max`, the mean of maxima over trajectories. With a last axis of pairs:
 `ratio`, the mean of the roots of ratios of means over trajectories; `log_ratio`, the mean size of the decimal
 logarithms of such ratios. With a last axis of K shares: `flatness`, their means' reduced chi-square."""
-LEAST_POWER = 1e-10
-"""Share of the largest denominator below which a `log_ratio` counts as 0."""
 Values = NDArray[np.float64]
 MAX_BYTES = 256 * 1024**2
 """Limit of the values of one metric, task and model; those of a larger one are not kept."""
@@ -53,8 +51,8 @@ def reduce_values(values: Values, reduction: Reduction) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         if reduction == "ratio":  # where nothing varies and nothing errs, the spread is right
             return float(np.where(below == above, 1.0, np.sqrt(above / below)).mean())
-        seen = below > LEAST_POWER * below.max(initial=0.0)
-        return float(np.where(seen, np.abs(np.log10(above / below)), 0.0).mean()) if below.size else math.nan
+        same = above == below  # also where both are zero
+        return float(np.where(same, 0.0, np.abs(np.log10(above / below))).mean())
 
 
 def frame_means(per_frame: Values) -> list[float]:

@@ -66,7 +66,8 @@ def coverage(level: float) -> Callable[[Values, Values], Values]:
 def spectrum_error(members: Values, target: Values) -> Values:
     """`(n, T, C, K, 2)`."""
     powers = np.mean([error_spectrum(members[:, i], 0 * target) for i in range(members.shape[1])], axis=0)
-    return np.stack([powers, error_spectrum(target, 0 * target)], axis=-1)[..., 12:, :]
+    both = np.stack([powers, error_spectrum(target, 0 * target)], axis=-1)[..., 1:, :]
+    return np.asarray(both + 1e-6 * both[..., 1].max(axis=3)[..., None, None])
 
 
 ENSEMBLE_FORMULAS: dict[str, Callable[[Values, Values], Values]] = {
