@@ -77,7 +77,8 @@ def assert_same(lines: list[dict[str, Any]], complete: list[dict[str, Any]], tol
     for ours, theirs in zip(lines, complete, strict=True):
         monitor = next(name for name in OBJECTIVES.values() if name in theirs)
         for name in ("train/loss", monitor, "lr"):
-            assert ours[name] == pytest.approx(theirs[name], rel=tolerance), (ours["step"], name)
+            # A student that starts as its teacher has hardly a loss.
+            assert ours[name] == pytest.approx(theirs[name], rel=tolerance, abs=1e-9), (ours["step"], name)
 
 
 @pytest.mark.parametrize("step", [0, 7])

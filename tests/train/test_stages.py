@@ -157,3 +157,11 @@ def test_contradictions_are_refused(options: dict[str, Any], message: str) -> No
 
     with pytest.raises(ValueError, match=message):
         ObjectiveConfig.model_validate(options)
+
+
+def test_a_resolved_spec_with_all_defaults_is_as_good() -> None:
+    from ups_train.stages.operator_config import ObjectiveConfig
+
+    for options in ({}, {"kind": "ensemble", "score": "both"}):
+        config = ObjectiveConfig.model_validate(options)
+        assert ObjectiveConfig.model_validate(config.model_dump()) == config

@@ -33,7 +33,9 @@ class ObjectiveConfig(Config):
                 "one member has no spread, so its score is that of a deterministic model; "
                 "set members to 2 or more, or kind to deterministic"
             )
-        extra = sorted(self.model_fields_set - {"kind"})
+        # By value, not by what was written: a resolved spec writes every default.
+        fields = type(self).model_fields
+        extra = [name for name in fields if name != "kind" and getattr(self, name) != fields[name].default]
         if self.kind == "deterministic" and extra:
             raise ValueError(f"'{extra[0]}' is for ensembles; set kind to ensemble, or remove it")
         return self
@@ -102,7 +104,7 @@ class OperatorConfig(TrainingConfig):
                 for option in ("latent_unroll", "consistency")
                 if getattr(self, option)
             ]
-            if "losses" in self.model_fields_set:
+            if [loss.to_dict() for loss in self.losses] != [{"kind": "relative_l2", "weight": 1.0}]:
                 problems.append(("losses", "an ensemble is trained on its score; remove the losses"))
         if not model.config.latent:
             problems += [
