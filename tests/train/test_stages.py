@@ -149,7 +149,7 @@ def test_shuffled_parameters_or_history_change_the_loss(name: str, data_root: Pa
     ("options", "message"),
     [
         ({"kind": "ensemble", "members": 1}, "one member has no spread"),
-        ({"kind": "deterministic", "members": 4}, "'members' is for ensembles"),
+        ({"kind": "deterministic", "members": 8}, "'members' is for ensembles"),
     ],
 )
 def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
