@@ -72,7 +72,13 @@ def write_spec(folder: Path, name: str, devices: int, **changes: Any) -> Path:
         own = {name: value for name, value in own.items() if name not in OPERATORS_OWN}
         own |= {**stage_options(objective), "id": "operator"}
     before = [
-        {**stage_options(name), "id": f"before_{name}", "max_steps": 4, "validate_every": 4}
+        {
+            **stage_options(name),
+            "id": f"before_{name}",
+            "max_steps": 4,
+            "validate_every": 4,
+            "batch_size": 8 // devices,
+        }
         for name in BEFORE.get(objective, ())
     ]
     stage = {**own, **changes.pop("stage", {})}
