@@ -73,7 +73,7 @@ class StepConfig(Config):
         return ()
 
     def origin(self) -> tuple[str, str] | None:
-        """Option and id of the earlier step that the training starts from, None for one that starts anew."""
+        """Option and id of the earlier step that the training starts from; None for new weights."""
         return None
 
     def content(self) -> str:

@@ -123,7 +123,7 @@ def _roles(facts: Facts) -> tuple[Guess, Guess]:
     if not given or len(given) == len(names):
         return Guess(names, "fields of one shape"), Guess([], "")
     wanted = [name for name in names if name not in given]
-    return Guess(wanted, "to predict from the given field; there is no time"), Guess(given, reason)
+    return Guess(wanted, "to predict from the given field; the file has no times"), Guess(given, reason)
 
 
 def _given_of_other_shape(facts: Facts) -> Guess:

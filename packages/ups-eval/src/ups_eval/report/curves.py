@@ -21,6 +21,9 @@ def training_figure(log: TrainingLog) -> str | None:
         "validation nRMSE": [
             name for name in log.series if name.startswith("val/") and name.endswith("nrmse")
         ],
+        "validation energy score": [
+            name for name in log.series if name.startswith("val/") and name.endswith("energy_score")
+        ],
         "gradient cosine of the tasks": [name for name in log.series if name == "train/gradient_cosine"],
         "learning rate": [name for name in log.series if name == "lr" or name.startswith("lr/")],
     }
@@ -79,5 +82,7 @@ def _line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> N
 
 def _short(name: str) -> str:
     """`val/advection1d/nrmse` and `train/advection1d/loss` as `advection1d`, `train/loss` as `mean`."""
-    parts = [part for part in name.split("/") if part not in ("train", "val", "nrmse", "loss")]
+    parts = [
+        part for part in name.split("/") if part not in ("train", "val", "nrmse", "energy_score", "loss")
+    ]
     return "/".join(parts) or "mean"

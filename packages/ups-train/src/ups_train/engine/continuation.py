@@ -1,4 +1,4 @@
-"""A finished training that goes on: its checkpoints and record become those of the step that continues it.
+"""Continues a finished training: copies its checkpoints and its record into the step that continues it.
 
 From there it is resumed like an interrupted training, so that it is the training that a longer one would have
 been, if its schedule does not depend on the length (`constant`, `wsd` before its decay).

@@ -27,8 +27,8 @@ class InitConfig(Config):
     bundle: str | None = None
     """Directory of a saved model, such as `runs/NAME/steps/operator/model`."""
     continued: bool = False
-    """Whether that step's training goes on, with its optimizer, schedule and counters: `max_steps`, `epochs`
-    or `budget` are then those of both trainings together. Else a new training starts from the weights."""
+    """Whether to continue the training of that step, with its optimizer, schedule and counters: `max_steps`,
+    `epochs` and `budget` then count from its start. Else a new training starts from the weights."""
     freeze: list[Annotated[str, AfterValidator(_pattern)]] = []
     """Regular expressions of names of parameters that are not trained."""
 
@@ -39,7 +39,7 @@ class InitConfig(Config):
         if self.continued and self.step is None:
             raise ValueError("a bundle has no state of an optimizer; name the step that trained it")
         if self.continued and self.freeze:
-            raise ValueError("a training that goes on has the parameters that it had; remove freeze")
+            raise ValueError("a continued training keeps its set of trained parameters; remove freeze")
         return self
 
     def content(self) -> str:

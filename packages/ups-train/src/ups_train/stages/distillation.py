@@ -9,14 +9,12 @@ pass, so ranks, compilation and mixed precision work as elsewhere."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
-from ups_models.bundle import load_bundle, save_corrected
+from ups_models.bundle import load_bundle
 from ups_models.network import NetworkInput
 from ups_models.residual.config import SamplerConfig
 from ups_models.residual.corrector import Corrector
@@ -24,8 +22,7 @@ from ups_models.residual.flow import Velocity, on_the_way, step
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
 from ups_train.engine.stage import training_stage
-from ups_train.stages.initial_simulator import start_corrector
-from ups_train.stages.member_scores import MemberScores
+from ups_train.stages.corrector_objective import CorrectorObjective
 from ups_train.stages.residual import residual_start
 from ups_train.stages.residual_config import DistillationConfig
 
@@ -33,7 +30,7 @@ SOFTNESS = 1e-2
 """Error below which the loss is quadratic, above it is linear: pseudo-Huber."""
 
 
-class DistillationObjective(nn.Module):
+class DistillationObjective(CorrectorObjective):
     """The distance between a jump's end and that of a short step of the teacher followed by a jump.
 
     Args:
@@ -42,14 +39,10 @@ class DistillationObjective(nn.Module):
     """
 
     def __init__(self, config: DistillationConfig, inputs: ObjectiveInputs) -> None:
-        super().__init__()
-        self.config = config
-        self.inputs = inputs
-        self.source = inputs.artifacts["flow"] / ARTIFACT
-        teacher = load_bundle(self.source)
+        source = inputs.artifacts["flow"] / ARTIFACT
+        teacher = load_bundle(source)
         if not isinstance(teacher, CorrectedSimulator):
-            raise UPSError(f"{self.source} has no flow; name a step of diffusion_residual in 'needs'")
-        self.teacher = teacher.requires_grad_(False)
+            raise UPSError(f"{source} has no flow; name a step of diffusion_residual in 'needs'")
         student = Corrector(inputs.model, inputs.tasks)
         try:
             student.load_state_dict(teacher.corrector.state_dict())
@@ -58,15 +51,11 @@ class DistillationObjective(nn.Module):
                 f"the teacher's model is not '{inputs.model.kind}' with these options; "
                 "give both stages the same 'model'"
             ) from None
+        teacher.requires_grad_(False)
         sampler = SamplerConfig.model_validate(config.sampler.model_dump())
-        self.simulator = CorrectedSimulator(self.teacher, student, sampler)
-        start_corrector(student, inputs)
-        self.member_scores = MemberScores(inputs.tasks, config.members)
-
-    @property
-    def network(self) -> nn.Module:
-        """The student."""
-        return self.simulator.corrector
+        super().__init__(CorrectedSimulator(teacher, student, sampler), source, inputs, config.members)
+        self.config = config
+        self.teacher = teacher
 
     def initialise(self) -> None:
         """Nothing: the student starts as its teacher."""
@@ -101,21 +90,6 @@ class DistillationObjective(nn.Module):
             return found
 
         return velocity
-
-    def validate(self, network: nn.Module, batch: FieldBatch) -> None:
-        """Sample complete trajectories."""
-        assert isinstance(network, Corrector)
-        self.member_scores.add(self.simulator.with_corrector(network), batch)
-
-    def scores(self) -> dict[str, Tensor]:
-        """Every task's scores, and the mean energy score, which model selection watches."""
-        return self.member_scores.take()
-
-    def export(self, network: nn.Module, directory: Path) -> None:
-        """Write the bundle of operator and student."""
-        assert isinstance(network, Corrector)
-        simulator = self.simulator.with_corrector(network)
-        save_corrected(directory, simulator, self.source, self.inputs.model, self.inputs.fingerprint)
 
 
 consistency_distillation = training_stage(DistillationObjective)

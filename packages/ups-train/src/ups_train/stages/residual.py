@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.batches.seeds import derive_seed
 from ups_data.batches.symmetry import augment
-from ups_models.bundle import load_bundle, save_corrected
+from ups_models.bundle import load_bundle
 from ups_models.member_noise import MemberStreams
 from ups_models.network import NetworkInput
 from ups_models.residual.corrector import Corrector
@@ -25,15 +25,14 @@ from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
 from ups_train.engine.stage import training_stage
-from ups_train.stages.initial_simulator import start_corrector
-from ups_train.stages.member_scores import MemberScores
+from ups_train.stages.corrector_objective import CorrectorObjective
 from ups_train.stages.residual_config import ResidualConfig
 
 INITIAL_WINDOWS = 512
 """Training windows from which the size of the residuals is measured."""
 
 
-class ResidualObjective(nn.Module):
+class ResidualObjective(CorrectorObjective):
     """Mean square error of the velocity, averaged over the way from noise to the residual.
 
     Args:
@@ -42,19 +41,11 @@ class ResidualObjective(nn.Module):
     """
 
     def __init__(self, config: ResidualConfig, inputs: ObjectiveInputs) -> None:
-        super().__init__()
+        source = inputs.artifacts["simulator"] / ARTIFACT
+        corrector = Corrector(inputs.model, inputs.tasks)
+        simulator = CorrectedSimulator(load_operator(source, inputs), corrector, config.sampler)
+        super().__init__(simulator, source, inputs, config.members)
         self.config = config
-        self.inputs = inputs
-        self.source = inputs.artifacts["simulator"] / ARTIFACT
-        operator = load_operator(self.source, inputs)
-        self.simulator = CorrectedSimulator(operator, Corrector(inputs.model, inputs.tasks), config.sampler)
-        start_corrector(self.simulator.corrector, inputs)
-        self.member_scores = MemberScores(inputs.tasks, config.members)
-
-    @property
-    def network(self) -> nn.Module:
-        """The corrector."""
-        return self.simulator.corrector
 
     def initialise(self) -> None:
         """Measure the operator's residuals on training windows, unless a saved corrector knows them."""
@@ -85,21 +76,6 @@ class ResidualObjective(nn.Module):
         velocity = self.simulator.corrector(start.x, start.predicted, z, time, torch.zeros_like(time))
         error: Tensor = (velocity - (start.noise - start.residual)).square().mean()
         return error
-
-    def validate(self, network: nn.Module, batch: FieldBatch) -> None:
-        """Sample complete trajectories."""
-        assert isinstance(network, Corrector)
-        self.member_scores.add(self.simulator.with_corrector(network), batch)
-
-    def scores(self) -> dict[str, Tensor]:
-        """Every task's scores, and the mean energy score, which model selection watches."""
-        return self.member_scores.take()
-
-    def export(self, network: nn.Module, directory: Path) -> None:
-        """Write the bundle of operator and corrector."""
-        assert isinstance(network, Corrector)
-        simulator = self.simulator.with_corrector(network)
-        save_corrected(directory, simulator, self.source, self.inputs.model, self.inputs.fingerprint)
 
 
 diffusion_residual = training_stage(ResidualObjective)
