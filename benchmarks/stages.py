@@ -1,12 +1,14 @@
 """What samples best: ensemble, residual flow or its student, where the future is uncertain.
 
 Each case has a part of its problem hidden, so that one start has many futures. An operator is trained first;
-then, for equal seconds, an ensemble starts from it (one for every score), and a flow learns its residual; a
-student of the flow trains for the same seconds more. All are scored by the same number of members on the test
-split, beside the operator, and beside samples of the exact posterior where it is known.
+then, for equal seconds, it trains on, an ensemble starts from it (one for every score), and a flow learns its
+residual; a student of the flow trains for the same seconds more. A step of every training runs as many
+windows through the network: an ensemble of 4 has a quarter of the batch. All are scored by the same number of
+members on the test split, beside the operator alone, the operator with errors of random training
+trajectories, and samples of the exact posterior where it is known.
 
-    .venv/bin/python benchmarks/stages.py --case advection --budget 60
-    .venv/bin/python benchmarks/stages.py --case burgers --budget 120
+    .venv/bin/python benchmarks/stages.py                  # all cases, three seeds
+    .venv/bin/python benchmarks/stages.py --case burgers --seeds 1 --budget 20
 
 Cases: `advection`, one frame of waves whose speed is hidden, uniform in [0, 0.5] domains per frame, so that
 the posterior is known; `burgers`, decaying waves whose viscosity is hidden; `observed` is advection with its
@@ -20,6 +22,7 @@ import json
 import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,12 @@ from ups_eval.ensemble_metrics import EnsembleMetric
 from ups_eval.trajectory_statistics import reduce_values
 
 Array = NDArray[np.float64]
+Scores = dict[str, dict[str, float]]
+"""Model -> metric -> value."""
+UNCERTAIN = ("advection", "burgers")
+CASES = (*UNCERTAIN, "observed")
 CELLS = 64
+BATCH = 32
 SIZES = {"train": 2000, "val": 100, "test": 200}
 SHOWN = ("nrmse", *ENSEMBLE_METRICS)
 
@@ -97,50 +105,71 @@ def make(case: str, folder: Path) -> dict[str, Any]:
     return task | ({"parameters": {"speed": "speed"}} if case == "observed" else {})
 
 
-def pipeline(args: argparse.Namespace) -> list[dict[str, Any]]:
+def pipeline(args: argparse.Namespace, case: str) -> list[dict[str, Any]]:
     """Operator, ensembles, flow and student, each followed by its scores."""
-    rate = {"optimizer": {"kind": "muon_hybrid", "lr": args.lr}}
-    budget = {"budget": args.budget, "batch_size": 32, **rate}
-    scored = {"evaluate": "rollout", "members": args.members, "save_predictions": 0}
-    steps: list[dict[str, Any]] = [
-        {"stage": "operator", **budget},
-        {**scored, "id": "score_operator", "needs": ["operator"], "baselines": ["persistence"]},
-    ]
-    for score in ("energy", "crps", "both"):
+    optimizer = {"optimizer": {"kind": "muon_hybrid", "lr": args.lr}}
+    budget = {"budget": args.budget, "batch_size": BATCH, "validation_trajectories": 25, **optimizer}
+    # Validations do not count as training, but they cost time.
+    sampling = {**budget, "members": 4, "sampler": {"steps": 4}}
+    steps: list[dict[str, Any]] = []
+
+    def scored(name: str, of: str, **options: Any) -> None:
+        step = {"evaluate": "rollout", "id": f"score_{name}", "needs": [of], "baselines": []}
+        steps.append({**step, "members": args.members, "save_predictions": 0, **options})
+
+    def sampled(name: str, of: str, kind: str, count: int, **sampler: Any) -> None:
+        scored(name, of, sampler={"kind": kind, "steps": count, **sampler})
+
+    steps.append({"stage": "operator", **budget})
+    scored("operator", "operator")
+    steps.append({"stage": "operator", "id": "operator_longer", "init": {"step": "operator"}, **budget})
+    scored("operator_longer", "operator_longer")
+    for score in ("energy", "crps", "both") if case == "advection" else ("energy",):
         name = f"ensemble_{score}"
         objective = {"kind": "ensemble", "score": score, "members": args.train_members}
+        training = {**budget, "batch_size": BATCH // args.train_members, "objective": objective}
+        steps.append({"stage": "operator", "id": name, "init": {"step": "operator"}, **training})
+        scored(name, name)
+        if score == "energy" and case in UNCERTAIN:
+            # As long as the operator and the ensemble that starts from it together.
+            twice = {**training, "budget": 2 * args.budget}
+            steps.append({"stage": "operator", "id": "ensemble_from_scratch", **twice})
+            scored("ensemble_from_scratch", "ensemble_from_scratch")
+    for flow in ("rectified", "edm") if case == "advection" else ("rectified",):
+        step = {"stage": "diffusion_residual", "id": f"flow_{flow}", "flow": flow, "needs": ["operator"]}
+        steps.append({**step, **sampling})
+        sampled(f"flow_{flow}_heun_16", f"flow_{flow}", "heun", 16)
+    sampled("flow_rectified_refining", "flow_rectified", "heun", 4, start=0.3)
+    if case in UNCERTAIN:
+        for count in (1, 2):
+            sampled(f"flow_rectified_euler_{count}", "flow_rectified", "euler", count)
         steps.append(
-            {"stage": "operator", "id": name, "init": {"step": "operator"}, "objective": objective, **budget}
+            {
+                "stage": "consistency_distillation",
+                "id": "student",
+                "needs": ["flow_rectified"],
+                **sampling,
+                "sampler": {"steps": 1},
+            }
         )
-        steps.append({**scored, "id": f"score_{name}", "needs": [name], "baselines": ["operator"]})
-    steps.append({"stage": "diffusion_residual", "id": "flow", "needs": ["operator"], **budget})
-    for kind, count in (("heun", 16), ("euler", 1), ("euler", 2)):
-        sampler = {"sampler": {"kind": kind, "steps": count}}
-        step = {**scored, "id": f"score_flow_{kind}_{count}", "needs": ["flow"], "baselines": [], **sampler}
-        steps.append(step)
-    steps.append({"stage": "consistency_distillation", "id": "student", "needs": ["flow"], **budget})
-    for count in (1, 2):
-        sampler = {"sampler": {"kind": "jumps", "steps": count}}
-        steps.append(
-            {**scored, "id": f"score_student_{count}", "needs": ["student"], "baselines": [], **sampler}
-        )
+        for count in (1, 2):
+            sampled(f"student_{count}", "student", "jumps", count)
     return steps
 
 
-def run(
-    task: dict[str, Any], args: argparse.Namespace, seed: int, folder: Path
-) -> dict[str, dict[str, float]]:
-    """Train and score with one seed; model -> metric -> value."""
+def run(args: argparse.Namespace, case: str, seed: int, task: dict[str, Any]) -> Scores:
+    """Train and score a case with one seed."""
+    folder = args.out.resolve() / case
     spec = {
         "version": 1,
-        "name": f"{args.case}-{seed}",
+        "name": f"{case}-{seed}",
         "seed": seed,
-        "tasks": {args.case: task},
+        "tasks": {case: task},
         "model": {"kind": "latent_operator"},
         "trainer": {"accelerator": "cpu", "threads": args.threads},
-        "pipeline": pipeline(args),
+        "pipeline": pipeline(args, case),
     }
-    path = folder / f"{args.case}-{seed}.yaml"
+    path = folder / f"{case}-{seed}.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     command = [Path(sys.executable).with_name("ups-run"), path, "--runs-dir", folder / "runs"]
     done = subprocess.run(
@@ -148,12 +177,20 @@ def run(
     )
     if done.returncode:
         raise SystemExit(f"ups-run ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    (directory,) = (folder / "runs").glob(f"{args.case}-{seed}-*")
+    (directory,) = (folder / "runs").glob(f"{case}-{seed}-*")
     found = {}
-    for step in sorted((directory / "steps").glob("score_*")):
-        metrics = json.loads((step / "metrics.json").read_text(encoding="utf-8"))["metrics"]
-        scores = {key.rpartition("/")[2]: value for key, value in metrics.items() if key.count("/") == 1}
-        found[step.name.removeprefix("score_")] = scores
+    for step in pipeline(args, case):
+        if "evaluate" not in step:
+            continue
+        path = directory / "steps" / step["id"] / "metrics.json"
+        metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+        rows = {step["id"].removeprefix("score_"): f"{case}/"}
+        if step["id"] == "score_flow_rectified_heun_16":
+            rows["operator, random errors"] = f"{case}/random_errors/"
+        for row, start in rows.items():
+            found[row] = {
+                key.removeprefix(start): value for key, value in metrics.items() if key.startswith(start)
+            }
     return found
 
 
@@ -186,30 +223,40 @@ def table(found: dict[str, list[dict[str, float]]]) -> str:
 
 
 def main() -> None:
-    """Make the data, train with every seed, print the table."""
+    """Make the data, train every case with every seed, print a table per case."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--case", choices=("advection", "burgers", "observed"), default="advection")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of every training; default: 60")
+    parser.add_argument("--case", nargs="+", choices=CASES, default=CASES, help="default: all")
+    parser.add_argument("--budget", type=float, default=80.0, help="seconds of every training; default: 80")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
-    parser.add_argument("--members", type=int, default=32, help="of the scored ensembles; default: 32")
+    parser.add_argument("--members", type=int, default=24, help="of the scored ensembles; default: 24")
     parser.add_argument("--train-members", type=int, default=4, help="of the trained ones; default: 4")
     parser.add_argument("--lr", type=float, default=4e-3, help="default: 4e-3")
-    parser.add_argument("--threads", type=int, default=2, help="default: 2")
+    parser.add_argument("--threads", type=int, default=1, help="of every run; default: 1")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, as many as cores; default: 2")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/stages"))
     args = parser.parse_args()
-    folder = args.out.resolve() / args.case
-    folder.mkdir(parents=True, exist_ok=True)
-    task = make(args.case, folder)
-    found: dict[str, list[dict[str, float]]] = {}
-    if exact := posterior(folder, args.members):
-        found["exact posterior"] = [exact]
-    for seed in range(args.seeds):
-        for model, scores in run(task, args, seed, folder).items():
-            found.setdefault(model, []).append(scores)
-        print(table(found), flush=True)
-    (folder / "scores.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    tasks: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for case in args.case:
+        folder = args.out.resolve() / case
+        folder.mkdir(parents=True, exist_ok=True)
+        tasks[case] = make(case, folder)
+        exact = posterior(folder, args.members)
+        found[case] = {"exact posterior": [exact]} if exact else {}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        started = {
+            (case, seed): pool.submit(run, args, case, seed, tasks[case])
+            for case in args.case
+            for seed in range(args.seeds)
+        }
+    for (case, _), result in started.items():
+        for model, scores in result.result().items():
+            found[case].setdefault(model, []).append(scores)
+    for case, models in found.items():
+        print(f"\n{case}\n\n{table(models)}", flush=True)
+    (args.out / "scores.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_eval.builtin_metrics import create_metric
-from ups_eval.scoring import score
+from ups_eval.scoring import Ensemble, score
 
 
 class Oracle(nn.Module):
@@ -83,6 +83,24 @@ def test_divergence_is_infinite_and_counted(advection: Any) -> None:
     assert result.per_step[:10] == pytest.approx([0.1] * 10, rel=1e-4)
     assert all(math.isinf(value) for value in result.per_step[10:])
     assert [math.isinf(value) for value in result.per_sample] == [False, False, True, False, False]
+
+
+def test_one_member_that_leaves_the_finite_numbers_diverges(advection: Any) -> None:
+    """Not hidden in the mean, nor left out of the ensemble."""
+
+    class Sampler(Oracle):
+        stochastic = True
+
+        def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
+            found = torch.stack([self.rollout(batch, steps)] * members).clone()
+            found[1, batch.index == 103, 5] = math.inf
+            return found
+
+    metrics = {name: create_metric(name) for name in ("nrmse", "crps", "energy_score")}
+    result = score(Sampler(), advection, "test", metrics, batch_size=2, ensemble=Ensemble(4))
+    assert result.diverged == 1
+    assert set(result.metrics.values()) == {math.inf}
+    assert [math.isinf(value) for value in result.per_sample] == [False, False, False, True, False]
 
 
 def test_metrics_are_reset_and_limit_and_callback_work(advection: Any) -> None:

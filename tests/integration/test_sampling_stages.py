@@ -76,10 +76,10 @@ def run(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("step", ["score_ensemble", "score_flow", "score_student"])
-def test_members_are_scored_beside_doing_nothing(step: str, run: Path) -> None:
+def test_members_are_scored_beside_doing_nothing_and_random_choice(step: str, run: Path) -> None:
     results = json.loads((run / "steps" / step / "metrics.json").read_text())
     metrics, model = results["metrics"], results["model"]
-    assert results["members"] == {model: 20}
+    assert results["members"] == {model: 20, "random_errors": 20}
     for name in (
         "nrmse",
         "crps",
@@ -91,15 +91,20 @@ def test_members_are_scored_beside_doing_nothing(step: str, run: Path) -> None:
     ):
         assert np.isfinite(metrics[f"hidden/{name}"])
     assert metrics["hidden/spread_skill"] > 0
-    (other,) = [name for name in results["baselines"] if name != "persistence"] or ["persistence"]
-    assert np.isfinite(metrics[f"hidden/{other}/crps"])
-    assert f"hidden/{other}/coverage_90" not in metrics, "one prediction has no interval"
+    for other in results["baselines"]:
+        assert np.isfinite(metrics[f"hidden/{other}/crps"])
+        assert (f"hidden/{other}/coverage_90" in metrics) == (other == "random_errors"), (
+            "one prediction has no interval"
+        )
+    if step == "score_student":  # the operator stays as it was
+        assert metrics["hidden/without_sampling/crps"] == metrics["hidden/operator/crps"]
 
 
 def test_members_are_stored_and_their_mean_is_the_prediction(run: Path) -> None:
     with h5py.File(run / "steps" / "score_flow" / "predictions.h5") as file:
         group = file["hidden"]
-        (name,) = group["members"]
+        assert set(group["members"]) == {"latent_operator", "random_errors"}
+        name = "latent_operator"
         members, mean = group[f"members/{name}"][()], group[f"prediction/{name}"][()]
         assert members.shape == (3, 20, 3, 1, 32)
         np.testing.assert_allclose(members.mean(axis=1), mean, rtol=1e-5, atol=1e-6)

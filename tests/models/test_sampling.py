@@ -15,9 +15,9 @@ from ups_data.batches.batch import FieldBatch
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_models.bundle import load_bundle, save_bundle, save_corrected
-from ups_models.residual.config import SamplerConfig
+from ups_models.residual.config import Flow, Sampler, SamplerConfig
 from ups_models.residual.corrector import Corrector
-from ups_models.residual.flow import on_the_way, solve, step
+from ups_models.residual.flow import difference, on_the_way, solve
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator, build_simulator
 
@@ -83,15 +83,19 @@ def stochastic(hold: bool = False) -> Simulator:
     return simulator
 
 
-def corrected(steps: int = 2) -> CorrectedSimulator:
+def corrected(flow: Flow = "rectified") -> CorrectedSimulator:
     operator = build_simulator(component("unet"), {"flow": INFO}, {"flow": STATISTICS}).eval()
     moved(operator.network)
-    corrector = Corrector(component("fno"), {"flow": INFO}).eval()
+    corrector = Corrector(component("fno"), {"flow": INFO}, flow).eval()
     moved(corrector)
-    return CorrectedSimulator(operator, corrector, SamplerConfig(steps=steps))
+    return CorrectedSimulator(operator, corrector, SamplerConfig(steps=2))
 
 
-@pytest.mark.parametrize("make", [stochastic, corrected])
+def diffusion() -> CorrectedSimulator:
+    return corrected("edm")
+
+
+@pytest.mark.parametrize("make", [stochastic, corrected, diffusion])
 def test_a_member_is_a_function_of_seed_trajectory_and_number(make: type) -> None:
     simulator, whole = make(), batch()
     members = simulator.sample(whole, 3, 4, seed=7)
@@ -133,8 +137,9 @@ def test_a_stochastic_simulator_survives_its_bundle(tmp_path: Path) -> None:
     assert torch.equal(load_bundle(tmp_path).sample(batch(), 2, 3, 0), simulator.sample(batch(), 2, 3, 0))
 
 
-def test_a_corrected_simulator_survives_its_bundle(tmp_path: Path) -> None:
-    simulator = corrected()
+@pytest.mark.parametrize("make", [corrected, diffusion])
+def test_a_corrected_simulator_survives_its_bundle(make: type, tmp_path: Path) -> None:
+    simulator = make()
     save_bundle(tmp_path / "operator", simulator.operator, component("unet"), "f")
     save_corrected(tmp_path / "corrected", simulator, tmp_path / "operator", component("fno"), "g")
     loaded = load_bundle(tmp_path / "corrected")
@@ -165,10 +170,41 @@ def test_the_exact_velocity_of_a_normal_law_gives_that_law() -> None:
         return -mean + (t - (1 - t) * deviation**2) / variance * (z - (1 - t) * mean)
 
     noise = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for kind, steps, allowed in (("heun", 16, 0.01), ("euler", 200, 0.01), ("euler", 4, 0.2)):
-        found = solve(velocity, noise, SamplerConfig(kind=kind, steps=steps))
-        assert float(found.mean()) == pytest.approx(mean, abs=0.02)
+    cases: list[tuple[Flow, Sampler, int, float]] = [
+        ("rectified", "heun", 16, 0.01),
+        ("rectified", "euler", 200, 0.01),
+        ("rectified", "euler", 4, 0.2),
+        ("edm", "heun", 32, 0.01),
+    ]
+    for flow, kind, steps, allowed in cases:
+        found = solve(velocity, noise, SamplerConfig(kind=kind, steps=steps), flow)
+        assert float(found.mean()) == pytest.approx(mean, abs=0.03)
         assert float(found.std()) == pytest.approx(deviation, abs=allowed)
+
+
+def test_a_later_start_refines_the_prediction() -> None:
+    """Less noise leaves less of the residual's law: with hardly any, the prediction stays as it is."""
+    simulator = corrected()
+    predicted = simulator.rollout(batch(), 1)
+    moved_by = []
+    for start in (1.0, 0.5, 1e-6):
+        refined = CorrectedSimulator(simulator, simulator.corrector, SamplerConfig(steps=4, start=start))
+        moved_by.append(float((refined.sample(batch(), 1, 1, 0)[0] - predicted).detach().abs().max()))
+    assert moved_by[0] > moved_by[1] > 1e3 * moved_by[2]
+
+
+def test_the_denoiser_of_edm_is_exact_for_residuals_of_deviation_one() -> None:
+    """A network that gives nothing is right for standard normal residuals: E[x | y] = y / (1 + s²), y = x + s e."""
+    corrector = diffusion().corrector
+    with torch.no_grad():
+        corrector.network.forward = lambda x: torch.zeros(3, 2, 16)  # type: ignore[method-assign]
+        noisy, time = torch.randn(3, 2, 16), torch.tensor([0.2, 0.5, 0.9])
+        x, predicted = diffusion().seen(batch(), torch.zeros(3, 2, 16))
+        velocity = corrector(x, predicted, noisy, time, torch.zeros(3))
+    s, t = (time / (1 - time))[:, None, None], time[:, None, None]
+    scaled = noisy / (1 - t)  # x + s e
+    residual = scaled / (1 + s**2)
+    torch.testing.assert_close(velocity, (scaled - residual) / s - residual)
 
 
 def test_heun_is_of_second_order() -> None:
@@ -182,10 +218,10 @@ def test_heun_is_of_second_order() -> None:
     for count in (8, 16):
         z, times = one, torch.linspace(1, 0.5, count + 1, dtype=torch.float64)
         for begin, stop in pairwise(times):
-            z = step(velocity, z, begin.expand(1), stop.expand(1), "heun")
+            z = z - difference(velocity, z, begin.expand(1), stop.expand(1), "heun")
         errors.append(abs(float(z) - exact))
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
-    assert torch.equal(step(velocity, one, start, end, "jumps"), one - 0.5 * velocity(one, start, start))
+    assert torch.equal(difference(velocity, one, start, end, "jumps"), 0.5 * velocity(one, start, start))
 
 
 def test_the_way_begins_at_the_residual_and_ends_at_the_noise() -> None:

@@ -16,6 +16,7 @@ from ups_data.batches.batch import FieldBatch
 from ups_eval.ensemble_scores import crps, energy_score
 from ups_models.bundle import load_bundle
 from ups_models.residual.simulator import CorrectedSimulator
+from ups_train.engine.ema import averaged_copy
 from ups_train.engine.objective import ObjectiveInputs, create_objective
 from ups_train.stages.ensemble import ALMOST_FAIR
 
@@ -47,9 +48,13 @@ def windows(objective: Any, task: str, count: int = 4) -> FieldBatch:
     return batch
 
 
-@pytest.mark.parametrize("name", SAMPLING)
-def test_gradients_reach_every_weight(name: str, data_root: Path, tmp_path: Path) -> None:
-    objective = made(name, data_root, tmp_path)
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in SAMPLING), ("diffusion_residual", {"flow": "edm"})]
+)
+def test_gradients_reach_every_weight(
+    name: str, options: dict[str, Any], data_root: Path, tmp_path: Path
+) -> None:
+    objective = made(name, data_root, tmp_path, **options)
     for task in objective.inputs.tasks:
         objective.loss(windows(objective, task), 1, 1.0).backward()
     network: nn.Module = objective.network
@@ -135,14 +140,20 @@ def test_residuals_have_deviation_one(data_root: Path, tmp_path: Path) -> None:
         assert float(size) == pytest.approx(1, rel=0.01)
 
 
-@pytest.mark.parametrize("name", SAMPLING)
-def test_shuffled_parameters_or_history_change_the_loss(name: str, data_root: Path, tmp_path: Path) -> None:
-    objective = made(name, data_root, tmp_path, augment=False)
-    batch = windows(objective, "darcy2d")
+def test_the_average_is_the_students_target(data_root: Path, tmp_path: Path) -> None:
+    objective = made("consistency_distillation", data_root, tmp_path, augment=False, direct=1.0)
+    batch, names = windows(objective, "advection1d"), set(objective.state_dict())
+    losses = torch.stack([objective.loss(batch, seed, 1.0) for seed in range(8)])
+    average = averaged_copy(objective.network)
+    objective.use_average(average)
+    assert set(objective.state_dict()) == names, "the training saves it already"
+    same = torch.stack([objective.loss(batch, seed, 1.0) for seed in range(8)])
+    torch.testing.assert_close(same, losses)
     with torch.no_grad():
-        loss = objective.loss(batch, 0, 1.0)
-        batch.static = batch.static.flip(0)
-        assert not torch.equal(objective.loss(batch, 0, 1.0), loss)
+        for weight in average.parameters():
+            weight.mul_(2)
+    other = torch.stack([objective.loss(batch, seed, 1.0) for seed in range(8)])
+    assert (other != losses).sum() >= 6, "the shortest jumps, one in 16, need the teacher alone"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ OF_ENSEMBLES: Any = tuple({"kind": name} for name in ENSEMBLE_METRICS)
 
 OWN_METRICS = ("diverged", "reconstruction")
 """Names of numbers that a rollout reports beside its metrics."""
+OWN_ROWS = ("latent_rollout", "without_sampling", "random_errors")
+"""Names of what a rollout scores beside the model and its baselines."""
 
 
 def is_higher_better(metric: Any) -> bool:
@@ -48,7 +50,9 @@ class RolloutConfig(EvaluationConfig):
     """Metrics to compute where there are several members."""
     members: int = Field(default=1, ge=1)
     """Members of a stochastic model's ensemble. Their mean is scored like a prediction; fair CRPS, energy
-    score, spread, ranks and coverage see all of them. 1: the prediction without noise."""
+    score, spread, ranks and coverage see all of them. Beside it are scored `without_sampling`, its one
+    prediction without noise or correction, and `random_errors`, that plus errors of random training
+    trajectories. 1: the prediction without noise."""
     seed: int = Field(default=0, ge=0)
     """Of what the members draw."""
     sampler: SamplerConfig | None = None
@@ -90,6 +94,10 @@ class RolloutConfig(EvaluationConfig):
     @classmethod
     def _baselines_differ(cls, baselines: tuple[Component | str, ...]) -> tuple[Component | str, ...]:
         names = [baseline_name(baseline) for baseline in baselines]
+        if taken := next((name for name in names if name in OWN_ROWS), None):
+            raise ValueError(
+                f"'{taken}' is what the step itself scores; give the step that you mean another id"
+            )
         if len(set(map(step_id, names))) < len(names):
             raise ValueError(
                 f"a baseline is named twice in {', '.join(names)}; remove the duplicate, or write a "

@@ -21,6 +21,7 @@ from ups_eval.kept import Kept
 from ups_eval.metrics import TrajectoryMetric
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import PredictionsWriter, choose, write_predictions
+from ups_eval.random_errors import RandomErrors, WithoutSampling
 from ups_eval.results import Results
 from ups_eval.scoring import Ensemble, TaskScore, reconstruction_errors, score
 from ups_eval.tables import rich_headline
@@ -111,6 +112,9 @@ class RolloutStep:
         weights = {name: weights_sum(bundle_config)}
         if self.config.latent_rollout:
             simulators["latent_rollout"] = LatentSimulator(simulators[name])
+        if self.config.members > 1 and tested.stochastic:
+            simulators["without_sampling"] = WithoutSampling(simulators[name])
+            simulators["random_errors"] = RandomErrors(simulators[name], data, self.config.split)
         for name, baseline in baselines.items():
             trained = context.artifacts["simulator"].get(baseline_id(name))
             simulator = load_bundle(trained / "model") if trained else untrained(baseline, data)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -35,7 +35,7 @@ from ups_models.bundle_config import (
     check_weights,
     read_bundle_config,
 )
-from ups_models.residual.config import SamplerConfig
+from ups_models.residual.config import Flow, SamplerConfig
 from ups_models.residual.corrector import Corrector
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator, build_simulator
@@ -51,8 +51,8 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
         fingerprint: of the training step.
     """
     if isinstance(simulator, CorrectedSimulator):
-        sampler = {"sampler": simulator.sampler.model_dump(mode="json")}
-        _save(directory, simulator, simulator.corrector, component, fingerprint, sampler)
+        more = {"sampler": simulator.sampler.model_dump(mode="json"), "flow": simulator.corrector.flow}
+        _save(directory, simulator, simulator.corrector, component, fingerprint, more)
     else:
         _save(directory, simulator, simulator.network, component, fingerprint, {})
 
@@ -130,8 +130,9 @@ def load_bundle(directory: Path) -> Simulator:
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays
         if "sampler" in config:
             operator = load_bundle(directory / OPERATOR)
-            network = Corrector(component, tasks)
-            simulator: Simulator = CorrectedSimulator(operator, network, _sampler(directory, config))
+            sampler, flow = _sampling(directory, config)
+            network = Corrector(component, tasks, flow)
+            simulator: Simulator = CorrectedSimulator(operator, network, sampler)
         else:
             simulator = build_simulator(component, tasks, statistics)
             network = simulator.network
@@ -148,9 +149,11 @@ def load_bundle(directory: Path) -> Simulator:
     return simulator.eval()
 
 
-def _sampler(directory: Path, config: dict[str, Any]) -> SamplerConfig:
+def _sampling(directory: Path, config: dict[str, Any]) -> tuple[SamplerConfig, Flow]:
+    """How a corrected simulator samples, and what its corrector learned."""
     try:
-        return SamplerConfig.model_validate(config["sampler"])
+        sampler = SamplerConfig.model_validate(config["sampler"])
+        return sampler, TypeAdapter[Flow](Flow).validate_python(config.get("flow"))
     except ValidationError:
         raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
 

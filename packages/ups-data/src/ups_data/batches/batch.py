@@ -28,8 +28,7 @@ class FieldBatch:
         loss_weight: factor of this batch's mean loss. The micro-batches of a global batch may differ in size;
             with these weights the average over them is the mean over samples.
         forcing: fields that are given at every frame `(B, H + T, Cf, *S)`, those of the given frames
-            first; None
-            for a problem without any.
+            first; None for a problem without any.
     """
 
     task: str

@@ -11,7 +11,7 @@ from ups_data.info import TaskInfo
 from ups_models.network import NetworkInput, condition_size, per_task
 from ups_models.noise_config import NoiseConfig
 
-NOISE_GAIN = 0.01
+NOISE_GAIN = 0.1
 """Factor of the first weights that noise meets: a network with noise starts as about the one without."""
 
 
@@ -34,13 +34,13 @@ class Conditioner(nn.Module):
         """The condition vector `(B, width)`."""
         vector: Tensor = self.mlp(self.embed.of(x.task)(x.condition()))
         if self.of_noise is not None and x.noise is not None:
-            vector = vector + self.of_noise(x.noise) - self.of_noise(torch.zeros_like(x.noise[:1]))
+            vector = vector + self.of_noise(x.noise)
         return vector
 
 
 def _noise_layers(channels: int, width: int) -> nn.Sequential:
-    """A small network, so that normal numbers can become any law."""
-    last = nn.Linear(width, width, bias=False)  # a constant would cancel: zero noise gives zero
+    """A small network, so that normal numbers can become any law; without biases zero noise gives zero."""
+    first, middle, last = (nn.Linear(given, width, bias=False) for given in (channels, width, width))
     with torch.no_grad():
         last.weight.mul_(NOISE_GAIN)
-    return nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
+    return nn.Sequential(first, nn.SiLU(), middle, nn.SiLU(), last)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ups_core import Component
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_models.network import FORCED_FRAMES, Network, NetworkInput, module_key
+from ups_models.residual.config import Flow
+from ups_models.residual.flow import deviation, over_fields
 
 TIMES = ("flow_time", "flow_jump")
 """Parameters that the question has beside those of the problem: the time on the way, 1 for noise and 0 for
@@ -50,30 +52,25 @@ class Corrector(nn.Module):
     Args:
         component: the model.
         tasks: task name -> the problem.
-
-    Attributes:
-        scales: root mean square of the operator's residual, per task and channel, in units of the channel's
-            deviation: what is sampled has deviation 1. A residual of 1e-2 would lie below all noise levels.
+        flow: what the network sees and gives.
     """
 
-    def __init__(self, component: Component, tasks: Mapping[str, TaskInfo]) -> None:
+    def __init__(self, component: Component, tasks: Mapping[str, TaskInfo], flow: Flow = "rectified") -> None:
         super().__init__()
+        self.flow = flow
         network = component.create(tasks={name: question(task) for name, task in tasks.items()})
         assert isinstance(network, Network)
         self.network = network
-        self.scales = nn.ParameterDict(
-            {
-                module_key(name): nn.Parameter(
-                    torch.ones(len(task.target_channels), *[1] * task.dim), requires_grad=False
-                )
-                for name, task in tasks.items()
-            }
-        )
+        for name, task in tasks.items():
+            # Not parameters: those are sharded over ranks, and only the network's forward gathers them.
+            self.register_buffer(_scale(name), torch.ones(len(task.target_channels), *[1] * task.dim))
 
     def scale(self, task: str) -> Tensor:
-        """Size of the residuals `(C, 1, ...)`."""
-        scale: Tensor = self.scales[module_key(task)]
-        return scale
+        """Root mean square of the operator's residual in units of each channel's deviation, `(C, 1, ...)`.
+
+        What is sampled has deviation 1: a residual of 1e-2 would lie below all noise levels.
+        """
+        return self.get_buffer(_scale(task))
 
     def forward(
         self, x: NetworkInput, predicted: Tensor, noisy: Tensor, time: Tensor, jump: Tensor
@@ -87,10 +84,21 @@ class Corrector(nn.Module):
             time: 1 for noise, 0 for the residual `(B,)`.
             jump: how far the velocity is for; 0 for that at `time` `(B,)`.
         """
-        # Parameters of a task are scaled to [-1, 1]; a time of 0 to 1 is too.
-        times = 2 * torch.stack([time, jump], dim=1) - 1
+        if self.flow == "rectified":
+            # Parameters of a task are scaled to [-1, 1]; a time of 0 to 1 is too.
+            return self._network(x, predicted, noisy, 2 * time - 1, jump)
+        size = over_fields(deviation(time), noisy)
+        noisy = noisy / size
+        # (ln s) / 4 is the time, and the network gives (s x - e) / sqrt(1 + s²), always of deviation 1.
+        given = self._network(x, predicted, noisy, torch.logit(time, eps=1e-3) / 4, jump)
+        return ((2 * over_fields(time, noisy) - 1) * noisy - given) / size
+
+    def _network(
+        self, x: NetworkInput, predicted: Tensor, noisy: Tensor, time: Tensor, jump: Tensor
+    ) -> Tensor:
+        times = torch.stack([time, 2 * jump - 1], dim=1)
         known = torch.ones_like(times, dtype=torch.bool)
-        velocity: Tensor = self.network(
+        given: Tensor = self.network(
             replace(
                 x,
                 fields=torch.cat([x.fields, predicted, noisy], dim=1),
@@ -101,4 +109,8 @@ class Corrector(nn.Module):
                 noise=None,
             )
         )
-        return velocity.float()
+        return given.float()
+
+
+def _scale(task: str) -> str:
+    return f"scale_{module_key(task)}"

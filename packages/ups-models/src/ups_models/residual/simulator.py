@@ -65,7 +65,7 @@ class CorrectedSimulator(Simulator):
             found: Tensor = self.corrector(x, predicted, z, time, jump)
             return found
 
-        return solve(velocity, noise, self.sampler) * self.physical_scale(batch.task)
+        return solve(velocity, noise, self.sampler, self.corrector.flow) * self.physical_scale(batch.task)
 
     def seen(self, batch: FieldBatch, prediction: Tensor) -> tuple[NetworkInput, Tensor]:
         """What the corrector sees of a batch, and of a physical prediction `(B, C, *S)`, normalised."""

@@ -25,6 +25,7 @@ from ups_train.engine.config import TrainingConfig
 from ups_train.engine.ema import MovingAverage, averaged_copy
 from ups_train.engine.guards import SpikeGuard, check_losses, check_norm
 from ups_train.engine.lightning_progress import accumulation_factor, restore_position, store_position
+from ups_train.engine.objective import AveragedObjective
 from ups_train.engine.progress import Progress
 from ups_train.engine.step_report import MicroBatch, Place, ReportCollector, StepReport
 from ups_train.optimizers.create import create_optimizer
@@ -60,6 +61,8 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.objective = objective
         self.average: nn.Module | None = None if config.ema is None else averaged_copy(objective.network)
+        if self.average is not None and isinstance(objective, AveragedObjective):
+            objective.use_average(self.average)
         self.config = config
         self.progress = progress
         self.seed = seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,7 +22,8 @@ class Objective(Protocol):
 
     An objective is a `torch.nn.Module`, so that its statistics and metrics move to the device with its
     network. :class:`~ups_train.engine.stage.TrainingStage` does everything else: data, optimizer, averaging,
-    checkpoints, exact resume, several ranks, guards.
+    checkpoints, exact resume, several ranks, guards. One that also learns from the moving average of its own
+    network is an :class:`AveragedObjective`.
     """
 
     @property
@@ -66,6 +67,18 @@ class Objective(Protocol):
 
         Args:
             network: on the CPU, with the chosen weights, of the same class as :attr:`network`.
+        """
+        ...
+
+
+@runtime_checkable
+class AveragedObjective(Protocol):
+    """An objective whose loss uses the moving average of its network as a target."""
+
+    def use_average(self, average: nn.Module) -> None:
+        """Keep the averaged network, of the same class as `network`; called once, before training.
+
+        It must not become a submodule: the training saves, loads and shards it.
         """
         ...
 

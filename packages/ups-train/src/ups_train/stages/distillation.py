@@ -4,26 +4,28 @@ Discrete distillation of the flow map: one network gives the mean velocity from 
 so that the same weights serve one, two or n jumps. A jump must end where one short step of the teacher (Heun)
 and a jump of the student from there end, as in consistency training (Song et al., "Consistency Models", arXiv
 2303.01469) and consistency trajectory models (Kim et al., arXiv 2310.02279); for the shortest jumps the
-teacher alone is the target, without which all jumps could agree on nothing. Everything is a plain forward
+teacher alone is the target, without which all jumps could agree on nothing. The second jump is that of the
+weights' moving average, if the training has one, as in consistency models. Everything is a plain forward
 pass, so ranks, compilation and mixed precision work as elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ups_core import UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_models.bundle import load_bundle
-from ups_models.network import NetworkInput
 from ups_models.residual.config import SamplerConfig
 from ups_models.residual.corrector import Corrector
-from ups_models.residual.flow import Velocity, on_the_way, step
+from ups_models.residual.flow import Velocity, difference, on_the_way
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
 from ups_train.engine.stage import training_stage
 from ups_train.stages.corrector_objective import CorrectorObjective
-from ups_train.stages.residual import residual_start
+from ups_train.stages.residual import ResidualStart, residual_start
 from ups_train.stages.residual_config import DistillationConfig
 
 SOFTNESS = 1e-2
@@ -43,7 +45,7 @@ class DistillationObjective(CorrectorObjective):
         teacher = load_bundle(source)
         if not isinstance(teacher, CorrectedSimulator):
             raise UPSError(f"{source} has no flow; name a step of diffusion_residual in 'needs'")
-        student = Corrector(inputs.model, inputs.tasks)
+        student = Corrector(inputs.model, inputs.tasks, teacher.corrector.flow)
         try:
             student.load_state_dict(teacher.corrector.state_dict())
         except RuntimeError:
@@ -56,6 +58,11 @@ class DistillationObjective(CorrectorObjective):
         super().__init__(CorrectedSimulator(teacher, student, sampler), source, inputs, config.members)
         self.config = config
         self.teacher = teacher
+        self._target: Callable[[], nn.Module] = lambda: self.network
+
+    def use_average(self, average: nn.Module) -> None:
+        """The student's moving average makes the second jump of the target."""
+        self._target = lambda: average  # in a function, so that it is not a submodule
 
     def initialise(self) -> None:
         """Nothing: the student starts as its teacher."""
@@ -72,24 +79,22 @@ class DistillationObjective(CorrectorObjective):
         end = torch.where(draws[2] < self.config.direct, 0.0, end)
         z = on_the_way(start.residual, start.noise, time)
         with torch.no_grad():
-
-            def taught(z: Tensor, time: Tensor, jump: Tensor) -> Tensor:
-                found: Tensor = self.teacher.corrector(start.x, start.predicted, z, time, jump)
-                return found
-
-            stepped = step(taught, z, time, before, "heun")
-            target = step(self._jump(start.x, start.predicted), stepped, before, end, "jumps")
-        jumped = step(self._jump(start.x, start.predicted), z, time, end, "jumps")
-        distance = (jumped - target).square().flatten(1).mean(dim=1)
-        loss: Tensor = ((distance + SOFTNESS**2).sqrt() - SOFTNESS).mean()
+            first = difference(_velocity(self.teacher.corrector, start), z, time, before, "heun")
+            second = difference(_velocity(self._target(), start), z - first, before, end, "jumps")
+        # Not between the ends, which are much larger than what they differ by.
+        jump = difference(_velocity(self.network, start), z, time, end, "jumps")
+        distance = (jump - first - second).square().flatten(1).mean(dim=1)
+        # sqrt(d + c²) - c, without the difference of two almost equal numbers.
+        loss: Tensor = (distance / ((distance + SOFTNESS**2).sqrt() + SOFTNESS)).mean()
         return loss
 
-    def _jump(self, x: NetworkInput, predicted: Tensor) -> Velocity:
-        def velocity(z: Tensor, time: Tensor, jump: Tensor) -> Tensor:
-            found: Tensor = self.simulator.corrector(x, predicted, z, time, jump)
-            return found
 
-        return velocity
+def _velocity(corrector: nn.Module, start: ResidualStart) -> Velocity:
+    def velocity(z: Tensor, time: Tensor, jump: Tensor) -> Tensor:
+        found: Tensor = corrector(start.x, start.predicted, z, time, jump)
+        return found
+
+    return velocity
 
 
 consistency_distillation = training_stage(DistillationObjective)

@@ -20,7 +20,7 @@ from ups_models.bundle import load_bundle
 from ups_models.member_noise import MemberStreams
 from ups_models.network import NetworkInput
 from ups_models.residual.corrector import Corrector
-from ups_models.residual.flow import on_the_way
+from ups_models.residual.flow import deviation, draw_time, on_the_way, over_fields
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
@@ -42,7 +42,7 @@ class ResidualObjective(CorrectorObjective):
 
     def __init__(self, config: ResidualConfig, inputs: ObjectiveInputs) -> None:
         source = inputs.artifacts["simulator"] / ARTIFACT
-        corrector = Corrector(inputs.model, inputs.tasks)
+        corrector = Corrector(inputs.model, inputs.tasks, config.flow)
         simulator = CorrectedSimulator(load_operator(source, inputs), corrector, config.sampler)
         super().__init__(simulator, source, inputs, config.members)
         self.config = config
@@ -71,11 +71,14 @@ class ResidualObjective(CorrectorObjective):
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """The mean square error of the velocity at a time drawn for every window."""
         start = residual_start(self.simulator, batch, self.config.augment, seed)
-        time = torch.special.ndtr(start.streams.normal(()))  # even between 0 and 1
+        time = draw_time(start.streams.normal(()), self.config.flow)
         z = on_the_way(start.residual, start.noise, time)
         velocity = self.simulator.corrector(start.x, start.predicted, z, time, torch.zeros_like(time))
-        error: Tensor = (velocity - (start.noise - start.residual)).square().mean()
-        return error
+        error = velocity - (start.noise - start.residual)
+        if self.config.flow == "edm":
+            error = error * over_fields(deviation(time), error)  # that of what the network gives
+        loss: Tensor = error.square().mean()
+        return loss
 
 
 diffusion_residual = training_stage(ResidualObjective)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ups_core import Config
-from ups_models.residual.config import SamplerConfig
+from ups_models.residual.config import Flow, SamplerConfig
 from ups_train.engine.config import Positive, TrainingConfig
 
 
@@ -18,6 +18,8 @@ class ResidualConfig(TrainingConfig):
     consumes: ClassVar[tuple[str, ...]] = ("simulator",)
     produces: ClassVar[tuple[str, ...]] = ("simulator", "flow")
 
+    flow: Flow = "rectified"
+    """How the flow is learned: `rectified`, or as the diffusion `edm` is."""
     sampler: SamplerConfig = SamplerConfig()
     """How the trained simulator samples."""
     augment: bool = True

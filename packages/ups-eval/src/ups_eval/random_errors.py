@@ -1,0 +1,93 @@
+"""What a simulator that samples is compared with: no choice at all, and a random one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ups_models.device import device_of
+from ups_models.member_noise import MemberStreams
+from ups_models.simulator import Simulator
+
+if TYPE_CHECKING:
+    from ups_data.batches.batch import FieldBatch
+    from ups_data.info import TaskInfo
+    from ups_data.prepare.opening import TaskData
+
+MOST_ERRORS = 256
+"""Training trajectories whose errors are drawn from."""
+MOST_BYTES = 2**28
+"""Memory for the errors of one task; there are fewer of large trajectories."""
+
+
+class WithoutSampling(Simulator):
+    """What a stochastic simulator predicts without noise or correction, as one member: doing nothing.
+
+    Args:
+        simulator: lends its network and its normalisers, which may be on a GPU.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        super().__init__(simulator.network, simulator.tasks, simulator.statistics)
+        self.normalisers = simulator.normalisers
+
+    @property
+    def stochastic(self) -> bool:
+        """False, whatever the network can do."""
+        return False
+
+
+class RandomErrors(WithoutSampling):
+    """That prediction plus the error that it makes on a random trajectory of the train split.
+
+    It knows how large errors are, how they are distributed and how they grow, but not which one belongs to
+    which start: a choice at random.
+
+    Args:
+        simulator: as for :class:`WithoutSampling`.
+        data: task name -> its data.
+        split: that will be predicted.
+    """
+
+    def __init__(self, simulator: Simulator, data: Mapping[str, TaskData], split: str) -> None:
+        super().__init__(simulator)
+        self._data = data
+        self._split = split
+        self._errors: dict[str, Tensor] = {}
+
+    @property
+    def stochastic(self) -> bool:
+        """True: errors are drawn."""
+        return True
+
+    def supports(self, task: TaskInfo) -> bool:
+        """Tasks whose train split has the grid of the predicted one, and as many frames."""
+        if not super().supports(task):
+            return False
+        train, other = (self._data[task.name].problem(split) for split in ("train", self._split))
+        return train.shape == other.shape and train.frames >= other.frames
+
+    def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
+        """See :meth:`Simulator.sample`."""
+        if batch.task not in self._errors:
+            self._errors[batch.task] = self._measure(batch.task)
+        errors = self._errors[batch.task]
+        draws = torch.special.ndtr(MemberStreams(batch, members, seed).normal(()))
+        number = (draws * len(errors)).long().clamp(max=len(errors) - 1).reshape(members, len(batch))
+        prediction = self.rollout(batch, steps)
+        return prediction + errors[number.to(errors.device), :steps].to(prediction)
+
+    def _measure(self, task: str) -> Tensor:
+        """Errors of training trajectories on the CPU, `(N, T, C, *S)`."""
+        windows = self._data[task].trajectories("train")
+        order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0)).tolist()
+        errors: list[Tensor] = []
+        for index in order[:MOST_ERRORS]:
+            batch = windows.batch([index]).to(device_of(self))
+            errors.append((batch.target - self.rollout(batch, batch.target.shape[1])).cpu())
+            if errors[0].nbytes * (len(errors) + 1) > MOST_BYTES:
+                break
+        return torch.cat(errors)
