@@ -116,6 +116,26 @@ def test_a_metric_of_a_plugin_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert [cell.best for cell in rows["you/a/b"].cells] == [True, False]
 
 
+def test_the_best_coverage_is_nearest_to_its_level(tmp_path: Path) -> None:
+    found = scored(["nrmse", "coverage_50"], [])
+    found.metrics |= {"wave/coverage_50": 0.2, "wave/you/net/coverage_50": 0.6}
+    found.ideals = {"coverage_50": 0.5}
+    found.write(tmp_path)
+    read = Results.load(tmp_path / "metrics.json")
+    assert read is not None
+    assert read.best("wave", "coverage_50") == "you/net"
+
+
+def test_ensembles_are_compared_by_their_energy_score() -> None:
+    found = scored(["nrmse", "energy_score"], [])
+    assert found.criterion == "nrmse", "one prediction"
+    assert [row.label for row in headline(found)] == ["wave"]
+    found.members = {"ours": 8}
+    assert found.criterion == "energy_score"
+    assert [row.label for row in headline(found)] == ["wave", "wave: energy score"]
+    assert found.ratio("wave", "ours", "you/net", found.criterion) == pytest.approx(1.25 / 1.75)
+
+
 def test_the_best_is_finite_in_both_directions() -> None:
     found = scored(["nrmse", "you/score"], ["you/score"])
     found.metrics["wave/you/net/diverged"] = 2

@@ -121,6 +121,21 @@ def test_the_report_shows_how_honest_an_ensemble_is(run: Path) -> None:
     assert page.count("Is the ensemble honest?") == 3
     assert "rank histogram and coverage of latent_operator" in page
     assert "fair estimators; members: latent_operator 20" in page
+    assert page.count("hidden: energy score") == 3
+    assert (
+        page.count("times better than without_sampling") + page.count("times worse than without_sampling")
+        == 3
+    )
+    assert page.count("random_errors adds to that the errors of random training") == 3
+
+
+def test_a_baseline_after_a_flow_is_trained_as_the_operator_was(root: Path) -> None:
+    rollout = {**SCORED, "baselines": ["fno"]}
+    stages = [{"stage": "operator", **TRAINING}, {"stage": "diffusion_residual"}, rollout]
+    said = command(
+        "ups-run", spec(root, *stages), "--data-root", root, "--dry-run", "--json", cwd=root
+    ).stdout
+    assert {step["step"]: step["uses"] for step in json.loads(said)}["fno"] == "stage: operator"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ups_data.prepare.statistics import ChannelStatistics, Statistics
 from ups_models.bundle import load_bundle, save_bundle, save_corrected
 from ups_models.residual.config import Flow, Sampler, SamplerConfig
 from ups_models.residual.corrector import Corrector
-from ups_models.residual.flow import difference, on_the_way, solve
+from ups_models.residual.flow import difference, interpolate, solve
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator, build_simulator
 
@@ -227,5 +227,5 @@ def test_heun_is_of_second_order() -> None:
 def test_the_way_begins_at_the_residual_and_ends_at_the_noise() -> None:
     residual, noise = torch.zeros(2, 1, 4), torch.ones(2, 1, 4)
     assert torch.equal(
-        on_the_way(residual, noise, torch.tensor([0.0, 0.25]))[:, 0, 0], torch.tensor([0.0, 0.25])
+        interpolate(residual, noise, torch.tensor([0.0, 0.25]))[:, 0, 0], torch.tensor([0.0, 0.25])
     )

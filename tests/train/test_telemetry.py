@@ -15,7 +15,7 @@ from small_stage import context, run
 from ups_core.context import PROFILE
 from ups_models.simulator import build_simulator
 from ups_train.engine.metrics_file import read_metrics
-from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.objective import ObjectiveInputs, create_objective
 from ups_train.engine.out_of_memory import read_micro_batches
 from ups_train.engine.step_clock import count_flops
 from ups_train.sizing.measure import Sizing, measure
@@ -66,7 +66,8 @@ def test_more_memory_allows_more_samples(
     def size(free: float, **changes: object) -> Sizing:
         monkeypatch.setattr("ups_train.sizing.measure.free_memory", lambda device: int(free))
         config = step.config.model_copy(update=changes)
-        return measure(config, step.objective, inputs, given.spec, torch.device("cpu"))
+        objective = create_objective(step.objective, config, inputs)
+        return measure(config, objective, inputs, given.spec, torch.device("cpu"))
 
     much = size(1e12)
     assert much.micro_batch == 8
@@ -101,13 +102,19 @@ def test_micro_batches_auto_splits_batches_until_they_fit(
 def test_size_prints_a_table_and_keeps_it(data_root: Path, tmp_path: Path) -> None:
     _, given = context(data_root, tmp_path, epochs=3)
     spec = given.spec.model_dump(mode="json")
-    spec["pipeline"].append({"stage": "test/energy", "id": "energy"})
+    ensemble = {"stage": "operator", "id": "ensemble", "init": {"step": "operator"}}
+    spec["pipeline"] += [
+        {"stage": "test/energy", "id": "energy"},
+        {**ensemble, "objective": {"kind": "ensemble"}},
+        {"stage": "diffusion_residual", "id": "flow"},
+        {"stage": "consistency_distillation", "id": "student"},
+    ]
     spec["pipeline"].append({"evaluate": "rollout", "baselines": ["unet"]})
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
     result = command("ups", "size", path, "--data-root", data_root, cwd=tmp_path, PYTHONPATH=with_plugin())
     rows = [line.split()[0] for line in result.stdout.splitlines() if line]
-    assert rows[:4] == ["stage", "operator", "energy", "unet"]
+    assert rows[:7] == ["stage", "operator", "energy", "ensemble", "flow", "student", "unet"]
     assert "of memory are free on cpu" in result.stdout
     (kept,) = tmp_path.glob("runs/t-*/sizing.json")
     stages = json.loads(kept.read_text())["stages"]

@@ -42,7 +42,8 @@ def expand_pipeline(
     """The pipeline with a training stage before each step that needs a model which no stage trains.
 
     The added stage repeats the newest earlier stage that makes the same kind of artifact, option by option,
-    with the other model: a baseline gets the same data, epochs and optimizer.
+    with the other model: a baseline gets the same data, epochs and optimizer. Stages that build on no other
+    step are preferred.
 
     Args:
         issues: gets what is wrong with a baseline.
@@ -86,13 +87,18 @@ def _stage_for(
     assert issubclass(config_class, ModelConfig)  # Entry.load_config has checked it
     if not config_class.trainable:
         return None
-    for stage in reversed(earlier.values()):  # dictionaries keep insertion order: the newest first
-        config = stage.config
-        if isinstance(config, StageConfig) and requirement.artifact in config.produces:
-            model = model or Component(entry, validate_options(config_class, {}, registry))
-            changes = {"id": baseline_id(name), "needs": [], **config.for_baseline(model)}
-            return StepSpec("stage", stage.entry, config.model_copy(update=changes))
-    raise _CannotTrain(
-        f"baseline '{name}' must be trained, but no earlier stage produces a {requirement.artifact}; "
-        "add one before this step"
-    )
+    stages = [
+        (stage, stage.config)
+        for stage in reversed(earlier.values())  # dictionaries keep insertion order: the newest first
+        if isinstance(stage.config, StageConfig) and requirement.artifact in stage.config.produces
+    ]
+    if not stages:
+        raise _CannotTrain(
+            f"baseline '{name}' must be trained, but no earlier stage produces a {requirement.artifact}; "
+            "add one before this step"
+        )
+    # A stage that builds on an earlier one, such as a correction of its model, cannot train a baseline alone.
+    stage, config = next((pair for pair in stages if not pair[1].consumes), stages[0])
+    model = model or Component(entry, validate_options(config_class, {}, registry))
+    changes = {"id": baseline_id(name), "needs": [], **config.for_baseline(model)}
+    return StepSpec("stage", stage.entry, config.model_copy(update=changes))

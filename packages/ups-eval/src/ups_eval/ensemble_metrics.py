@@ -31,7 +31,9 @@ class EnsembleMetric(TrajectoryMetric):
     """
 
     fewest: ClassVar[int] = 1
-    """Members that it needs; of fewer it is not computed."""
+    """Smallest ensemble that it is defined for."""
+    ideal: ClassVar[float | None] = None
+    """Its value for samples of the true distribution; None where lower is better."""
     seen: list[Tensor] | Tensor
 
     def __init__(self, config: MetricConfig | None = None) -> None:
@@ -84,6 +86,7 @@ class SpreadSkill(EnsembleMetric):
 
     reduction = "ratio"
     fewest = 2
+    ideal = 1.0
 
     def values(self, members: Tensor, target: Tensor) -> Tensor:
         """Mean squares of spread and error per sample, `(B, T, C, 2)`."""
@@ -128,14 +131,14 @@ class Coverage(EnsembleMetric):
 class Coverage50(Coverage):
     """Coverage of the central interval of 50 %."""
 
-    level = 0.5
+    level = ideal = 0.5
     fewest = fewest_members(0.5)
 
 
 class Coverage90(Coverage):
     """Coverage of the central interval of 90 %."""
 
-    level = 0.9
+    level = ideal = 0.9
     fewest = fewest_members(0.9)
 
 

@@ -1,4 +1,4 @@
-"""What a simulator that samples is compared with: no choice at all, and a random one."""
+"""Reference rows for stochastic simulators: no sampling, and errors drawn at random."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from ups_data.prepare.opening import TaskData
 
 MOST_ERRORS = 256
-"""Training trajectories whose errors are drawn from."""
+"""Maximum number of training trajectories to draw errors from."""
 MOST_BYTES = 2**28
-"""Memory for the errors of one task; there are fewer of large trajectories."""
+"""Maximum memory for the errors of one task."""
 
 
 class WithoutSampling(Simulator):
-    """What a stochastic simulator predicts without noise or correction, as one member: doing nothing.
+    """The prediction of a stochastic simulator without noise or correction.
 
     Args:
-        simulator: lends its network and its normalisers, which may be on a GPU.
+        simulator: its network and normalisers are shared.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -41,15 +41,15 @@ class WithoutSampling(Simulator):
 
 
 class RandomErrors(WithoutSampling):
-    """That prediction plus the error that it makes on a random trajectory of the train split.
+    """The prediction without sampling plus its error on a random trajectory of the train split.
 
-    It knows how large errors are, how they are distributed and how they grow, but not which one belongs to
-    which start: a choice at random.
+    Such members have the right distribution of errors over all starts, but ignore the start: a stochastic
+    model must do better.
 
     Args:
         simulator: as for :class:`WithoutSampling`.
         data: task name -> its data.
-        split: that will be predicted.
+        split: the split that will be predicted.
     """
 
     def __init__(self, simulator: Simulator, data: Mapping[str, TaskData], split: str) -> None:
@@ -64,7 +64,7 @@ class RandomErrors(WithoutSampling):
         return True
 
     def supports(self, task: TaskInfo) -> bool:
-        """Tasks whose train split has the grid of the predicted one, and as many frames."""
+        """Tasks whose train split has the same grid as the predicted split, and at least as many frames."""
         if not super().supports(task):
             return False
         train, other = (self._data[task.name].problem(split) for split in ("train", self._split))

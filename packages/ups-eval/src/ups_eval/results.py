@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = 2
 """Of `metrics.json`; since 2 it is sealed and has statistics."""
 FILE = "metrics.json"
+ENERGY_SCORE = "energy_score"
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Results:
         per_frame: task -> model -> name of the array with the nRMSE of every trajectory and frame.
         names: registered names of the metrics that were asked for.
         higher_is_better: those of `names` whose largest value is the best.
+        ideals: metric -> its best value, for those of `names` that are best at neither end.
         members: model -> members of its ensemble; models that predict once are not there.
         seed: of what the members drew.
         sampler: how the model under test sampled; empty for as trained.
@@ -67,6 +69,7 @@ class Results:
     per_frame: dict[str, dict[str, str]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     higher_is_better: list[str] = field(default_factory=list)
+    ideals: dict[str, float] = field(default_factory=dict)
     members: dict[str, int] = field(default_factory=dict)
     seed: int = 0
     sampler: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +101,12 @@ class Results:
         return [self.model, *self.baselines]
 
     @property
+    def criterion(self) -> str:
+        """The metric that the model is compared by: the energy score of ensembles, otherwise the nRMSE."""
+        scored = self.model in self.members and ENERGY_SCORE in self.names
+        return ENERGY_SCORE if scored else "nrmse"
+
+    @property
     def tasks(self) -> list[str]:
         """Tasks on which some model was scored."""
         return list(self.per_step)
@@ -124,9 +133,11 @@ class Results:
         """Number of trajectories with a prediction that is not finite."""
         return int(self.metrics.get(self.key(task, model, "diverged"), 0))
 
-    def ratio(self, task: str, model: str, reference: str = "persistence") -> float | None:
-        """The model's nRMSE over that of the reference; below one is better. None if either is missing."""
-        value, other = self.value(task, model), self.value(task, reference)
+    def ratio(
+        self, task: str, model: str, reference: str = "persistence", metric: str = "nrmse"
+    ) -> float | None:
+        """The model's score over that of the reference; below one is better. None if either is missing."""
+        value, other = self.value(task, model, metric), self.value(task, reference, metric)
         return value / other if value is not None and other and math.isfinite(other) else None
 
     def best(self, task: str, metric: str = "nrmse") -> str | None:
@@ -135,6 +146,9 @@ class Results:
         known = {
             model: value for model, value in scores.items() if value is not None and math.isfinite(value)
         }
+        ideal = self.ideals.get(metric)
+        if ideal is not None:
+            known = {model: abs(value - ideal) for model, value in known.items()}
         choose = max if metric in self.higher_is_better else min
         return choose(known, key=known.__getitem__) if known else None
 

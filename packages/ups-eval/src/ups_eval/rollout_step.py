@@ -17,6 +17,7 @@ from torchmetrics import Metric
 from ups_core import Component, StepContext, StepResult, UPSError
 from ups_core.expand import baseline_id
 from ups_eval.config import RolloutConfig, baseline_name, is_higher_better
+from ups_eval.ensemble_metrics import EnsembleMetric
 from ups_eval.kept import Kept
 from ups_eval.metrics import TrajectoryMetric
 from ups_eval.predictions import FILE as PREDICTIONS
@@ -81,6 +82,11 @@ class RolloutStep:
         metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.scores}
         results.names = list(metrics)
         results.higher_is_better = [name for name, metric in metrics.items() if is_higher_better(metric)]
+        results.ideals = {
+            name: metric.ideal
+            for name, metric in metrics.items()
+            if isinstance(metric, EnsembleMetric) and metric.ideal is not None
+        }
         results.reductions = {
             name: metric.reduction for name, metric in metrics.items() if isinstance(metric, TrajectoryMetric)
         }

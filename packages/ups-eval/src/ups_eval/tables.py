@@ -64,11 +64,21 @@ class Row:
 
 
 def headline(results: Results) -> list[Row]:
-    """nRMSE of every task and model, with the ratio to persistence."""
+    """nRMSE of every task and model, and the energy score of ensembles, with the ratio to persistence."""
+    metrics = dict.fromkeys(("nrmse", results.criterion))
     return [
-        Row(task, tuple(_cell(results, task, model, "nrmse", ratio=True) for model in results.models))
+        Row(
+            task if metric == "nrmse" else f"{task}: {metric_label(metric)}",
+            tuple(_cell(results, task, model, metric, ratio=True) for model in results.models),
+        )
         for task in results.tasks
+        for metric in metrics
     ]
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name in text: `nRMSE`, `energy score`."""
+    return "nRMSE" if metric == "nrmse" else metric.replace("_", " ")
 
 
 def all_metrics(results: Results, task: str) -> list[Row]:
@@ -83,7 +93,9 @@ def _cell(results: Results, task: str, model: str, metric: str, ratio: bool = Fa
     text = format_number(results.value(task, model, metric))
     if diverged := results.diverged(task, model):
         text = f"∞ ({diverged} diverged)"
-    relative = format_ratio(results.ratio(task, model)) if ratio and model != "persistence" else ""
+    relative = ""
+    if ratio and model != "persistence":
+        relative = format_ratio(results.ratio(task, model, metric=metric))
     return Cell(text, relative, best=len(results.models) > 1 and results.best(task, metric) == model)
 
 

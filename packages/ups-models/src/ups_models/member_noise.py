@@ -1,4 +1,4 @@
-"""What the members of an ensemble draw: a function of seed, task, trajectory and member alone."""
+"""Random numbers of ensemble members: functions of seed, task, trajectory and member only."""
 
 from __future__ import annotations
 

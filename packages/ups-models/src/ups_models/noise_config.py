@@ -1,4 +1,4 @@
-"""Options of the noise that makes a network stochastic; without torch."""
+"""Options of the noise input of a stochastic network; without torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ups_core import Config
 
 
 class NoiseConfig(Config):
-    """A vector of standard normal numbers that every member of an ensemble gets, the same at all places."""
+    """A global noise vector: standard normal numbers per ensemble member, shared by all grid points."""
 
     channels: Annotated[int, Field(ge=1)] = 32
     """Length of the vector."""
     hold: bool = False
-    """Whether a member keeps its vector over a rollout, as a hidden parameter stays; else every step draws
-    another one."""
+    """Whether a member keeps its vector during a rollout (for example for a hidden parameter); otherwise a
+    new one is drawn at every step."""

@@ -23,7 +23,7 @@ from ups_eval.report.curves import rollout_figure, training_figure
 from ups_eval.report.field_figures import sample_figure
 from ups_eval.report.style import DARK, LIGHT, model_colours
 from ups_eval.results import Results
-from ups_eval.tables import Row, all_metrics, format_number, format_seconds, headline
+from ups_eval.tables import Row, all_metrics, format_number, format_seconds, headline, metric_label
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def sentence(results: Results) -> str:
     """The result in words: the error of the model, and how it compares with the baselines."""
     parts = []
     for task in results.tasks:
-        value = results.value(task, results.model)
+        value = results.value(task, results.model, results.criterion)
         if value is None:
             parts.append(f"is not defined on {task}")
         elif count := results.diverged(task, results.model):
@@ -131,7 +131,7 @@ def sentence(results: Results) -> str:
             )
         else:
             compared = ", ".join(filter(None, (_compared(results, task, name) for name in results.baselines)))
-            text = f"has nRMSE {format_number(value)} on {task}"
+            text = f"has {metric_label(results.criterion)} {format_number(value)} on {task}"
             parts.append(f"{text} ({compared})" if compared else text)
     return f"On the {results.split} split, {results.model} {' and '.join(parts) or 'was scored on no task'}."
 
@@ -140,7 +140,7 @@ def _compared(results: Results, task: str, baseline: str) -> str:
     """`8.3 times better than persistence`, or nothing if the baseline was not scored."""
     if results.diverged(task, baseline):
         return f"{baseline} diverges"
-    ratio = results.ratio(task, results.model, baseline)
+    ratio = results.ratio(task, results.model, baseline, results.criterion)
     if not ratio:
         return ""
     factor, word = (1 / ratio, "better") if ratio <= 1 else (ratio, "worse")

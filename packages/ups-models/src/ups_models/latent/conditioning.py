@@ -12,7 +12,7 @@ from ups_models.network import NetworkInput, condition_size, per_task
 from ups_models.noise_config import NoiseConfig
 
 NOISE_GAIN = 0.1
-"""Factor of the first weights that noise meets: a network with noise starts as about the one without."""
+"""Initial scale of the last noise layer: training starts near the network without noise."""
 
 
 class Conditioner(nn.Module):
@@ -21,7 +21,7 @@ class Conditioner(nn.Module):
     Args:
         tasks: task name -> the problem; gives the length of its conditions.
         width: length of the condition vector.
-        noise: what noise it takes; None for none.
+        noise: options of the noise input; None for a deterministic network.
     """
 
     def __init__(self, tasks: Mapping[str, TaskInfo], width: int, noise: NoiseConfig | None = None) -> None:
@@ -39,7 +39,7 @@ class Conditioner(nn.Module):
 
 
 def _noise_layers(channels: int, width: int) -> nn.Sequential:
-    """A small network, so that normal numbers can become any law; without biases zero noise gives zero."""
+    """An MLP without biases, so that zero noise adds exactly zero."""
     first, middle, last = (nn.Linear(given, width, bias=False) for given in (channels, width, width))
     with torch.no_grad():
         last.weight.mul_(NOISE_GAIN)

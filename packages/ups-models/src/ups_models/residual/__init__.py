@@ -1,1 +1,1 @@
-"""Simulators that correct an operator by samples of its residual: flow matching and its few-step student."""
+"""Simulators that add sampled residuals to an operator: flow matching and its few-step student."""

@@ -10,19 +10,19 @@ from ups_core import Config
 
 Sampler = Literal["heun", "euler", "jumps"]
 Flow = Literal["rectified", "edm"]
-"""How a flow is learned: see :mod:`ups_models.residual.flow`."""
+"""Parametrisation of the flow; see :mod:`ups_models.residual.flow`."""
 
 
 class SamplerConfig(Config):
-    """The way from noise to a residual."""
+    """How residuals are sampled from noise."""
 
     kind: Sampler = "heun"
-    """`heun` (two evaluations per step, but one in the last) and `euler` solve the flow's equation; `jumps`
-    asks a student for the end of every step."""
+    """Solver of the flow's ODE: `heun` (two evaluations per step, one in the last) or `euler` for a flow,
+    `jumps` (one evaluation per step) for a student."""
     steps: Annotated[int, Field(ge=1)] = 8
-    """Steps from noise to a residual."""
+    """Number of steps from noise to the residual."""
     start: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Time on the way at which sampling begins: 1 is noise alone. Less begins at the operator's prediction
-    with so much noise and refines it, in the manner of PDE-Refiner (Lippe et al., arXiv 2308.05732)."""
+    """Flow time at which sampling starts; 1 is pure noise. Below 1 it starts from the operator's prediction
+    plus noise of this level and refines it, as in PDE-Refiner (Lippe et al., arXiv 2308.05732)."""
     every: Annotated[int, Field(ge=1)] = 1
-    """Frames of a rollout from one correction to the next."""
+    """Correct every so many frames of a rollout."""

@@ -1,9 +1,8 @@
-"""The network of a corrected simulator: the velocity of a residual on its way from noise.
+"""The network of a corrected simulator: it predicts the velocity of a noisy residual.
 
-Any registered model can be it: the question is put to the model as a steady task, whose coefficients are what
-the operator saw, what it predicted and the residual on its way, and whose parameters are those of the problem
-and the time on the way.
-"""
+Any registered model can be used, because its input is posed as a steady task: the coefficients are the
+operator's inputs, its prediction and the noisy residual; the parameters are those of the problem and the flow
+time."""
 
 from __future__ import annotations
 
@@ -17,15 +16,15 @@ from ups_core import Component
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_models.network import FORCED_FRAMES, Network, NetworkInput, module_key
 from ups_models.residual.config import Flow
-from ups_models.residual.flow import deviation, over_fields
+from ups_models.residual.flow import over_fields, path_std
 
 TIMES = ("flow_time", "flow_jump")
-"""Parameters that the question has beside those of the problem: the time on the way, 1 for noise and 0 for
-the residual, and how far a jump goes towards 0; 0 asks for the velocity at this time."""
+"""Parameters of the steady task beside those of the problem: the flow time (1 for noise, 0 for the residual)
+and the length of the jump towards 0; length 0 asks for the velocity at this time."""
 
 
 def question(task: TaskInfo) -> TaskInfo:
-    """The steady task that a corrector solves for a problem."""
+    """The steady task that a corrector solves for a task."""
     given = task.history * len(task.state_channels) + len(task.static_channels)
     given += FORCED_FRAMES * len(task.forcing_channels)
     targets = len(task.target_channels)
@@ -47,12 +46,12 @@ def question(task: TaskInfo) -> TaskInfo:
 
 
 class Corrector(nn.Module):
-    """A network that answers questions, and the size of the residuals of every task.
+    """The velocity network and the scale of the residuals of every task.
 
     Args:
         component: the model.
-        tasks: task name -> the problem.
-        flow: what the network sees and gives.
+        tasks: task name -> the problem that the operator solves.
+        flow: parametrisation of the network's input and output.
     """
 
     def __init__(self, component: Component, tasks: Mapping[str, TaskInfo], flow: Flow = "rectified") -> None:
@@ -62,13 +61,13 @@ class Corrector(nn.Module):
         assert isinstance(network, Network)
         self.network = network
         for name, task in tasks.items():
-            # Not parameters: those are sharded over ranks, and only the network's forward gathers them.
+            # Buffers: parameters may be sharded over ranks and are gathered only inside a forward pass.
             self.register_buffer(_scale(name), torch.ones(len(task.target_channels), *[1] * task.dim))
 
     def scale(self, task: str) -> Tensor:
-        """Root mean square of the operator's residual in units of each channel's deviation, `(C, 1, ...)`.
+        """RMS of the operator's residual in units of each channel's standard deviation, `(C, 1, ...)`.
 
-        What is sampled has deviation 1: a residual of 1e-2 would lie below all noise levels.
+        Residuals are divided by it: those of 1e-2 would lie below every noise level.
         """
         return self.get_buffer(_scale(task))
 
@@ -78,18 +77,18 @@ class Corrector(nn.Module):
         """The mean velocity from `time` to `time - jump`, `(B, C, *S)`.
 
         Args:
-            x: what the operator sees of the batch.
-            predicted: what it predicts, normalised `(B, C, *S)`.
-            noisy: the residual on its way `(B, C, *S)`.
-            time: 1 for noise, 0 for the residual `(B,)`.
-            jump: how far the velocity is for; 0 for that at `time` `(B,)`.
+            x: the operator's input.
+            predicted: the operator's prediction, normalised `(B, C, *S)`.
+            noisy: noisy residuals z_t `(B, C, *S)`.
+            time: flow time t, 1 for noise and 0 for the residual `(B,)`.
+            jump: length of the jump; 0 for the velocity at `time` `(B,)`.
         """
         if self.flow == "rectified":
-            # Parameters of a task are scaled to [-1, 1]; a time of 0 to 1 is too.
+            # Scaled to [-1, 1] like the parameters of a task.
             return self._network(x, predicted, noisy, 2 * time - 1, jump)
-        size = over_fields(deviation(time), noisy)
+        size = over_fields(path_std(time), noisy)
         noisy = noisy / size
-        # (ln s) / 4 is the time, and the network gives (s x - e) / sqrt(1 + s²), always of deviation 1.
+        # EDM: the network sees (ln s) / 4 and predicts (s x - e) / sqrt(1 + s²), of standard deviation 1.
         given = self._network(x, predicted, noisy, torch.logit(time, eps=1e-3) / 4, jump)
         return ((2 * over_fields(time, noisy) - 1) * noisy - given) / size
 

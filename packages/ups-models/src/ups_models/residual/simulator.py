@@ -18,8 +18,8 @@ class CorrectedSimulator(Simulator):
     """An operator and a corrector: `rollout` is the operator's, `sample` corrects it.
 
     Args:
-        operator: predicts; it is not changed. Of a corrected one the operator inside.
-        corrector: knows how it errs.
+        operator: predicts frames; of a corrected simulator its operator is taken.
+        corrector: models the operator's residual.
         sampler: how residuals are sampled, and how often.
     """
 
@@ -58,7 +58,7 @@ class CorrectedSimulator(Simulator):
         return together.reshape(members, size, *together.shape[1:])
 
     def residual(self, batch: FieldBatch, prediction: Tensor, noise: Tensor) -> Tensor:
-        """What to add to a prediction, physical, from noise; all `(B, C, *S)`."""
+        """Sampled residuals in physical units, from noise; all `(B, C, *S)`."""
         x, predicted = self.seen(batch, prediction)
 
         def velocity(z: Tensor, time: Tensor, jump: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class CorrectedSimulator(Simulator):
         return solve(velocity, noise, self.sampler, self.corrector.flow) * self.physical_scale(batch.task)
 
     def seen(self, batch: FieldBatch, prediction: Tensor) -> tuple[NetworkInput, Tensor]:
-        """What the corrector sees of a batch, and of a physical prediction `(B, C, *S)`, normalised."""
+        """The corrector's view of a batch and of a physical prediction `(B, C, *S)`, normalised."""
         normaliser = self.normaliser(batch.task)
         return self._seen(normaliser, batch), normaliser.target_scaled(prediction)
 

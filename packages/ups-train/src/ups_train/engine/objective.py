@@ -22,8 +22,8 @@ class Objective(Protocol):
 
     An objective is a `torch.nn.Module`, so that its statistics and metrics move to the device with its
     network. :class:`~ups_train.engine.stage.TrainingStage` does everything else: data, optimizer, averaging,
-    checkpoints, exact resume, several ranks, guards. One that also learns from the moving average of its own
-    network is an :class:`AveragedObjective`.
+    checkpoints, exact resume, several ranks, guards. An objective whose loss needs the moving average of its
+    network also implements :class:`AveragedObjective`.
     """
 
     @property
@@ -76,9 +76,9 @@ class AveragedObjective(Protocol):
     """An objective whose loss uses the moving average of its network as a target."""
 
     def use_average(self, average: nn.Module) -> None:
-        """Keep the averaged network, of the same class as `network`; called once, before training.
+        """Receive the averaged network, of the same class as `network`; called once before training.
 
-        It must not become a submodule: the training saves, loads and shards it.
+        Do not register it as a submodule: the engine saves, loads and shards it.
         """
         ...
 

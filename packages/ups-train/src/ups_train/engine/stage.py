@@ -217,7 +217,8 @@ class TrainingStage:
             return
         inputs = ObjectiveInputs.open(self.config, context)
         device = choose_device(context.spec.trainer.accelerator)
-        sizing = measure(self.config, self.objective, inputs, context.spec, device)
+        objective = create_objective(self.objective, self.config, inputs)
+        sizing = measure(self.config, objective, inputs, context.spec, device)
         write_json(context.directory / "sizing.json", sizing.to_dict())
         micro_batches = sizing.micro_batches(self.config.batch_size)
         write_micro_batches(context.directory, micro_batches, "measured before training")

@@ -27,7 +27,8 @@ def shard(network: nn.Module, mesh: DeviceMesh, offload: bool = False) -> None:
     policy = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
     for block in blocks(network):
         fully_shard(block, mesh=mesh, offload_policy=policy)
-    # FSDP2 keeps what a root gathered until a backward pass; without one, later calls would see old weights.
+    # By default FSDP2 keeps the root's gathered parameters until the backward pass. A network that is never
+    # trained, such as a moving average, has none: its next forward pass would use outdated weights.
     trained = any(weight.requires_grad for weight in network.parameters())
     fully_shard(network, mesh=mesh, offload_policy=policy, reshard_after_forward=None if trained else True)
     if isinstance(network, LatentNetwork):

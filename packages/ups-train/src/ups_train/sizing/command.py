@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from rich.filesize import decimal
@@ -13,11 +17,13 @@ from ups_core.cli.output import print_json, print_table
 from ups_core.console import Console
 from ups_core.execution import step_context
 from ups_core.files import write_json
+from ups_core.layout import step_directory
+from ups_core.plan import Plan
 from ups_core.planner import make_plan
 from ups_core.validate import load_spec
 from ups_models.device import choose_device
 from ups_train.engine.config import TrainingConfig
-from ups_train.engine.objective import ObjectiveInputs
+from ups_train.engine.objective import ARTIFACT, ObjectiveInputs, create_objective
 from ups_train.engine.stage import TrainingStage
 from ups_train.sizing.measure import Sizing, free_memory, measure
 
@@ -61,15 +67,8 @@ class SizeCommand:
         device = choose_device(spec.trainer.accelerator)
         if spec.trainer.threads is not None:
             torch.set_num_threads(spec.trainer.threads)
-        found: dict[str, Sizing] = {}
-        for step in plan.steps:
-            if not isinstance(step.spec.config, TrainingConfig):
-                continue
-            stage = step.spec.entry.create(step.spec.config)
-            if isinstance(stage, TrainingStage):
-                console.say(f"measuring {step.id} on {device}")
-                inputs = ObjectiveInputs.open(stage.config, step_context(plan, step, console))
-                found[step.id] = measure(stage.config, stage.objective, inputs, spec, device)
+        with TemporaryDirectory() as folder:
+            found = _measure_all(replace(plan, directory=Path(folder)), device, console)
         files = [path for part in plan.data.values() for path in part.files]
         training = sum(sizing.training for sizing in found.values())
         disk = sum(sizing.disk for sizing in found.values())
@@ -88,6 +87,22 @@ class SizeCommand:
             f"{decimal(free_memory(device))} of memory are free on {device}"
         )
         return 0
+
+
+def _measure_all(plan: Plan, device: torch.device, console: Console) -> dict[str, Sizing]:
+    """Step -> sizes. What a step leaves is written to the plan's directory: later steps may start from it."""
+    found: dict[str, Sizing] = {}
+    for step in plan.steps:
+        if not isinstance(step.spec.config, TrainingConfig):
+            continue
+        stage = step.spec.entry.create(step.spec.config)
+        if isinstance(stage, TrainingStage):
+            console.say(f"measuring {step.id} on {device}")
+            inputs = ObjectiveInputs.open(stage.config, step_context(plan, step, console))
+            objective: Any = create_objective(stage.objective, stage.config, inputs)
+            found[step.id] = measure(stage.config, objective, inputs, plan.spec, device)
+            objective.cpu().export(objective.network, step_directory(plan.directory, step.id) / ARTIFACT)
+    return found
 
 
 def _row(name: str, sizing: Sizing) -> tuple[str, ...]:

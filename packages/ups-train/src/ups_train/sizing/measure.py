@@ -19,7 +19,7 @@ from ups_train.engine.activation_checkpointing import recompute_blocks
 from ups_train.engine.config import TrainingConfig
 from ups_train.engine.duration import training_duration
 from ups_train.engine.module import TrainingModule
-from ups_train.engine.objective import ObjectiveFactory, ObjectiveInputs, create_objective
+from ups_train.engine.objective import ObjectiveInputs
 from ups_train.engine.precision import autocast
 from ups_train.engine.progress import Progress
 from ups_train.optimizers.create import create_optimizer
@@ -74,18 +74,26 @@ class Sizing:
 
 def measure(
     config: TrainingConfig,
-    objective: ObjectiveFactory,
+    objective: nn.Module,
     inputs: ObjectiveInputs,
     spec: PipelineSpec,
     device: torch.device,
 ) -> Sizing:
-    """Run a few steps of a stage at its greatest depth."""
+    """Run a few steps of a stage at its greatest depth.
+
+    Args:
+        config: options of the stage.
+        objective: made from them; it is moved to the device, and its network is trained a little.
+        inputs: inputs of the objective.
+        spec: the spec.
+        device: where to measure.
+    """
     windows = {name: data.windows("train", horizon=config.horizon) for name, data in inputs.data.items()}
 
     def batch(name: str, size: int) -> FieldBatch:
         return windows[name].batch(range(min(size, len(windows[name])))).to(device)
 
-    trial = Trial(config, create_objective(objective, config, inputs), spec, device)
+    trial = Trial(config, objective, spec, device)
     weights = list(trial.module.network.parameters())
     sharing = 1 if device.type == "cuda" else spec.trainer.devices
     free = free_memory(device) // sharing

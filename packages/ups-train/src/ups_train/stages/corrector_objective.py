@@ -1,4 +1,4 @@
-"""What every training of a corrector shares: its validation and its bundle; the losses differ."""
+"""Shared base of the objectives that train a corrector: validation and export."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ups_train.stages.member_scores import MemberScores
 
 
 class CorrectorObjective(nn.Module):
-    """The parts of an objective that a flow and its student have in common.
+    """Validation and export of a corrector; subclasses add `initialise` and `loss`.
 
     Args:
-        simulator: an operator, and the corrector to train.
-        source: the bundle that the operator comes from.
-        inputs: of the stage.
-        members: per validation trajectory.
+        simulator: a frozen operator with the corrector to train.
+        source: bundle of the operator.
+        inputs: inputs of the stage.
+        members: ensemble size in validation.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CorrectorObjective(nn.Module):
         self.member_scores.add(self.simulator.with_corrector(network), batch)
 
     def scores(self) -> dict[str, Tensor]:
-        """Every task's scores, and the mean energy score, which model selection watches."""
+        """Scores per task, and the mean energy score, which selects the checkpoint."""
         return self.member_scores.take()
 
     def export(self, network: nn.Module, directory: Path) -> None:

@@ -1,9 +1,8 @@
-"""The objective `ensemble` of the stage `operator`: a stochastic simulator, trained on a proper score.
+"""The objective `ensemble` of the stage `operator`: a noise-conditioned operator trained on a proper score.
 
-A network that takes noise predicts several members for one start; the score of the members against the one
-truth is lowest in the mean if they are samples of its distribution (Gneiting and Raftery, JASA 102 (2007)).
-One network evaluation gives a sample, as in Lang et al., "AIFS-CRPS", arXiv 2412.15832.
-"""
+Every training window gets several members, which differ by their noise vector. Their score against the truth
+is minimal in expectation for samples of the true distribution (Gneiting and Raftery, JASA 102 (2007)). A
+sample costs one network evaluation, as in Lang et al., "AIFS-CRPS", arXiv 2412.15832."""
 
 from __future__ import annotations
 
@@ -24,17 +23,17 @@ from ups_train.stages.operator_config import OperatorConfig
 from ups_train.stages.training_start import start_of
 
 ALMOST_FAIR = 0.95
-"""Share of the fair estimator in the training's scores; alone, it leaves a member free where all others are
-right."""
+"""Weight of the fair estimator in the training scores. The fair one alone is degenerate: if all members but
+one equal the truth, the last one is not penalised."""
 VALIDATION_MEMBERS = 8
 
 
 class EnsembleObjective(nn.Module):
-    """A stochastic simulator's score on its own rollouts, in normalised space.
+    """Energy score, CRPS or their sum over unrolled members, in normalised space.
 
     Args:
-        config: of the stage.
-        inputs: the model, which takes noise, and the data.
+        config: options of the stage.
+        inputs: a model with a noise input, and the data.
     """
 
     def __init__(self, config: OperatorConfig, inputs: ObjectiveInputs) -> None:
@@ -50,11 +49,11 @@ class EnsembleObjective(nn.Module):
         return self.simulator.network
 
     def initialise(self) -> None:
-        """Let the network fit what it fits to training pairs."""
+        """Initialise the network on training pairs."""
         fit_simulator(self.simulator, self.inputs)
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
-        """The score of the members that start where a deterministic training would."""
+        """Mean score over the windows of a batch."""
         _, start = start_of(batch, self.config, self.simulator, seed, progress)
         target = start.target
         members = self.simulator.sample(
@@ -76,7 +75,7 @@ class EnsembleObjective(nn.Module):
         self.member_scores.add(self.simulator.with_network(network), batch)
 
     def scores(self) -> dict[str, Tensor]:
-        """Every task's scores, and the mean energy score, which model selection watches."""
+        """Scores per task, and the mean energy score, which selects the checkpoint."""
         return self.member_scores.take()
 
     def export(self, network: nn.Module, directory: Path) -> None:

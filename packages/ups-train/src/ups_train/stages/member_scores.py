@@ -1,4 +1,4 @@
-"""Validation of everything that samples: the error of the members' mean, and the members' energy score."""
+"""Validation scores of stochastic simulators: nRMSE of the ensemble mean, and energy score."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ups_models.network import TaskModules
 from ups_models.simulator import Simulator
 
 SEED = 0
-"""Of what the members draw: the same in every validation, or weights would be selected by luck."""
+"""Seed of the members: the same in every validation, so that checkpoints are compared on equal noise."""
 
 
 class MemberScores(nn.Module):
-    """nRMSE of the mean in physical units, fair energy score in normalised ones, in which tasks are averaged.
+    """nRMSE of the ensemble mean in physical units, fair energy score in normalised units.
 
     Args:
         tasks: names of the tasks.
@@ -34,7 +34,7 @@ class MemberScores(nn.Module):
         self.validation = nn.ModuleList([TaskModules(self.errors), TaskModules(self.energies)])
 
     def add(self, simulator: Simulator, batch: FieldBatch) -> None:
-        """Sample complete trajectories and score those that count."""
+        """Sample complete trajectories and add their scores unless `loss_weight` is 0."""
         members = simulator.sample(batch, batch.target.shape[1], self.members, SEED)
         if batch.loss_weight:
             scaled = simulator.normaliser(batch.task).target_scaled
@@ -42,7 +42,7 @@ class MemberScores(nn.Module):
             self.energies[batch.task].update(energy_score(scaled(members), scaled(batch.target)))
 
     def take(self) -> dict[str, Tensor]:
-        """Every task's scores, and the mean energy score; starts again."""
+        """Scores per task and the mean energy score over tasks; resets."""
         scores: dict[str, Tensor] = {}
         energies = []
         for name, error in self.errors.items():

@@ -14,17 +14,17 @@ from ups_train.engine.config import Positive, TrainingConfig
 
 
 class ObjectiveConfig(Config):
-    """What the operator is trained to predict: one future, or an ensemble of them."""
+    """Whether the operator makes one prediction or an ensemble."""
 
     kind: Literal["deterministic", "ensemble"] = "deterministic"
-    """`ensemble`: the model takes noise, and its members for one start are trained on a proper score, which
-    is lowest for samples of the true distribution."""
+    """`ensemble`: the model gets a noise input, and its members are trained on a proper score."""
     score: Literal["energy", "crps", "both"] = "energy"
-    """`energy`: of complete fields, sees whether a member fits together; `crps`: of every point."""
+    """`energy`: score of complete fields, sensitive to their spatial correlation; `crps`: score of single
+    points; `both`: the sum."""
     members: Annotated[int, Field(ge=1)] = 4
-    """Predictions per training window; the batch is that much larger."""
+    """Members per training window; multiplies the batch that the network sees."""
     noise: NoiseConfig = NoiseConfig()
-    """What tells the members apart."""
+    """The noise input."""
 
     @model_validator(mode="after")
     def _ensembles_have_members(self) -> ObjectiveConfig:

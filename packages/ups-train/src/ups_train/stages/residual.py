@@ -1,9 +1,9 @@
-"""The stage `diffusion_residual`: a flow that samples what an operator's predictions lack.
+"""The stage `diffusion_residual`: conditional flow matching on the residual of a frozen operator.
 
-The operator predicts, a network learns the law of its residual given everything that is known, by conditional
-flow matching (:mod:`ups_models.residual.flow`). Correcting a regression by a generative model of its residual
-is that of Mardani et al., "Residual corrective diffusion modeling for km-scale atmospheric downscaling",
-arXiv 2309.15214; here for every step of a rollout."""
+The network learns the distribution of the operator's residual given everything the operator sees and predicts
+(:mod:`ups_models.residual.flow`). A generative model of a regression's residual follows Mardani et al.,
+"Residual corrective diffusion modeling for km-scale atmospheric downscaling", arXiv 2309.15214; here it is
+applied at every step of a rollout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ups_models.bundle import load_bundle
 from ups_models.member_noise import MemberStreams
 from ups_models.network import NetworkInput
 from ups_models.residual.corrector import Corrector
-from ups_models.residual.flow import deviation, draw_time, on_the_way, over_fields
+from ups_models.residual.flow import draw_time, interpolate, over_fields, path_std
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator
 from ups_train.engine.objective import ARTIFACT, ObjectiveInputs
@@ -29,11 +29,11 @@ from ups_train.stages.corrector_objective import CorrectorObjective
 from ups_train.stages.residual_config import ResidualConfig
 
 INITIAL_WINDOWS = 512
-"""Training windows from which the size of the residuals is measured."""
+"""Number of training windows that determine the scale of the residuals."""
 
 
 class ResidualObjective(CorrectorObjective):
-    """Mean square error of the velocity, averaged over the way from noise to the residual.
+    """Mean squared error of the predicted velocity over random flow times.
 
     Args:
         config: of the stage.
@@ -48,7 +48,7 @@ class ResidualObjective(CorrectorObjective):
         self.config = config
 
     def initialise(self) -> None:
-        """Measure the operator's residuals on training windows, unless a saved corrector knows them."""
+        """Measure the scale of the residuals on training windows, unless starting from a saved corrector."""
         if self.inputs.start is not None:
             return
         for name, opened in self.inputs.data.items():
@@ -69,14 +69,14 @@ class ResidualObjective(CorrectorObjective):
             scale.data.copy_(size.reshape(scale.shape))
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
-        """The mean square error of the velocity at a time drawn for every window."""
+        """Mean squared error of the velocity, at one random time per window."""
         start = residual_start(self.simulator, batch, self.config.augment, seed)
         time = draw_time(start.streams.normal(()), self.config.flow)
-        z = on_the_way(start.residual, start.noise, time)
+        z = interpolate(start.residual, start.noise, time)
         velocity = self.simulator.corrector(start.x, start.predicted, z, time, torch.zeros_like(time))
         error = velocity - (start.noise - start.residual)
         if self.config.flow == "edm":
-            error = error * over_fields(deviation(time), error)  # that of what the network gives
+            error = error * over_fields(path_std(time), error)  # of the network's output
         loss: Tensor = error.square().mean()
         return loss
 
@@ -86,18 +86,18 @@ diffusion_residual = training_stage(ResidualObjective)
 
 
 class ResidualStart:
-    """What a corrector learns from one batch.
+    """Inputs and residuals of one batch, from which flow and student are trained.
 
     Args:
-        simulator: gives the prediction, without gradients.
+        simulator: predicts, without gradients.
         batch: windows of one task.
-        streams: of random numbers, one per window.
+        streams: random numbers, one stream per window.
 
     Attributes:
-        x: what the operator sees.
-        predicted: its prediction, normalised `(B, C, *S)`.
-        residual: what it lacks, with deviation 1 `(B, C, *S)`.
-        noise: as large `(B, C, *S)`.
+        x: the operator's input.
+        predicted: the operator's prediction, normalised `(B, C, *S)`.
+        residual: truth minus prediction, scaled to standard deviation 1 `(B, C, *S)`.
+        noise: standard normal `(B, C, *S)`.
     """
 
     x: NetworkInput
@@ -114,14 +114,15 @@ class ResidualStart:
 def residual_start(
     simulator: CorrectedSimulator, batch: FieldBatch, transformed: bool, seed: int
 ) -> ResidualStart:
-    """What a corrector learns from one batch, which is transformed by the task's symmetries on request."""
+    """The :class:`ResidualStart` of a batch, randomly transformed by the task's symmetries if
+    `transformed`."""
     if transformed:
         batch = augment(batch, simulator.tasks[batch.task], derive_seed(seed, "augment"))
     return ResidualStart(simulator, batch, MemberStreams(batch, 1, derive_seed(seed, "residual")))
 
 
 def load_operator(directory: Path, inputs: ObjectiveInputs) -> Simulator:
-    """The frozen operator of a bundle, also of one that corrects it.
+    """The frozen operator of a bundle; of a corrected simulator its operator.
 
     Raises:
         UPSError: it was not made for a task of the training.

@@ -12,16 +12,15 @@ from ups_train.engine.config import Positive, TrainingConfig
 
 
 class ResidualConfig(TrainingConfig):
-    """Trains a flow that samples what an operator's predictions lack: one network for every task of the
-    spec. The operator stays as it is."""
+    """Trains a flow-matching model of a frozen operator's residual, one network for all tasks of the spec."""
 
     consumes: ClassVar[tuple[str, ...]] = ("simulator",)
     produces: ClassVar[tuple[str, ...]] = ("simulator", "flow")
 
     flow: Flow = "rectified"
-    """How the flow is learned: `rectified`, or as the diffusion `edm` is."""
+    """Parametrisation: rectified flow, or `edm` (Karras et al., arXiv 2206.00364)."""
     sampler: SamplerConfig = SamplerConfig()
-    """How the trained simulator samples."""
+    """Sampler of the trained simulator and of validation."""
     augment: bool = True
     """Whether batches are shifted, mirrored or negated where the task declares that as a symmetry."""
     members: Annotated[int, Field(ge=2)] = 8
@@ -37,11 +36,11 @@ class JumpsConfig(Config):
     """How a student samples."""
 
     kind: Literal["jumps"] = "jumps"
-    """A student knows jumps alone."""
+    """Students sample by jumps only."""
     steps: Positive = 1
-    """Jumps from noise to a residual."""
+    """Number of jumps from noise to the residual."""
     every: Positive = 1
-    """Frames of a rollout from one correction to the next."""
+    """Correct every so many frames of a rollout."""
 
 
 class DistillationConfig(TrainingConfig):
@@ -51,11 +50,11 @@ class DistillationConfig(TrainingConfig):
     produces: ClassVar[tuple[str, ...]] = ("simulator",)
 
     sampler: JumpsConfig = JumpsConfig()
-    """How the trained simulator samples."""
+    """Sampler of the trained simulator and of validation."""
     grid: Annotated[int, Field(ge=2)] = 16
-    """Times between noise and residual that the teacher steps between."""
+    """Number of teacher steps between noise and residual."""
     direct: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    """Share of the jumps that go to the residual; the others end anywhere before."""
+    """Share of training jumps that end at the residual; the others end at a random grid time."""
     augment: bool = True
     """Whether batches are shifted, mirrored or negated where the task declares that as a symmetry."""
     members: Annotated[int, Field(ge=2)] = 8
