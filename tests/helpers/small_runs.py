@@ -75,8 +75,9 @@ def write_spec(folder: Path, name: str, devices: int, **changes: Any) -> Path:
         {
             **stage_options(name),
             "id": f"before_{name}",
-            "max_steps": 4,
-            "validate_every": 4,
+            "max_steps": 8,
+            "validate_every": 8,
+            "optimizer": {"kind": "adamw", "lr": 0.03},  # far from the almost linear initial networks
             "batch_size": 8 // devices,
         }
         for name in BEFORE.get(objective, ())

@@ -17,7 +17,7 @@ from small_runs import PARALLEL, STEPS, train
 QUICK = [
     ("operator", "adamw", "ddp"),
     ("test/energy", "muon_hybrid", "fsdp2"),
-    ("diffusion_residual", "adamw", "ddp"),
+    ("consistency_distillation", "muon_hybrid", "fsdp2"),
 ]
 """Objectives, optimizers and strategies of the default suite; the other combinations are slow."""
 
@@ -34,6 +34,8 @@ def test_two_processes_train_what_one_trains(
 ) -> None:
     """AdamW with two batches a step, Muon with one; every other batch is followed by a validation."""
     stage = {"optimizer": {"kind": optimizer, "lr": 2e-3}, "validate_every": 2}
+    if objective == "consistency_distillation":
+        stage["grid"] = 2  # shorter teacher steps make a loss as small as rounding errors
     stage |= {"accumulate": 2} if optimizer == "adamw" else {"measure_conflict": True}
     tolerance = 1e-5 if optimizer == "adamw" else 1e-3
     run = f"{objective.rpartition('/')[2]}-{optimizer}"
