@@ -11,8 +11,8 @@ trajectories, and samples of the exact posterior where it is known.
     .venv/bin/python benchmarks/stages.py --case burgers --seeds 1 --budget 20
 
 Cases: `advection`, one frame of waves whose speed is hidden, uniform in [0, 0.5] domains per frame, so that
-the posterior is known; `burgers`, decaying waves whose viscosity is hidden; `observed` is advection with its
-speed among the parameters, where nothing is uncertain.
+the posterior is known; `burgers`, decaying waves whose viscosity is hidden; `observed` is Burgers with its
+viscosity among the parameters, where nothing is uncertain.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def make(case: str, folder: Path) -> dict[str, Any]:
     for split, count in SIZES.items():
         parts, hidden = waves(rng, count), rng.uniform(0, 1, count)
         start = field(parts, np.zeros(count))
-        moved = field(parts, hidden / 2)
-        end = burgers(start, 1e-3 * 10 ** (1.5 * hidden)) if case == "burgers" else moved
+        viscosity = 1e-3 * 10 ** (1.5 * hidden)
+        end = field(parts, hidden / 2) if case == "advection" else burgers(start, viscosity)
         arrays: dict[str, Any] = {"u": np.stack([start, end], axis=1).astype(np.float32)}
         if case == "observed":
-            arrays["speed"] = hidden / 2
+            arrays["viscosity"] = viscosity
         if case == "advection" and split == "test":
             draws = [field(parts, rng.uniform(0, 0.5, count)) for _ in range(64)]
             np.save(folder / "posterior.npy", np.stack(draws)[:, :, None, None].astype(np.float32))
@@ -102,7 +102,7 @@ def make(case: str, folder: Path) -> dict[str, Any]:
     task: dict[str, Any] = {"kind": "arrays", **{split: str(folder / f"{split}.npz") for split in SIZES}}
     task |= {"channels": ["u"], "axes": ["trajectory", "time", "x"], "domain": {"x": [0, 1]}, "dt": 1.0}
     task |= {"boundary": "periodic", "symmetries": ["translation"]}
-    return task | ({"parameters": {"speed": "speed"}} if case == "observed" else {})
+    return task | ({"parameters": {"viscosity": "viscosity"}} if case == "observed" else {})
 
 
 def pipeline(args: argparse.Namespace, case: str) -> list[dict[str, Any]]:
