@@ -159,7 +159,7 @@ def pipeline(args: argparse.Namespace, case: str) -> list[dict[str, Any]]:
 
 def run(args: argparse.Namespace, case: str, seed: int, task: dict[str, Any]) -> Scores:
     """Train and score a case with one seed."""
-    folder = args.out.resolve() / case
+    folder = args.folder.resolve() / case
     spec = {
         "version": 1,
         "name": f"{case}-{seed}",
@@ -235,12 +235,13 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=4e-3, help="default: 4e-3")
     parser.add_argument("--threads", type=int, default=1, help="of every run; default: 1")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, as many as cores; default: 2")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/stages"))
+    parser.add_argument("--folder", type=Path, default=Path("runs/stages"), help="data and runs")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/stages.json"), help="all scores")
     args = parser.parse_args()
     tasks: dict[str, dict[str, Any]] = {}
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for case in args.case:
-        folder = args.out.resolve() / case
+        folder = args.folder.resolve() / case
         folder.mkdir(parents=True, exist_ok=True)
         tasks[case] = make(case, folder)
         exact = posterior(folder, args.members)
@@ -256,7 +257,7 @@ def main() -> None:
             found[case].setdefault(model, []).append(scores)
     for case, models in found.items():
         print(f"\n{case}\n\n{table(models)}", flush=True)
-    (args.out / "scores.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    args.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
