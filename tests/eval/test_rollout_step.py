@@ -144,6 +144,7 @@ def test_options_are_checked() -> None:
     for options, message in (
         ({"metrics": ["rmse"]}, "'nrmse' is missing"),
         ({"metrics": ["nrmse", "nrmse"]}, "named twice: nrmse"),
+        ({"baselines": ["random_errors"]}, "'random_errors' is what the step itself scores"),
         ({"metrics": ["nrsme"]}, "did you mean"),
         ({"baselines": ["mean", "mean"]}, "named twice"),
         ({"save_predictions": -2}, "greater than or equal to -1"),
