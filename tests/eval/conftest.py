@@ -18,11 +18,15 @@ from ups_core.sealed import write_sealed
 from ups_core.sums import sum_of
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import Channel, Parameter, TaskInfo
+from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.statistics import ChannelStatistics, Statistics
-from ups_eval.builtin_metrics import METRICS, create_metric
-from ups_eval.metrics import TrajectoryMetric, nrmse_per_frame
+from ups_data.solvers.base import ClassicalSolver
+from ups_eval.builtin_metrics import METRICS, PHYSICS_METRICS, create_metric
+from ups_eval.cost import SolverRun
+from ups_eval.metrics import TrajectoryMetric, nrmse_per_channel, nrmse_per_frame
+from ups_eval.physics_metrics import PhysicsMetric, Problem
 from ups_eval.predictions import choose, write_predictions
-from ups_eval.results import Results
+from ups_eval.results import Results, ScoredProblem
 from ups_eval.scoring import TaskScore
 from ups_eval.trajectory_statistics import reduce_values, write_statistics
 
@@ -121,26 +125,64 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
     step = directory / "steps" / "test"
     step.mkdir(parents=True)
     results = Results(
-        models[0], models[1:], "test", parameters=dict(zip(models, (301_224, 0, 287_425), strict=True))
+        models[0],
+        models[1:],
+        "test",
+        parameters=dict(zip(models, (301_224, 0, 287_425), strict=True)),
+        names=[*METRICS, *PHYSICS_METRICS],
+        physics=[name for name in PHYSICS_METRICS if name != "spectrum_error"],
+        horizons=[1, 4, 16],
     )
     arrays: dict[str, Any] = {}
     with write_predictions(step / "predictions.h5") as writer:
         for info in infos:
             batch = (advection_batch if info.dim == 1 else darcy_batch)(count)
             task = info.name
+            problem = Problem(info)
             for name in models:
                 if (prediction := predict(name, batch)) is None:
                     continue
                 values, numbers = {}, {}
-                for metric in METRICS:
+                for metric in results.names:
                     scored = create_metric(metric)
-                    assert isinstance(scored, TrajectoryMetric)
+                    if isinstance(scored, PhysicsMetric):
+                        if not scored.defined(problem):
+                            continue
+                        values[metric] = scored.values(prediction, batch, problem).numpy()
+                    elif metric == "spectrum_error":
+                        values[metric] = scored.values(prediction[None], batch.target).numpy()
+                    else:
+                        assert isinstance(scored, TrajectoryMetric)
+                        values[metric] = scored.values(prediction, batch.target).numpy()
                     results.reductions[metric] = scored.reduction
-                    values[metric] = scored.values(prediction, batch.target).numpy()
                     numbers[metric] = reduce_values(values[metric], scored.reduction)
-                curve = nrmse_per_frame(prediction, batch.target).numpy()
-                score = TaskScore(numbers, values, curve, batch.index.tolist(), 0, 0.5)
+                errors = nrmse_per_channel(prediction, batch.target).numpy()
+                params = batch.params.double().numpy()
+                score = TaskScore(numbers, values, errors, params, batch.index.tolist(), 0, 0.5)
                 results.add(task, name, score, arrays)
+                results.memory.setdefault(task, {})[name] = 1_000_000
+                if info.kind == "evolution":
+                    results.add_mean(task, name, "one_step", errors[:, 0, 0], arrays)
+            truth = {
+                metric: scored.values(batch.target, batch, problem).numpy()
+                for metric in results.physics
+                if isinstance(scored := create_metric(metric), PhysicsMetric) and scored.defined(problem)
+            }
+            numbers = {metric: reduce_values(found, "mean") for metric, found in truth.items()}
+            results.add_truth(task, TaskScore(numbers, truth, errors, params, [], 0), arrays)
+            results.problems[task] = ScoredProblem(
+                info.kind,
+                [channel.name for channel in info.target_channels],
+                [parameter.name for parameter in info.parameters],
+                [(parameter.low, parameter.high) for parameter in info.parameters],
+                results.store(params, arrays),
+                list(info.shape),
+                list(info.shape),
+                info.history,
+                info.dt,
+                "exact",
+                [SolverRun(info.shape, 1e-3, 0.02), SolverRun((16,) * info.dim, 0.1, 0.001)],
+            )
             choice = choose(results.per_sample[task][models[0]], 4)
             writer.task(info, choice)
             writer.truth(select(batch, choice.positions))
@@ -230,6 +272,7 @@ class Trajectories:
     def __init__(self, info: TaskInfo, batch: FieldBatch) -> None:
         self.info = info
         self.all = batch
+        self.targets = batch.target.shape[1]
 
     def __len__(self) -> int:
         return len(self.all)
@@ -244,13 +287,19 @@ class Data:
 
     info: TaskInfo
     content: FieldBatch
+    solver: ClassicalSolver | None = None
 
     @property
     def statistics(self) -> Statistics:
         unit = ChannelStatistics((0.0,), (1.0,))
+        ranges = tuple((parameter.low, parameter.high) for parameter in self.info.parameters)
+        conditions = Conditions(ranges, (False,) * len(ranges), (self.info.dt, self.info.dt))
         if self.info.kind == "steady":
-            return Statistics(static=unit, target=unit)
-        return Statistics(state=unit, target=unit, delta=(0.5,))
+            return Statistics(static=unit, target=unit, conditions=conditions)
+        return Statistics(state=unit, target=unit, delta=(0.5,), conditions=conditions)
+
+    def problem(self, split: str) -> TaskInfo:
+        return self.info
 
     def open(self, data_root: Path) -> Data:
         return self

@@ -61,9 +61,9 @@ def test_no_file_and_a_file_of_another_form_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"schema": 99, "per_step": {}}, "has schema 99; this version of ups-eval reads 2"),
-        ({"schema": 2, "per_step": {}}, r"is not a file of results \('model'\)"),
-        ({"schema": 2, "per_step": 3, "model": "a", "baselines": [], "split": "test"}, r"\('per_step'\)"),
+        ({"schema": 99, "per_step": {}}, "has schema 99; this version of ups-eval reads 3"),
+        ({"schema": 3, "per_step": {}}, r"is not a file of results \('model'\)"),
+        ({"schema": 3, "per_step": 3, "model": "a", "baselines": [], "split": "test"}, r"\('per_step'\)"),
     ],
 )
 def test_results_of_another_version_are_refused(

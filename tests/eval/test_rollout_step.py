@@ -100,11 +100,11 @@ def test_evaluation_has_no_variance(context: StepContext) -> None:
     step = RolloutStep(rollout_config(save_predictions=0, metrics=["nrmse", "frmse_low"]))
     first = step.run(context).metrics
     assert step.run(context).metrics == first
-    assert set(first) == {
-        f"{task}/{metric}"
-        for task in ("advection1d", "advection1d/persistence", "darcy2d")
-        for metric in ("nrmse", "frmse_low", "diverged")
-    }
+    rows = ("advection1d", "advection1d/persistence", "darcy2d")
+    expected = {f"{task}/{metric}" for task in rows for metric in ("nrmse", "frmse_low", "diverged")}
+    of_fields = {f"{row}/spectrum_error" for row in rows}
+    of_fields |= {f"{row}/{name}" for row in rows[:2] for name in ("mean_drift", "one_step", "semigroup")}
+    assert set(first) == expected | of_fields | {"advection1d/truth/mean_drift"}
     assert not (context.directory / "predictions.h5").exists()
 
 
@@ -175,7 +175,7 @@ def test_planning_imports_neither_torch_nor_matplotlib() -> None:
 
 def test_every_registered_factory_can_be_loaded() -> None:
     own = [entry for entry in registry_in_use().entries() if entry.provider.distribution == "ups-eval"]
-    assert len(own) == 21
+    assert len(own) == 25
     for entry in own:
         entry.load()(entry.load_config()())
 

@@ -25,10 +25,10 @@ from ups_core.finished_step import FinishedStep
 from ups_core.reading import UnsoundFile
 from ups_core.sealed import read_sealed, write_sealed
 from ups_eval.builtin_metrics import METRICS, create_metric
-from ups_eval.metrics import TrajectoryMetric, nrmse_per_frame
+from ups_eval.metrics import TrajectoryMetric, nrmse_per_channel
 from ups_eval.page_seal import check_page, sealed_page
 from ups_eval.trajectory_statistics import read_statistics, reduce_values, write_statistics
-from ups_eval.verify.formulas import FORMULAS, PER_FRAME
+from ups_eval.verify.formulas import ERRORS, FORMULAS
 
 SHAPES = [(3, 4, 1, 16), (2, 3, 2, 9), (3, 2, 1, 8, 10), (2, 1, 2, 6, 5), (2, 2, 1, 4, 6, 5)]
 
@@ -44,7 +44,7 @@ def fields(shape: tuple[int, ...], seed: int) -> tuple[Any, Any]:
 def test_the_auditor_s_formulas_are_the_metrics(shape: tuple[int, ...], seed: int) -> None:
     prediction, target = fields(shape, seed)
     pair = torch.from_numpy(prediction), torch.from_numpy(target)
-    assert set(METRICS) | {PER_FRAME} == set(FORMULAS)
+    assert set(METRICS) | {ERRORS} == set(FORMULAS)
     for name in METRICS:
         metric = create_metric(name)
         assert isinstance(metric, TrajectoryMetric)
@@ -56,8 +56,8 @@ def test_the_auditor_s_formulas_are_the_metrics(shape: tuple[int, ...], seed: in
         assert reduce_values(values, metric.reduction) == pytest.approx(expected, rel=1e-12, nan_ok=True), (
             name
         )
-    curve = FORMULAS[PER_FRAME](prediction.astype(float), target.astype(float))
-    np.testing.assert_allclose(curve, nrmse_per_frame(*pair).numpy(), rtol=1e-12)
+    curve = FORMULAS[ERRORS](prediction.astype(float), target.astype(float))
+    np.testing.assert_allclose(curve, nrmse_per_channel(*pair).numpy(), rtol=1e-12)
 
 
 def test_formulas_of_a_target_of_zeros() -> None:

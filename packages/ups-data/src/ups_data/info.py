@@ -42,6 +42,7 @@ class Channel:
         vector: the vector or tensor that the channel is a component of, e.g. `velocity`; "" for a scalar.
         component: the spatial axes of the component: `(0,)` is the one along x of a vector, `(0, 1)` the xy
             one of a tensor. Mirrors and exchanges of axes change vectors and tensors by them.
+        positive: whether the field cannot be negative (a density, a concentration).
     """
 
     name: str
@@ -49,6 +50,7 @@ class Channel:
     role: Role
     vector: str = ""
     component: tuple[int, ...] = ()
+    positive: bool = False
 
     def __post_init__(self) -> None:
         where = f"channel '{self.name}'"

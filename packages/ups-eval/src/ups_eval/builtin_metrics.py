@@ -22,6 +22,14 @@ METRICS: dict[str, tuple[str, str]] = {
     "vrmse": ("ups_eval.metrics:VRMSE", "RMSE of each frame relative to its standard deviation (The Well)"),
 }
 """Name -> (lazy factory, one-line summary), in the order of tables."""
+PHYSICS_METRICS: dict[str, tuple[str, str]] = {
+    "mean_drift": ("ups_eval.physics_metrics:MeanDrift", "drift of the mean, where it is conserved"),
+    "l2_drift": ("ups_eval.physics_metrics:NormDrift", "drift of the L2 norm, where it is conserved"),
+    "negative_share": ("ups_eval.physics_metrics:NegativeShare", "negative cells of positive channels"),
+    "spectrum_error": ("ups_eval.ensemble_metrics:SpectrumError", "error of log10 power over wavenumbers"),
+    "residual": ("ups_eval.physics_metrics:Residual", "residual of the equation, against its largest term"),
+}
+"""The same for properties of predicted fields."""
 ENSEMBLE_METRICS: dict[str, tuple[str, str]] = {
     "crps": ("ups_eval.ensemble_metrics:CRPS", "fair CRPS of every point; one member's absolute error"),
     "energy_score": ("ups_eval.ensemble_metrics:EnergyScore", "fair energy score; one member's RMSE"),
@@ -29,7 +37,6 @@ ENSEMBLE_METRICS: dict[str, tuple[str, str]] = {
     "rank_chi2": ("ups_eval.ensemble_metrics:RankHistogram", "unevenness of the truth's rank among members"),
     "coverage_50": ("ups_eval.ensemble_metrics:Coverage50", "share of points in the 50 % interval"),
     "coverage_90": ("ups_eval.ensemble_metrics:Coverage90", "share of points in the 90 % interval"),
-    "spectrum_error": ("ups_eval.ensemble_metrics:SpectrumError", "error of log10 power over wavenumbers"),
 }
 """The same for metrics of ensembles."""
 
@@ -38,10 +45,10 @@ def create_metric(name: str) -> Metric:
     """A new metric of this module, without a registry.
 
     Args:
-        name: a key of :data:`METRICS` or :data:`ENSEMBLE_METRICS`.
+        name: a key of :data:`METRICS`, :data:`PHYSICS_METRICS` or :data:`ENSEMBLE_METRICS`.
 
     Raises:
         KeyError: the metric is unknown.
     """
-    metric: Metric = load_object((METRICS | ENSEMBLE_METRICS)[name][0])()
+    metric: Metric = load_object((METRICS | PHYSICS_METRICS | ENSEMBLE_METRICS)[name][0])()
     return metric

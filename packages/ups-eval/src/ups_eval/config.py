@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
 from ups_core.names import metric_key, step_id
-from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS
+from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS, PHYSICS_METRICS
 from ups_models.residual.config import SamplerConfig
 
 # Plain data, not components: importing options must not look anything up in the registry.
@@ -19,9 +19,12 @@ OF_ENSEMBLES: Any = tuple({"kind": name} for name in ENSEMBLE_METRICS)
 """The default metrics of several members."""
 
 
-OWN_METRICS = ("diverged", "reconstruction")
+OF_FIELDS: Any = tuple({"kind": name} for name in PHYSICS_METRICS)
+"""The default metrics of predicted fields."""
+
+OWN_METRICS = ("diverged", "reconstruction", "one_step", "semigroup")
 """Names of numbers that a rollout reports beside its metrics."""
-OWN_ROWS = ("latent_rollout", "without_sampling", "random_errors")
+OWN_ROWS = ("latent_rollout", "without_sampling", "random_errors", "truth")
 """Names of what a rollout scores beside the model and its baselines."""
 
 
@@ -48,6 +51,13 @@ class RolloutConfig(EvaluationConfig):
     """Metrics to compute; `nrmse` must be among them, because tables and gates compare it."""
     ensemble_metrics: tuple[Annotated[Component, Registered("metrics")], ...] = OF_ENSEMBLES
     """Metrics to compute where there are several members."""
+    physics_metrics: tuple[Annotated[Component, Registered("metrics")], ...] = OF_FIELDS
+    """Properties of predicted fields (drift of what the task conserves, positivity, residual), where a task
+    has them; the true solution's own values are reported beside them."""
+    horizons: tuple[PositiveInt, ...] = (1, 4, 16)
+    """Numbers of predicted frames over which errors are averaged, beside all of them."""
+    limit: PositiveInt | None = None
+    """Score only the first so many trajectories of every parameter value: a quick look at the same suite."""
     members: int = Field(default=1, ge=1)
     """Members of a stochastic model's ensemble. Their mean is scored like a prediction; fair CRPS, energy
     score, spread, ranks and coverage see all of them. Beside it are scored `without_sampling`, its one
@@ -77,7 +87,7 @@ class RolloutConfig(EvaluationConfig):
 
     @model_validator(mode="after")
     def _metrics_differ(self) -> RolloutConfig:
-        names = [metric.kind for metric in (*self.metrics, *self.ensemble_metrics)]
+        names = [metric.kind for metric in (*self.metrics, *self.physics_metrics, *self.ensemble_metrics)]
         keys = [metric_key(name) for name in names]
         if duplicates := sorted({name for name in names if keys.count(metric_key(name)) > 1}):
             raise ValueError(f"metrics named twice: {', '.join(duplicates)}; remove the duplicates")
@@ -88,7 +98,8 @@ class RolloutConfig(EvaluationConfig):
     @property
     def scores(self) -> tuple[Component, ...]:
         """The metrics to compute."""
-        return self.metrics if self.members == 1 else (*self.metrics, *self.ensemble_metrics)
+        of_members = self.ensemble_metrics if self.members > 1 else ()
+        return (*self.metrics, *self.physics_metrics, *of_members)
 
     @field_validator("baselines")
     @classmethod

@@ -14,7 +14,7 @@ from ups_models.device import device_of
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
-    from ups_data.prepare.opening import TaskData
+    from ups_data.batches.windows import Windows
     from ups_models.simulator import Simulator
 
 
@@ -23,16 +23,14 @@ class Kept:
 
     Args:
         writer: of the file of predictions.
-        data: the task's data.
-        split: the split that is scored.
+        windows: the trajectories that are scored.
         ensemble: how stochastic simulators are rolled out.
     """
 
-    def __init__(self, writer: PredictionsWriter, data: TaskData, split: str, ensemble: Ensemble) -> None:
+    def __init__(self, writer: PredictionsWriter, windows: Windows, ensemble: Ensemble) -> None:
         self.writer = writer
         self.ensemble = ensemble
-        self.data = data
-        self.windows = data.trajectories(split)
+        self.windows = windows
         self.choice: Choice | None = None
         self._seen: dict[str, int] = {}
 

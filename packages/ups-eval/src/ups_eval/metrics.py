@@ -64,14 +64,19 @@ def rmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
     return mean_over_space((prediction - target) ** 2).sqrt()
 
 
+def nrmse_per_channel(prediction: Tensor, target: Tensor) -> Tensor:
+    """PDEBench's nRMSE of each sample, frame and channel, `(B, T, C)`."""
+    prediction, target = as_pair(prediction, target)
+    scale = mean_over_space(target**2).sqrt()
+    return ratio(rmse_per_frame(prediction, target), scale)
+
+
 def nrmse_per_frame(prediction: Tensor, target: Tensor) -> Tensor:
-    """PDEBench's nRMSE of each sample and frame, mean over channels, `(B, T)`.
+    """nRMSE of each sample and frame, mean over channels, `(B, T)`.
 
     Its mean over `T` is a sample's nRMSE, its mean over `B` the error curve over a rollout.
     """
-    prediction, target = as_pair(prediction, target)
-    scale = mean_over_space(target**2).sqrt()
-    return ratio(rmse_per_frame(prediction, target), scale).mean(dim=2)
+    return nrmse_per_channel(prediction, target).mean(dim=2)
 
 
 class TrajectoryMetric(Metric):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ups_core import Register, hookimpl
 from ups_core.events import StudyInfo
-from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS
+from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS, PHYSICS_METRICS
 
 
 @hookimpl
 def ups_register_metrics(register: Register) -> None:
     """Register the metrics."""
-    for name, (factory, summary) in (METRICS | ENSEMBLE_METRICS).items():
+    for name, (factory, summary) in (METRICS | PHYSICS_METRICS | ENSEMBLE_METRICS).items():
         register(name, factory, config="ups_core:MetricConfig", summary=summary)
 
 

@@ -14,15 +14,49 @@ from ups_core.finished_step import FinishedStep
 from ups_core.names import metric_key
 from ups_core.reading import UnsoundFile, in_form, load_json
 from ups_core.sealed import read_sealed, write_sealed
+from ups_eval.cost import SolverRun
 from ups_eval.trajectory_statistics import Reduction, Values, reduce_values
 
 if TYPE_CHECKING:
     from ups_eval.scoring import TaskScore
 
-SCHEMA = 2
-"""Of `metrics.json`; since 2 it is sealed and has statistics."""
+SCHEMA = 3
+"""Of `metrics.json`; since 3 errors are kept by channel, and physics, horizons and costs are in it."""
 FILE = "metrics.json"
 ENERGY_SCORE = "energy_score"
+TRUTH = "truth"
+"""What the true solution is called among the models that physics metrics are known of."""
+
+
+@dataclass
+class ScoredProblem:
+    """What was scored of one task.
+
+    Attributes:
+        kind: `evolution` or `steady`.
+        channels: names of the predicted channels, in the order of errors.
+        parameters: names of the PDE parameters.
+        trained: for every parameter the smallest and the largest value of the train split.
+        params: name of the array with the parameters of every trajectory, `(n, P)`.
+        grid: points along every axis.
+        trained_grid: those of the train split.
+        history: given frames.
+        dt: time between frames.
+        solver: name of the task's classical solver, "" without one.
+        solver_runs: its error and time on several grids.
+    """
+
+    kind: str
+    channels: list[str]
+    parameters: list[str]
+    trained: list[tuple[float, float]]
+    params: str
+    grid: list[int]
+    trained_grid: list[int]
+    history: int
+    dt: float
+    solver: str = ""
+    solver_runs: list[SolverRun] = field(default_factory=list)
 
 
 @dataclass
@@ -45,13 +79,18 @@ class Results:
         weights: model -> SHA-256 of the weights that were scored; models without weights are not there.
         reductions: metric -> how it follows from the values of trajectories.
         values: task -> model -> metric -> name of the array of those values in `statistics.npz`.
-        per_frame: task -> model -> name of the array with the nRMSE of every trajectory and frame.
+        errors: task -> model -> name of the array with the nRMSE of every trajectory, frame and channel.
         names: registered names of the metrics that were asked for.
         higher_is_better: those of `names` whose largest value is the best.
         ideals: metric -> its best value, for those of `names` that are best at neither end.
         members: model -> members of its ensemble; models that predict once are not there.
         seed: of what the members drew.
         sampler: how the model under test sampled; empty for as trained.
+        problems: task -> what was scored of it.
+        horizons: numbers of predicted frames over which errors are averaged in tables, beside all of them.
+        limit: how many trajectories of every parameter value were scored; 0 for all.
+        memory: task -> model -> peak bytes of the tensors of one step for one trajectory.
+        physics: those of `names` that the true solution has a value of too, under the model `truth`.
     """
 
     model: str
@@ -66,21 +105,26 @@ class Results:
     weights: dict[str, str] = field(default_factory=dict)
     reductions: dict[str, Reduction] = field(default_factory=dict)
     values: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
-    per_frame: dict[str, dict[str, str]] = field(default_factory=dict)
+    errors: dict[str, dict[str, str]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     higher_is_better: list[str] = field(default_factory=list)
     ideals: dict[str, float] = field(default_factory=dict)
     members: dict[str, int] = field(default_factory=dict)
     seed: int = 0
     sampler: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, ScoredProblem] = field(default_factory=dict)
+    horizons: list[int] = field(default_factory=list)
+    limit: int = 0
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    physics: list[str] = field(default_factory=list)
 
     def add(self, task: str, model: str, score: TaskScore, arrays: dict[str, Values]) -> None:
         """Add a score; what it follows from goes to `arrays`, the later content of `statistics.npz`."""
         for metric, value in (*score.metrics.items(), ("diverged", float(score.diverged))):
             self.metrics[self.key(task, model, metric)] = value
         for metric, values in score.values.items():
-            self._note(task, model, metric, _store(arrays, values))
-        self.per_frame.setdefault(task, {})[model] = _store(arrays, score.per_frame)
+            self._note(task, model, metric, self.store(values, arrays))
+        self.errors.setdefault(task, {})[model] = self.store(score.errors, arrays)
         self.per_step.setdefault(task, {})[model] = score.per_step
         self.per_sample.setdefault(task, {})[model] = score.per_sample
         self.seconds.setdefault(task, {})[model] = score.seconds
@@ -90,7 +134,20 @@ class Results:
         """Add a metric that is the mean of a value per trajectory `(n,)`."""
         self.reductions[metric] = "mean"
         self.metrics[self.key(task, model, metric)] = reduce_values(values, "mean")
-        self._note(task, model, metric, _store(arrays, values))
+        self._note(task, model, metric, self.store(values, arrays))
+
+    def add_truth(self, task: str, score: TaskScore, arrays: dict[str, Values]) -> None:
+        """Add the physics metrics of the true solution."""
+        for metric, value in score.metrics.items():
+            self.metrics[self.key(task, TRUTH, metric)] = value
+            self._note(task, TRUTH, metric, self.store(score.values[metric], arrays))
+
+    @staticmethod
+    def store(values: Values, arrays: dict[str, Values]) -> str:
+        """Add an array under a name of its own: names of tasks, models and metrics could collide."""
+        name = f"a{len(arrays)}"
+        arrays[name] = values
+        return name
 
     def _note(self, task: str, model: str, metric: str, array: str) -> None:
         self.values.setdefault(task, {}).setdefault(model, {})[metric] = array
@@ -157,9 +214,9 @@ class Results:
         for task, models in self.per_step.items():
             if unknown := models.keys() - set(self.models):
                 return f"'{min(unknown)}' is scored on '{task}' but is not among the models"
-        for name in ("per_sample", "seconds", "per_frame", "values"):
+        for name in ("per_sample", "seconds", "errors", "values", "memory"):
             for task, models in getattr(self, name).items():
-                if unknown := models.keys() - self.per_step.get(task, {}).keys():
+                if unknown := models.keys() - self.per_step.get(task, {}).keys() - {TRUTH}:
                     return f"{name} has '{min(unknown)}' on '{task}', per_step has not"
         return None
 
@@ -198,13 +255,6 @@ class Results:
         if problem := results.contradiction():
             raise UnsoundFile(path, f"contradicts itself: {problem}")
         return results
-
-
-def _store(arrays: dict[str, Values], values: Values) -> str:
-    """Add an array under a name of its own: names of tasks, models and metrics could collide."""
-    name = f"a{len(arrays)}"
-    arrays[name] = values
-    return name
 
 
 _ADAPTER = TypeAdapter(Results)

@@ -6,7 +6,7 @@ The newest simulator and every baseline are rolled out over the trajectories of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,16 @@ from ups_core.expand import baseline_id
 from ups_eval.config import RolloutConfig, baseline_name, is_higher_better
 from ups_eval.ensemble_metrics import EnsembleMetric
 from ups_eval.kept import Kept
+from ups_eval.memory import step_memory
 from ups_eval.metrics import TrajectoryMetric
+from ups_eval.physics_metrics import PhysicsMetric
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import PredictionsWriter, choose, write_predictions
+from ups_eval.probes import Probe, measure, one_step, reconstruction, semigroup
 from ups_eval.random_errors import RandomErrors, WithoutSampling
-from ups_eval.results import Results
-from ups_eval.scoring import Ensemble, TaskScore, reconstruction_errors, score
+from ups_eval.results import Results, ScoredProblem
+from ups_eval.scoring import Ensemble, TaskScore, score, score_truth
+from ups_eval.solver_cost import solver_runs
 from ups_eval.tables import rich_headline
 from ups_eval.trajectory_statistics import FILE as STATISTICS
 from ups_eval.trajectory_statistics import Values, write_statistics
@@ -36,6 +40,7 @@ from ups_models.simulator import LatentSimulator, build_simulator
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
+    from ups_data.batches.windows import Windows
     from ups_data.prepare.opening import TaskData
     from ups_models.residual.config import SamplerConfig
     from ups_models.simulator import Simulator
@@ -77,10 +82,13 @@ class RolloutStep:
                 if simulator.stochastic and self.config.members > 1
             },
             seed=self.config.seed,
+            horizons=list(self.config.horizons),
+            limit=self.config.limit or 0,
             sampler={} if self.config.sampler is None else self.config.sampler.model_dump(mode="json"),
         )
         metrics: dict[str, Metric] = {metric.kind: metric.create() for metric in self.config.scores}
         results.names = list(metrics)
+        results.physics = [name for name, metric in metrics.items() if isinstance(metric, PhysicsMetric)]
         results.higher_is_better = [name for name, metric in metrics.items() if is_higher_better(metric)]
         results.ideals = {
             name: metric.ideal
@@ -88,7 +96,9 @@ class RolloutStep:
             if isinstance(metric, EnsembleMetric) and metric.ideal is not None
         }
         results.reductions = {
-            name: metric.reduction for name, metric in metrics.items() if isinstance(metric, TrajectoryMetric)
+            name: metric.reduction
+            for name, metric in metrics.items()
+            if isinstance(metric, (TrajectoryMetric, PhysicsMetric))
         }
         arrays: dict[str, Values] = {}
         path = context.directory / PREDICTIONS
@@ -146,8 +156,9 @@ class RolloutStep:
         task, split = data.info.name, self.config.split
         scores: dict[str, TaskScore] = {}
         ensemble = Ensemble(self.config.members, self.config.seed)
-        kept = Kept(writer, data, split, ensemble) if writer is not None else None
-        total, size = len(able) * len(data.trajectories(split)), self.config.batch_size
+        windows, size = data.trajectories(split, limit=self.config.limit), self.config.batch_size
+        kept = Kept(writer, windows, ensemble) if writer is not None else None
+        total = len(able) * len(windows)
         with context.console.progress(f"{context.step_id}: {task}", total) as advance:
             for name, simulator in able.items():
 
@@ -157,17 +168,60 @@ class RolloutStep:
                         kept.batch(name, batch, members)
 
                 scores[name] = score(
-                    simulator, data, split, metrics, batch_size=size, ensemble=ensemble, on_batch=on_batch
+                    simulator,
+                    data,
+                    split,
+                    metrics,
+                    batch_size=size,
+                    limit=self.config.limit,
+                    ensemble=ensemble,
+                    on_batch=on_batch,
                 )
                 if kept is not None and kept.choice is None:
                     choice = choose(scores[name].per_sample, self.config.save_predictions)
                     kept.choose(choice, name, simulator, size)
         for name, scored in scores.items():
             results.add(task, name, scored, arrays)
-        model = simulators[results.model]
-        if model.has_latent and data.info.kind == "evolution":
-            errors = reconstruction_errors(model, data, split, batch_size=self.config.batch_size)
-            results.add_mean(task, results.model, "reconstruction", errors, arrays)
+            results.memory.setdefault(task, {})[name] = step_memory(able[name], windows)
+            for metric, probe in probes(able[name], windows):
+                results.add_mean(
+                    task, name, metric, measure(probe, able[name], windows, batch_size=size), arrays
+                )
+        physics = {name: metric for name, metric in metrics.items() if isinstance(metric, PhysicsMetric)}
+        truth = score_truth(data, split, physics, batch_size=size, limit=self.config.limit)
+        results.add_truth(task, truth, arrays)
+        results.problems[task] = describe_problem(data, split)
+        results.problems[task].params = results.store(truth.params, arrays)
+        if data.solver is not None:
+            results.problems[task].solver_runs = solver_runs(data.solver, windows)
+
+
+def probes(simulator: Simulator, windows: Windows) -> Iterator[tuple[str, Probe]]:
+    """Name and function of what is measured beside the rollouts of an evolution."""
+    if windows.info.kind == "evolution":
+        yield "one_step", one_step
+        if windows.targets > 1:
+            yield "semigroup", semigroup
+        if simulator.has_latent:
+            yield "reconstruction", reconstruction
+
+
+def describe_problem(data: TaskData, split: str) -> ScoredProblem:
+    """What is scored of a task."""
+    info, conditions = data.problem(split), data.statistics.conditions
+    assert conditions is not None
+    return ScoredProblem(
+        kind=info.kind,
+        channels=[channel.name for channel in info.target_channels],
+        parameters=[parameter.name for parameter in info.parameters],
+        trained=list(conditions.parameters),
+        params="",
+        grid=list(info.shape),
+        trained_grid=list(data.info.shape),
+        history=info.history,
+        dt=info.dt,
+        solver=data.solver.name if data.solver is not None else "",
+    )
 
 
 def with_sampler(simulator: Simulator, sampler: SamplerConfig) -> Simulator:

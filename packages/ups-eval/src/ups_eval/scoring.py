@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,8 @@ from torchmetrics import Metric
 
 from ups_core import UPSError
 from ups_eval.ensemble_metrics import EnsembleMetric
-from ups_eval.metrics import TrajectoryMetric, nrmse_per_frame
+from ups_eval.metrics import TrajectoryMetric, nrmse_per_channel
+from ups_eval.physics_metrics import PhysicsMetric, Problem
 from ups_eval.trajectory_statistics import MAX_BYTES, Values, frame_means, reduce_values, trajectory_means
 from ups_models.device import device_of
 
@@ -64,7 +65,8 @@ class TaskScore:
         values: metric -> what every trajectory contributes to it, `(n, ...)`; infinite where it diverged.
             Missing are metrics of plugins that are not a :class:`~ups_eval.metrics.TrajectoryMetric`, and
             those with more than :data:`~ups_eval.trajectory_statistics.MAX_BYTES` of values.
-        per_frame: nRMSE of every trajectory and predicted frame, `(n, T)`; of the members' mean.
+        errors: nRMSE of every trajectory, predicted frame and channel, `(n, T, C)`; of the members' mean.
+        params: PDE parameters of every trajectory, `(n, P)`.
         trajectories: their ids in the data file, in the order of the split.
         diverged: number of trajectories with a prediction, of any member, that is not finite.
         seconds: wall time of the rollouts alone, in seconds.
@@ -72,20 +74,21 @@ class TaskScore:
 
     metrics: dict[str, float]
     values: dict[str, Values]
-    per_frame: Values
+    errors: Values
+    params: Values
     trajectories: list[int]
     diverged: int
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def per_step(self) -> list[float]:
         """nRMSE of every predicted frame, mean over trajectories; T values."""
-        return frame_means(self.per_frame)
+        return frame_means(self.errors)
 
     @property
     def per_sample(self) -> list[float]:
         """nRMSE of every trajectory, mean over frames, in the order of the split."""
-        return trajectory_means(self.per_frame)
+        return trajectory_means(self.errors)
 
     @property
     def nrmse(self) -> float:
@@ -131,11 +134,16 @@ def score(
         )
     device = device_of(simulator)
     metrics = {name: metric.to(_float64_device(device)) for name, metric in (metrics or {}).items()}
-    metrics = {name: metric for name, metric in metrics.items() if _fewest(metric) <= ensemble.of(simulator)}
+    problem = Problem(windows.info, task_data.solver)
+    metrics = {
+        name: metric
+        for name, metric in metrics.items()
+        if _is_defined(metric, problem, ensemble.of(simulator))
+    }
     for metric in metrics.values():
         metric.reset()
-    tally = _Tally(metrics, len(windows))
-    trajectories, seconds = [], 0.0
+    tally = _Tally(metrics, len(windows), problem)
+    seconds = 0.0
     was_training = simulator.training
     simulator.eval()
     try:
@@ -149,33 +157,31 @@ def score(
                 finite = torch.isfinite(members).flatten(3).all(dim=3).all(dim=0)
                 finite = finite.cpu()  # waits for the device
                 seconds += time.perf_counter() - started
-                tally.add(members, batch.target, finite)
-                trajectories += batch.index.tolist()
+                tally.add(members, batch, finite)
                 if on_batch is not None:
                     on_batch(batch, members)
     finally:
         simulator.train(was_training)
-    return tally.score(trajectories, seconds)
+    return replace(tally.score(), seconds=seconds)
 
 
-def reconstruction_errors(
-    simulator: Simulator, task_data: TaskData, split: str, *, batch_size: int = 32
-) -> Values:
-    """nRMSE of encoding and decoding the newest given frame of every trajectory, `(n,)`.
-
-    It is a lower bound for the error of a rollout.
-
-    Raises:
-        UPSError: the simulator has no latent space.
-    """
-    windows, device = task_data.trajectories(split), device_of(simulator)
-    errors = []
-    with torch.inference_mode():
-        for begin in range(0, len(windows), batch_size):
-            batch = windows.batch(range(begin, min(begin + batch_size, len(windows)))).to(device)
-            decoded, given = simulator.reconstruct(batch), batch.state[:, -1]
-            errors.append(nrmse_per_frame(decoded[:, None].cpu(), given[:, None].cpu())[:, 0])
-    return torch.cat(errors).numpy()
+def score_truth(
+    task_data: TaskData,
+    split: str,
+    metrics: Mapping[str, PhysicsMetric],
+    *,
+    batch_size: int = 32,
+    limit: int | None = None,
+) -> TaskScore:
+    """The physics metrics of the true solution; arguments as for :func:`score`."""
+    windows = task_data.trajectories(split, limit=limit)
+    problem = Problem(windows.info, task_data.solver)
+    defined = {name: metric for name, metric in metrics.items() if metric.defined(problem)}
+    tally = _Tally(defined, len(windows), problem)
+    for begin in range(0, len(windows), batch_size):
+        batch = windows.batch(range(begin, min(begin + batch_size, len(windows))))
+        tally.add(batch.target[None], batch, torch.ones(batch.target.shape[:2], dtype=torch.bool))
+    return tally.score()
 
 
 def predict_target(simulator: Simulator, batch: FieldBatch, ensemble: Ensemble = SINGLE) -> Tensor:
@@ -197,8 +203,10 @@ def predict_target(simulator: Simulator, batch: FieldBatch, ensemble: Ensemble =
     return predictions
 
 
-def _fewest(metric: Metric) -> int:
-    return metric.fewest if isinstance(metric, EnsembleMetric) else 1
+def _is_defined(metric: Metric, problem: Problem, members: int) -> bool:
+    if isinstance(metric, PhysicsMetric):
+        return metric.defined(problem)
+    return members >= (metric.fewest if isinstance(metric, EnsembleMetric) else 1)
 
 
 class _Tally:
@@ -207,49 +215,68 @@ class _Tally:
     Args:
         metrics: name -> metric, reset and on the device to score on.
         count: number of trajectories to come.
+        problem: that they solve.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], count: int) -> None:
+    def __init__(self, metrics: Mapping[str, Metric], count: int, problem: Problem) -> None:
         self.metrics = metrics
         self.count = count
+        self.problem = problem
+        self.trajectories: list[int] = []
+        self.params: list[Tensor] = []
         self.errors: list[Tensor] = []
         self.values: dict[str, list[Tensor]] = {}
 
-    def add(self, members: Tensor, target: Tensor, finite: Tensor) -> None:
+    def add(self, members: Tensor, batch: FieldBatch, finite: Tensor) -> None:
         """Add a batch; `finite` says for every trajectory and frame whether all members are, `(B, T)`."""
         device = _float64_device(members.device)
-        members, target = members.to(device), target.to(device)
+        members, target = members.to(device), batch.target.to(device)
         prediction = members.mean(dim=0)
-        self.errors.append(torch.where(finite, nrmse_per_frame(prediction, target).cpu(), math.inf))
+        errors = nrmse_per_channel(prediction, target).cpu()
+        self.errors.append(torch.where(finite[:, :, None], errors, math.inf))
+        self.trajectories += batch.index.tolist()
+        self.params.append(batch.params.double().cpu())
         # One NaN would turn a metric's sum into NaN; a diverged trajectory is counted instead.
         complete = finite.all(dim=1)
         for name, metric in self.metrics.items():
-            all_members = isinstance(metric, EnsembleMetric)
-            if isinstance(metric, TrajectoryMetric):
-                values = metric.values(members if all_members else prediction, target).cpu()
-                if 8 * self.count * values[0].numel() <= MAX_BYTES:
-                    where = complete.reshape(-1, *[1] * (values.ndim - 1))
-                    self.values.setdefault(name, []).append(torch.where(where, values, math.inf))
-                    continue
-            if complete.any():
-                seen = members[:, complete] if all_members else prediction[complete]
+            values = self._values(metric, members, prediction, batch)
+            if values is not None and 8 * self.count * values[0].numel() <= MAX_BYTES:
+                where = complete.reshape(-1, *[1] * (values.ndim - 1))
+                self.values.setdefault(name, []).append(torch.where(where, values, math.inf))
+            elif complete.any():
+                seen = members[:, complete] if isinstance(metric, EnsembleMetric) else prediction[complete]
                 metric.update(seen, target[complete])
 
-    def score(self, trajectories: list[int], seconds: float) -> TaskScore:
+    def _values(
+        self, metric: Metric, members: Tensor, prediction: Tensor, batch: FieldBatch
+    ) -> Tensor | None:
+        """What every trajectory contributes `(B, ...)`; None for a metric that does not say."""
+        if isinstance(metric, PhysicsMetric):
+            # The mean of an ensemble is smoother than any solution; its members are what is predicted.
+            found = [metric.values(member, batch, self.problem) for member in members]
+            return torch.stack(found).mean(dim=0).cpu()
+        if isinstance(metric, EnsembleMetric):
+            return metric.values(members, batch.target.to(members.device)).cpu()
+        if isinstance(metric, TrajectoryMetric):
+            return metric.values(prediction, batch.target.to(prediction.device)).cpu()
+        return None
+
+    def score(self) -> TaskScore:
         """The score of all batches."""
-        per_frame = torch.cat(self.errors).numpy()
-        diverged = int(np.isinf(per_frame).any(axis=1).sum())
+        errors = torch.cat(self.errors).numpy()
+        diverged = int(np.isinf(errors).any(axis=(1, 2)).sum())
         values = {name: torch.cat(pieces).numpy() for name, pieces in self.values.items()}
 
         def number(name: str, metric: Metric) -> float:
             if diverged:
                 return math.inf
-            if isinstance(metric, TrajectoryMetric) and name in values:
+            if isinstance(metric, (TrajectoryMetric, PhysicsMetric)) and name in values:
                 return reduce_values(values[name], metric.reduction)
             return float(metric.compute())
 
         numbers = {name: number(name, metric) for name, metric in self.metrics.items()}
-        return TaskScore(numbers, values, per_frame, trajectories, diverged, seconds)
+        params = torch.cat(self.params).numpy()
+        return TaskScore(numbers, values, errors, params, self.trajectories, diverged)
 
 
 def _float64_device(device: torch.device) -> torch.device:

@@ -28,6 +28,8 @@ logarithms of such ratios. With a last axis of K shares: `flatness`, their means
 Values = NDArray[np.float64]
 MAX_BYTES = 256 * 1024**2
 """Limit of the values of one metric, task and model; those of a larger one are not kept."""
+PIECE = 2**22
+"""Values per piece where many sets of trajectories are reduced at once."""
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -37,32 +39,62 @@ def reduce_values(values: Values, reduction: Reduction) -> float:
         return math.nan
     if not np.isfinite(values).all():
         return math.inf
-    if reduction == "mean":
-        return float(values.mean())
-    if reduction == "root_mean":
-        return float(np.sqrt(values.mean(axis=0)).mean())
     if reduction == "max":
         return float(values.max(axis=0).mean())
-    means = values.mean(axis=0)
+    weights = np.full((1, len(values)), 1 / len(values))
+    return float(reduce_draws(values, reduction, weights)[0])
+
+
+def reduce_draws(values: Values, reduction: Reduction, weights: Values) -> Values:
+    """The metric of `d` weighted sets of trajectories, `(d,)`, from values `(n, ...)`.
+
+    Args:
+        values: of every trajectory.
+        reduction: see :func:`reduce_values`.
+        weights: of the trajectories in every set `(d, n)`; rows add up to one.
+    """
+    if not np.isfinite(values).all():
+        return np.full(len(weights), math.inf)
+    if reduction == "max":
+        return np.array([values[row > 0].max(axis=0).mean() for row in weights])
+    if reduction == "mean":
+        means: Values = weights @ values.reshape(len(values), -1).mean(axis=1)
+        return means
+    flat = values.reshape(len(values), -1)
     if reduction == "flatness":
-        bins = means.shape[-1]
-        return float(len(values) * bins * ((means - 1 / bins) ** 2).sum() / (bins - 1))
-    above, below = means[..., 0], means[..., 1]
+        bins = values.shape[-1]
+        shares = weights @ flat
+        uneven: Values = len(values) * bins * ((shares - 1 / bins) ** 2).sum(axis=1) / (bins - 1)
+        return uneven
+    # In pieces: the means of all sets at once may not fit in memory.
+    width = max(2, PIECE // len(weights) // 2 * 2)
+    sums, count = np.zeros(len(weights)), 0
+    for begin in range(0, flat.shape[1], width):
+        terms = _terms(weights @ flat[:, begin : begin + width], reduction)
+        sums, count = sums + terms.sum(axis=1), count + terms.shape[1]
+    return sums / count
+
+
+def _terms(means: Values, reduction: Reduction) -> Values:
+    """What is averaged over frames, channels and wavenumbers, `(d, k)`, from means over trajectories."""
+    if reduction == "root_mean":
+        return np.sqrt(means)
+    above, below = means[:, ::2], means[:, 1::2]
     with np.errstate(divide="ignore", invalid="ignore"):
         if reduction == "ratio":  # where nothing varies and nothing errs, the spread is right
-            return float(np.where(below == above, 1.0, np.sqrt(above / below)).mean())
+            return np.where(below == above, 1.0, np.sqrt(above / below))
         same = above == below  # also where both are zero
-        return float(np.where(same, 0.0, np.abs(np.log10(above / below))).mean())
+        return np.where(same, 0.0, np.abs(np.log10(above / below)))
 
 
-def frame_means(per_frame: Values) -> list[float]:
-    """The error of every frame, mean over trajectories, from errors `(n, T)`."""
-    return [float(mean) for mean in per_frame.mean(axis=0)]
+def frame_means(errors: Values) -> list[float]:
+    """The error of every frame, mean over trajectories and channels, from errors `(n, T, C)`."""
+    return [float(mean) for mean in errors.mean(axis=(0, 2))]
 
 
-def trajectory_means(per_frame: Values) -> list[float]:
-    """The error of every trajectory, mean over frames, from errors `(n, T)`."""
-    return [float(mean) for mean in per_frame.mean(axis=1)]
+def trajectory_means(errors: Values) -> list[float]:
+    """The error of every trajectory, mean over frames and channels, from errors `(n, T, C)`."""
+    return [float(mean) for mean in errors.mean(axis=(1, 2))]
 
 
 def write_statistics(path: Path, arrays: Mapping[str, Values]) -> None:

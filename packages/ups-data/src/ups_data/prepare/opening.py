@@ -16,17 +16,23 @@ from ups_data.prepare.audit import audit_data
 from ups_data.prepare.conditions import Conditions
 from ups_data.prepare.splits import Splits
 from ups_data.prepare.statistics import Statistics
+from ups_data.solvers.base import ClassicalSolver
 from ups_data.stores.base import SplitStores, TrajectoryStore
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's audited splits, train-only statistics and windows."""
+    """A task's audited splits, train-only statistics and windows.
+
+    Attributes:
+        solver: a classical solver of the problem, if the task has one.
+    """
 
     info: TaskInfo
     splits: Splits
     statistics: Statistics
     stores: SplitStores
+    solver: ClassicalSolver | None = None
 
     def problem(self, split: str) -> TaskInfo:
         """The problem with the grid and the frames of a split, which may differ from those of training."""

@@ -37,6 +37,7 @@ ADVECTION = Family(
     symmetries=("translation", "sign"),
     generation=Generation("ups_data.generators.advection:generate", version=1),
     caveat="official files are a finite-volume solution, at beta 0.4 off the exact translate by 4e-4 to 6e-3",
+    solver="ups_data.solvers.advection:SpectralShift",
 )
 
 Speed = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ups_core.console import Console
     from ups_data.prepare.opening import TaskData
     from ups_data.prepare.statistics import Statistics
+    from ups_data.solvers.base import ClassicalSolver
     from ups_data.stores.base import SplitStores
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -103,6 +104,10 @@ class Task(ABC):
     def review(self, info: TaskInfo, statistics: Statistics, data_root: Path, console: Console) -> None:  # noqa: B027
         """Report what is noteworthy about the statistics of the training split; nothing by default."""
 
+    def solver(self) -> ClassicalSolver | None:
+        """A classical solver of the problem, for residuals and costs; none by default."""
+        return None
+
     def plan_data(self, data_root: Path) -> DataPlan:
         """Locate the data without reading more than file heads; never writes.
 
@@ -161,4 +166,5 @@ class Task(ABC):
 
         root = Path(data_root).expanduser()
         plan = self.plan_data(root)
-        return open_data(self.describe(root), self.stores(plan, root), self.fractions, plan, root)
+        data = open_data(self.describe(root), self.stores(plan, root), self.fractions, plan, root)
+        return replace(data, solver=self.solver())

@@ -25,7 +25,11 @@ INVISCID = 1e-8
 def channels(dim: int) -> tuple[Channel, ...]:
     """Density, pressure and the components of the velocity."""
     velocity = (Channel(f"V{'xyz'[axis]}", "1", "state", "V", (axis,)) for axis in range(dim))
-    return (Channel("density", "1", "state"), Channel("pressure", "1", "state"), *velocity)
+    return (
+        Channel("density", "1", "state", positive=True),
+        Channel("pressure", "1", "state", positive=True),
+        *velocity,
+    )
 
 
 FLOW_1D = Family(

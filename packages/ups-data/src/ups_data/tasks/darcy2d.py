@@ -28,6 +28,7 @@ DARCY = Family(
     symmetries=("reflection", "transpose"),
     generation=Generation("ups_data.generators.darcy:generate", version=1),
     caveat="official Darcy files are transient states at t = 1.75, not the steady solution",
+    solver="ups_data.solvers.darcy:SparseDirect",
 )
 
 

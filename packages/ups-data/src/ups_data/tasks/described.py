@@ -123,7 +123,7 @@ def channels_of(config: FilesConfig, head: Head) -> tuple[Channel, ...]:
         for axis, channel in enumerate(names)
     }
     every = (*head.channels, *head.static)
-    for name in (*places, *config.units, *config.forcing):
+    for name in (*places, *config.units, *config.forcing, *config.positive):
         if (
             name not in every
             and name not in config.parameters
@@ -134,7 +134,7 @@ def channels_of(config: FilesConfig, head: Head) -> tuple[Channel, ...]:
     def described(name: str, role: Any) -> Channel:
         stored = head.components.get(name, ("", ()))
         vector, component = places.get(name, stored)
-        return Channel(name, config.units.get(name, "1"), role, vector, component)
+        return Channel(name, config.units.get(name, "1"), role, vector, component, name in config.positive)
 
     given = [described(name, "coefficient") for name in head.static]
     role = "state" if head.times else "target"

@@ -14,7 +14,7 @@ DIFFUSION_SORPTION = Family(
     native=(1024,),
     frames=101,
     dt=5.0,
-    channels=(Channel("u", "1", "state"),),
+    channels=(Channel("u", "1", "state", positive=True),),
     domain=((0.0, 1.0),),
     boundary=(("dirichlet", "neumann"),),
     parameters=(),

@@ -73,6 +73,8 @@ class FilesConfig(TaskConfig):
     """Vector -> its channels along x, y and z, such as `velocity: [Vx, Vy]`."""
     units: dict[str, str] = {}
     """Channel or parameter -> its unit."""
+    positive: list[str] = []
+    """Channels that cannot be negative, such as a density; predictions are checked for it."""
     invariants: list[Invariant] = []
     """What the exact solution conserves: `mean`, `l2`."""
     symmetries: list[Symmetry] = []

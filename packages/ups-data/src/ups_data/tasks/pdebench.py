@@ -6,15 +6,19 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from ups_core import Component
+from ups_core.references import load_object
 from ups_data.info import Boundary, Channel, Invariant, Parameter, Scale, Sides, Symmetry, TaskInfo
 from ups_data.sources.request import DataFile, Generation, Request
 from ups_data.stores.striding import cell_centres, check_resolution
 from ups_data.tasks.sourced import SourcedConfig, SourcedTask
+
+if TYPE_CHECKING:
+    from ups_data.solvers.base import ClassicalSolver
 
 Number = TypeVar("Number", int, float)
 Values = tuple[float, ...]
@@ -64,6 +68,7 @@ class Family:
         paired: whether trajectory number i starts alike in every file.
         spellings: parameter value -> how file names write it, where that is not Python's way.
         caveat: a defect of the official files that a user must know, or "".
+        solver: a :class:`~ups_data.solvers.base.ClassicalSolver` as `module:attribute`, or "".
     """
 
     name: str
@@ -87,6 +92,7 @@ class Family:
     paired: bool = True
     spellings: Mapping[float, str] = field(default_factory=dict)
     caveat: str = ""
+    solver: str = ""
 
     @property
     def steady(self) -> bool:
@@ -209,6 +215,11 @@ class PDEBenchTask(SourcedTask):
             equation=family.equation,
             points=tuple((axis[0], axis[-1]) for axis in self._axes),
         )
+
+    def solver(self) -> ClassicalSolver | None:
+        """See :class:`~ups_data.tasks.base.Task`."""
+        made: ClassicalSolver | None = load_object(self.family.solver)() if self.family.solver else None
+        return made
 
     @property
     def _axes(self) -> tuple[tuple[float, ...], ...]:

@@ -15,7 +15,7 @@ REACTION_DIFFUSION = Family(
     native=(1024,),
     frames=101,
     dt=0.01,
-    channels=(Channel("u", "1", "state"),),
+    channels=(Channel("u", "1", "state", positive=True),),
     domain=((0.0, 1.0),),
     boundary="periodic",
     parameters=(FileParameter("nu", "Nu", "log"), FileParameter("rho", "rho", "log")),

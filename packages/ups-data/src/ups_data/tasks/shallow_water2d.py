@@ -14,7 +14,7 @@ SHALLOW_WATER = Family(
     native=(128, 128),
     frames=101,
     dt=0.01,
-    channels=(Channel("h", "1", "state"),),
+    channels=(Channel("h", "1", "state", positive=True),),
     domain=((-2.5, 2.5), (-2.5, 2.5)),
     boundary="open",
     parameters=(),

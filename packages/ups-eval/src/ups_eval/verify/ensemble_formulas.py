@@ -19,7 +19,7 @@ def crps(members: Values, target: Values) -> Values:
     error = np.abs(members - target[:, None]).mean(axis=1)
     count = members.shape[1]
     pairs = sum(np.abs(members[:, i] - members[:, j]) for i in range(count) for j in range(i))
-    return np.asarray((error - pairs / (count * (count - 1))).reshape(len(target), -1).mean(axis=1))
+    return np.asarray((error - pairs / max(1, count * (count - 1))).reshape(len(target), -1).mean(axis=1))
 
 
 def energy_score(members: Values, target: Values) -> Values:
@@ -32,7 +32,7 @@ def energy_score(members: Values, target: Values) -> Values:
 
     error = size(flat - target.reshape(len(target), 1, -1)).mean(axis=1)
     pairs = sum(size(flat[:, i] - flat[:, j]) for i in range(count) for j in range(i))
-    return np.asarray(error - pairs / (count * (count - 1)))
+    return np.asarray(error - pairs / max(1, count * (count - 1)))
 
 
 def spread_skill(members: Values, target: Values) -> Values:

@@ -14,8 +14,8 @@ import numpy as np
 from ups_eval.trajectory_statistics import Values
 
 VRMSE_EPSILON = 1e-7
-PER_FRAME = "nRMSE per frame"
-"""Name of the error curves; not a metric."""
+ERRORS = "nRMSE per frame and channel"
+"""Name of what tables and curves follow from; not a metric."""
 
 
 def _space(field: Values) -> tuple[int, ...]:
@@ -32,9 +32,9 @@ def _rms(field: Values) -> Values:
     return np.asarray(np.sqrt(np.mean(field**2, axis=_space(field))))
 
 
-def nrmse_per_frame(prediction: Values, target: Values) -> Values:
-    """nRMSE of every trajectory and frame, `(n, T)`."""
-    return np.asarray(_ratio(_rms(prediction - target), _rms(target)).mean(axis=2))
+def nrmse_per_channel(prediction: Values, target: Values) -> Values:
+    """nRMSE of every trajectory, frame and channel, `(n, T, C)`."""
+    return _ratio(_rms(prediction - target), _rms(target))
 
 
 def rmse(prediction: Values, target: Values) -> Values:
@@ -44,7 +44,7 @@ def rmse(prediction: Values, target: Values) -> Values:
 
 def nrmse(prediction: Values, target: Values) -> Values:
     """`(n,)`."""
-    return np.asarray(nrmse_per_frame(prediction, target).mean(axis=1))
+    return np.asarray(nrmse_per_channel(prediction, target).mean(axis=(1, 2)))
 
 
 def crmse(prediction: Values, target: Values) -> Values:
@@ -103,7 +103,7 @@ def _band(band: slice) -> Callable[[Values, Values], Values]:
 
 
 FORMULAS: dict[str, Callable[[Values, Values], Values]] = {
-    PER_FRAME: nrmse_per_frame,
+    ERRORS: nrmse_per_channel,
     "rmse": rmse,
     "nrmse": nrmse,
     "crmse": crmse,
@@ -115,4 +115,4 @@ FORMULAS: dict[str, Callable[[Values, Values], Values]] = {
     "rel_l2": rel_l2,
     "vrmse": vrmse,
 }
-"""Built-in metric, or :data:`PER_FRAME` -> its values per trajectory."""
+"""Built-in metric, or :data:`ERRORS` -> its values per trajectory."""

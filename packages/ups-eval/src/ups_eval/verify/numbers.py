@@ -12,7 +12,7 @@ from ups_core.reading import UnsoundFile
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import FILE as METRICS
-from ups_eval.results import Results
+from ups_eval.results import TRUTH, Results
 from ups_eval.trajectory_statistics import FILE as STATISTICS
 from ups_eval.trajectory_statistics import (
     Values,
@@ -23,10 +23,12 @@ from ups_eval.trajectory_statistics import (
 )
 from ups_eval.verify.ensemble_formulas import ENSEMBLE_FORMULAS
 from ups_eval.verify.finding import Finding
-from ups_eval.verify.formulas import FORMULAS, PER_FRAME
+from ups_eval.verify.formulas import ERRORS, FORMULAS
+from ups_eval.verify.physics_formulas import PHYSICS_FORMULAS, physics_values
 
 SAME = 1e-9
 """Relative difference of sums in another order of summation."""
+FORMULAS_OF_ALL = FORMULAS.keys() | ENSEMBLE_FORMULAS.keys() | PHYSICS_FORMULAS.keys()
 RECOMPUTED = 1e-6
 """Relative difference of the same formula in another library, on the same float32 values."""
 
@@ -73,18 +75,18 @@ def _recomputed(
             raise UnsoundFile(step.directory / STATISTICS, f"has no array '{name}'")
         return arrays[name]
 
-    for task, models in results.per_frame.items():
+    for task, models in results.errors.items():
         for model, name in models.items():
-            per_frame = array(name)
-            diverged = int(np.isinf(per_frame).any(axis=1).sum())
+            errors = array(name)
+            diverged = int(np.isinf(errors).any(axis=(1, 2)).sum())
             yield (
                 results.key(task, model, "diverged"),
                 results.metrics.get(results.key(task, model, "diverged"), math.nan),
                 diverged,
             )
             curves = (
-                ("per_step", results.per_step[task].get(model, []), frame_means(per_frame)),
-                ("per_sample", results.per_sample.get(task, {}).get(model, []), trajectory_means(per_frame)),
+                ("per_step", results.per_step[task].get(model, []), frame_means(errors)),
+                ("per_sample", results.per_sample.get(task, {}).get(model, []), trajectory_means(errors)),
             )
             for curve, stored, again in curves:
                 if len(stored) != len(again):
@@ -93,7 +95,9 @@ def _recomputed(
                     (f"{task}/{model}/{curve}[{at}]", *pair)
                     for at, pair in enumerate(zip(stored, again, strict=False))
                 )
-            for metric, values in results.values.get(task, {}).get(model, {}).items():
+    for task, values_of in results.values.items():
+        for model, metrics in values_of.items():
+            for metric, values in metrics.items():
                 key = results.key(task, model, metric)
                 number = results.metrics.get(key, math.nan)
                 yield key, number, reduce_values(array(values), results.reductions[metric])
@@ -112,20 +116,26 @@ def _trajectories(
     for model, prediction in stored.predictions.items():
         found = prediction.astype(np.float64)
         finite = np.isfinite(found).reshape(len(found), -1).all(axis=1)
-        names = results.values.get(task, {}).get(model, {}) | {PER_FRAME: results.per_frame[task][model]}
-        members = stored.members.get(model)
-        for metric in names.keys() & (FORMULAS.keys() | ENSEMBLE_FORMULAS.keys()):
+        names = results.values.get(task, {}).get(model, {}) | {ERRORS: results.errors[task][model]}
+        members = stored.members.get(model, prediction[:, None]).astype(np.float64)
+        for metric in names.keys() & FORMULAS_OF_ALL:
             noted = arrays[names[metric]][rows]
             with np.errstate(all="ignore"):
                 if metric in FORMULAS:
                     again = FORMULAS[metric](found, target)
-                elif members is not None:
-                    again = ENSEMBLE_FORMULAS[metric](members.astype(np.float64), target)
+                elif metric in ENSEMBLE_FORMULAS:
+                    again = ENSEMBLE_FORMULAS[metric](members, target)
                 else:
-                    continue  # scores of single predictions: nothing else than their errors
+                    again = physics_values(metric, members, stored)
             if not _close(noted[finite], again[finite]):
                 return Finding(what, "MISMATCH", f"{metric} of {model} differs from {STATISTICS}")
             compared += again[finite].size
+    for metric, name in results.values.get(task, {}).get(TRUTH, {}).items():
+        if metric in PHYSICS_FORMULAS:
+            again = physics_values(metric, target[:, None], stored)
+            if not _close(arrays[name][rows], again):
+                return Finding(what, "MISMATCH", f"{metric} of the {TRUTH} differs from {STATISTICS}")
+            compared += again.size
     return Finding(what, "ok", f"{compared} values of {len(target)} trajectories follow from {PREDICTIONS}")
 
 

@@ -1,0 +1,159 @@
+"""Physics metrics: properties of predicted fields that a true solution has, whatever its error.
+
+They see fields `(B, T, C, *S)` in physical units and what was given. The true solution has a value of its
+own, from discretisation and from the file's solver, which is reported beside the model's."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from ups_core.base_configs import MetricConfig
+from ups_data.info import Invariant, TaskInfo
+from ups_data.solvers.base import ClassicalSolver, Given
+from ups_eval.metrics import ratio
+from ups_eval.trajectory_statistics import Reduction, reduce_values
+
+if TYPE_CHECKING:
+    from ups_data.batches.batch import FieldBatch
+
+
+class Problem(NamedTuple):
+    """What is known of the scored fields.
+
+    Attributes:
+        info: the task, with the grid of the fields.
+        solver: a classical solver of its equation; None where the task has none.
+    """
+
+    info: TaskInfo
+    solver: ClassicalSolver | None = None
+
+
+class PhysicsMetric(Metric):
+    """A metric of fields alone, mean over samples; a subclass gives the value of every sample.
+
+    Args:
+        config: metrics have no options.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    reduction: ClassVar[Reduction] = "mean"
+    seen: list[Tensor] | Tensor
+
+    def __init__(self, config: MetricConfig | None = None) -> None:
+        super().__init__()
+        self.add_state("seen", [], dist_reduce_fx="cat")
+
+    @abstractmethod
+    def defined(self, problem: Problem) -> bool:
+        """Whether a solution of the task has this property."""
+
+    @abstractmethod
+    def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        """The value of every sample `(B,)` in float64."""
+
+    def update(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> None:
+        """Add samples."""
+        assert isinstance(self.seen, list)
+        self.seen.append(self.values(fields, batch, problem))
+
+    def compute(self) -> Tensor:
+        """The mean over all samples; NaN if there were none."""
+        if not len(self.seen):
+            return torch.tensor(math.nan)
+        return torch.tensor(reduce_values(dim_zero_cat(self.seen).cpu().numpy(), self.reduction))
+
+
+class Drift(PhysicsMetric):
+    """mean over t,c of |Q(field) - Q(given)| / root mean square of the given, for a conserved quantity Q."""
+
+    invariant: ClassVar[Invariant]
+
+    def defined(self, problem: Problem) -> bool:
+        """Where the task declares the invariant."""
+        return self.invariant in problem.info.invariants
+
+    def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        """See :class:`PhysicsMetric`."""
+        given = batch.state[:, -1:].to(fields.device).double()
+        drift = (self.quantity(fields.double()) - self.quantity(given)).abs()
+        return ratio(drift, root_mean_square(given)).mean(dim=(1, 2))
+
+    @staticmethod
+    @abstractmethod
+    def quantity(field: Tensor) -> Tensor:
+        """Q of every frame and channel, `(B, T, C)`."""
+
+
+class MeanDrift(Drift):
+    """Drift of the spatial mean."""
+
+    invariant = "mean"
+
+    @staticmethod
+    def quantity(field: Tensor) -> Tensor:
+        """See :class:`Drift`."""
+        return field.flatten(3).mean(dim=3)
+
+
+class NormDrift(Drift):
+    """Drift of the root mean square, the L2 norm per cell."""
+
+    invariant = "l2"
+
+    @staticmethod
+    def quantity(field: Tensor) -> Tensor:
+        """See :class:`Drift`."""
+        return root_mean_square(field)
+
+
+class NegativeShare(PhysicsMetric):
+    """Share of cells below zero in channels that cannot be negative (a density, a concentration)."""
+
+    def defined(self, problem: Problem) -> bool:
+        """Where the task declares a positive channel."""
+        return any(channel.positive for channel in problem.info.target_channels)
+
+    def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        """See :class:`PhysicsMetric`."""
+        rows = [number for number, channel in enumerate(problem.info.target_channels) if channel.positive]
+        return (fields[:, :, rows] < 0).double().flatten(1).mean(dim=1)
+
+
+class Residual(PhysicsMetric):
+    """mean over t,c of |residual| / |scale|, root mean squares over cells.
+
+    :meth:`ups_data.solvers.base.ClassicalSolver.residual` says what they are: of an evolution, how far a
+    frame is from the solution that starts at the frame before, against how much that changes."""
+
+    def defined(self, problem: Problem) -> bool:
+        """Where the task has a solver of its equation."""
+        return problem.solver is not None
+
+    def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        """See :class:`PhysicsMetric`."""
+        assert problem.solver is not None
+
+        def array(tensor: Tensor) -> NDArray[np.float64]:
+            return tensor.double().cpu().numpy()
+
+        given = Given(array(batch.state[:, -1:].flatten(0, 1)), array(batch.static), array(batch.params))
+        found, scale = problem.solver.residual(array(fields), given, problem.info)
+        sizes = (root_mean_square(torch.from_numpy(np.ascontiguousarray(part))) for part in (found, scale))
+        return ratio(*sizes).mean(dim=(1, 2))
+
+
+def root_mean_square(field: Tensor) -> Tensor:
+    """`(B, T, C, *S)` to `(B, T, C)`."""
+    return field.flatten(3).square().mean(dim=3).sqrt()

@@ -1,0 +1,75 @@
+"""What a task's classical solver needs for an error: the honest opponent of a model's speed.
+
+The solver gets what a model gets, on the task's grid and on every second, fourth, … of its points, and is
+scored after interpolation to the task's grid. The cheapest grid with at most a model's error is its cost at
+equal error (McGreivy and Hakim, "Weak baselines and reporting biases lead to overoptimism in machine learning
+for fluid-related partial differential equations", Nature Machine Intelligence 6 (2024)).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.interpolate import RegularGridInterpolator
+from scipy.signal import resample
+
+from ups_data.solvers.base import Array, Given
+from ups_eval.cost import SolverRun
+from ups_eval.metrics import nrmse_per_frame
+
+if TYPE_CHECKING:
+    from ups_data.batches.windows import Windows
+    from ups_data.info import TaskInfo
+    from ups_data.solvers.base import ClassicalSolver
+
+TRAJECTORIES = 8
+"""Trajectories that are solved for every grid."""
+COARSEST = 16
+"""Fewest points along an axis."""
+
+
+def solver_runs(solver: ClassicalSolver, windows: Windows) -> list[SolverRun]:
+    """Error and time of the solver on the task's grid and on coarser ones, the finest first."""
+    batch = windows.batch(range(min(TRAJECTORIES, len(windows))))
+    runs, stride = [], 1
+    while min(windows.info.shape) // stride >= COARSEST and not any(
+        size % stride for size in windows.info.shape
+    ):
+        info = _coarse(windows.info, stride)
+        select = (slice(None), slice(None), *[slice(None, None, stride)] * info.dim)
+        state = batch.state[:, -1:].flatten(0, 1).double().numpy()[select]
+        static = batch.static.double().numpy()[select]
+        given = Given(state, static, batch.params.double().numpy())
+        begin = time.perf_counter()
+        solution = solver.solve(given, info, batch.target.shape[1])
+        seconds = (time.perf_counter() - begin) / len(batch)
+        fine = torch.from_numpy(_refined(solution, info, windows.info))
+        error = float(nrmse_per_frame(fine, batch.target).mean())
+        runs.append(SolverRun(info.shape, error, seconds))
+        stride *= 2
+    return runs
+
+
+def _coarse(info: TaskInfo, stride: int) -> TaskInfo:
+    axes = [axis[::stride] for axis in info.axes]
+    shape = tuple(map(len, axes))
+    return replace(info, shape=shape, points=tuple((axis[0], axis[-1]) for axis in axes))
+
+
+def _refined(solution: Array, coarse: TaskInfo, fine: TaskInfo) -> Array:
+    """A solution `(B, T, C, *S)` on the finer grid, of which the coarse one has every so many points."""
+    if coarse.shape == fine.shape:
+        return solution
+    if all(fine.periodic):
+        for axis, size in enumerate(fine.shape, start=3):
+            solution = resample(solution, size, axis=axis)
+        return solution
+    flat = np.moveaxis(solution.reshape(-1, *coarse.shape), 0, -1)
+    points = np.stack(np.meshgrid(*fine.axes, indexing="ij"), axis=-1)
+    interpolate = RegularGridInterpolator(coarse.axes, flat, bounds_error=False, fill_value=None)
+    refined: Array = np.moveaxis(interpolate(points), -1, 0).reshape(*solution.shape[:3], *fine.shape)
+    return refined
