@@ -66,7 +66,7 @@ def test_metrics_of_complete_steps_are_gathered_in_order(plan: Plan) -> None:
     steps = {step["id"]: step for step in content["steps"]}
     assert steps["train"]["details"] == {"device": "cpu"}
     assert steps["train"]["seconds"] == 1.5
-    assert steps["score"]["verdict"] == {"passed": True, "reason": "fine"}
+    assert steps["score"]["verdict"] == {"passed": True, "reason": "fine", "stops": False}
     assert content["finished"] >= content["started"]
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ups_core import StepResult, Verdict
 from ups_core.cli.main import main as ups
 from ups_core.cli.run import main as ups_run
-from ups_core.cli.run import negative_verdicts
 from ups_core.files import write_json
 from ups_core.reading import read_json
 from ups_core.step import FAILED_VERDICT
+from ups_core.verdicts import negative_verdicts
 
 GATE = "  - {evaluate: toy/gate, id: gate, limit: LIMIT}\n"
 
@@ -48,7 +48,7 @@ def test_a_negative_verdict_ends_a_complete_run_with_code_3(
     assert content["status"] == "completed"
     steps = {step["id"]: step for step in content["steps"]}
     assert {step["status"] for step in steps.values()} == {"completed"}, "later steps run"
-    assert steps["gate"]["verdict"] == {"passed": False, "reason": "width 5, limit 4"}
+    assert steps["gate"]["verdict"] == {"passed": False, "reason": "width 5, limit 4", "stops": False}
     assert steps["gate"]["metrics"] == {"gate/width": 5.0}
     assert steps["train"]["verdict"] is None
     (stored,) = Path("runs").glob("*/steps/gate/step.json")
@@ -61,7 +61,7 @@ def test_a_positive_verdict_is_on_record_and_exits_with_0(
     assert ups_run([str(gated), "--set", "pipeline.gate.limit=5.0"]) == 0
     assert "did not pass" not in capsys.readouterr().err
     (gate,) = [step for step in record()["steps"] if step["id"] == "gate"]
-    assert gate["verdict"] == {"passed": True, "reason": "width 5, limit 5"}
+    assert gate["verdict"] == {"passed": True, "reason": "width 5, limit 5", "stops": False}
 
 
 def test_again_the_code_is_the_same_and_nothing_runs(gated: Path, capsys: pytest.CaptureFixture[str]) -> None:

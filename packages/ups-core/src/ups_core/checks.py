@@ -44,6 +44,14 @@ def check_plan(
         tested = trained or _tested_model(spec, step, pipeline[:index], baselines)
         for option, message in _step_problems(step, infos, tested):
             issues.append(document.issue((*step.path, *option.split(".")), message))
+        inputs = {
+            artifact: chosen.spec.config
+            for artifact in config.consumes
+            if (chosen := choose_input(artifact, step, pipeline[:index], baselines)) is not None
+        }
+        with plugin_call(f"the check of {step.spec.entry}", bugs=True):
+            for option, message in config.check_inputs(inputs):
+                issues.append(document.issue((*step.path, *option.split(".")), message))
         for option, message in config.check_trainer(spec.trainer, spec.launcher):
             place = () if option.startswith("trainer") else step.path
             issues.append(document.issue((*place, *option.split(".")), message))

@@ -33,7 +33,7 @@ class RunInfo:
     Attributes:
         name: the spec's name.
         fingerprint: of the complete spec.
-        status: `running`, `completed`, `failed` or `interrupted`.
+        status: `running`, `completed`, `stopped` (by a gate), `failed` or `interrupted`.
         directory: the run directory.
     """
 

@@ -23,10 +23,16 @@ SCHEMA = 2
 
 
 class VerdictRecord(BaseModel):
-    """The judgement of a gate."""
+    """The judgement of a gate; see :class:`ups_core.step.Verdict`."""
 
     passed: bool
     reason: str
+    stops: bool = False
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether later steps must not run."""
+        return self.stops and not self.passed
 
 
 class StepRecord(BaseModel):

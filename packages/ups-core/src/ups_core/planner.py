@@ -26,7 +26,6 @@ from ups_core.spec import PipelineSpec
 from ups_core.step_config import StageConfig
 from ups_core.step_state import state_of
 from ups_core.task import DataPlan, TaskProvider
-from ups_core.trainer import TrainerSpec
 
 
 def make_plan(
@@ -58,7 +57,7 @@ def make_plan(
         issues += check_plan(spec, infos, pipeline, document)
     if issues:
         raise SpecError(list(dict.fromkeys(issues)))
-    fingerprint = digest(_with_effect(spec))
+    fingerprint = digest(spec.effect())
     directory = directory or run_directory(runs_dir, spec.name, fingerprint, fresh)
     planner = _Planner(spec, data, document, registry, baseline_ids(pipeline))
     for step in pipeline:
@@ -107,7 +106,7 @@ class _Planner:
         self.document = document
         self.registry = registry
         self.baselines = baselines
-        self.effect = _with_effect(spec)
+        self.effect = spec.effect()
         self.earlier: list[PipelineStep] = []
         self.steps: list[PlannedStep] = []
         self.places: dict[str, int] = {}
@@ -179,11 +178,3 @@ class _Planner:
         models = (self.registry.find("models", requirement.model) for requirement in config.requirements())
         entries += [entry for entry in models if entry is not None]
         return code_versions({entry.provider.distribution for entry in entries})
-
-
-def _with_effect(spec: PipelineSpec) -> dict[str, Any]:
-    """What results depend on: not where steps run, nor for how long at a time."""
-    content = spec.model_dump(mode="json", exclude={"launcher"})
-    for option in TrainerSpec.without_effect:
-        del content["trainer"][option]
-    return content

@@ -46,7 +46,7 @@ class RunFile(BaseModel):
     name: str
     fingerprint: str
     spec: str
-    status: Literal["running", "completed", "failed", "interrupted"]
+    status: Literal["running", "completed", "stopped", "failed", "interrupted"]
     started: str
     finished: str | None
     seconds: float

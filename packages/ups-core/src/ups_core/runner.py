@@ -32,6 +32,7 @@ from ups_core.reuse import copy_finished, describe_changes
 from ups_core.selection import Selection
 from ups_core.step_directories import begin_step, put_in_place
 from ups_core.step_state import state_of
+from ups_core.verdicts import stopped_by
 
 
 class StepFailed(UPSError):
@@ -82,7 +83,7 @@ class _Runner:
         write_spec(self.plan)
         self.record.event("run_started", command=self.record.content["command"], todo=[s.id for s in chosen])
         self.record.save("running")
-        status = "failed"
+        status, stopped = "failed", False
         try:
             self.watchers.run("running")
             self._reuse(chosen)
@@ -90,10 +91,14 @@ class _Runner:
             for number, step in enumerate(chosen):
                 if number:  # a time limit shorter than the start-up must not stop the run before any work
                     interrupts.check()
-                self._step(step)
+                if (gate := stopped_by(self.plan, step)) is not None:
+                    self.console.say(f"step {step.id} is not run: '{gate}' did not pass", style="yellow")
+                    stopped = True
+                else:
+                    self._step(step)
             publish_page(self.plan)
             done = all(_is_done(self.plan, step) for step in self.plan.steps)
-            status = "completed" if done else "interrupted"
+            status = "completed" if done else "stopped" if stopped else "interrupted"
         except (KeyboardInterrupt, SystemExit):
             status = "interrupted"
             raise

@@ -112,3 +112,14 @@ class PipelineSpec(Config):
     """Experiment trackers beside metrics.jsonl; do not change results."""
     pipeline: Annotated[list[Annotated[StepSpec, _PipelineEntry()]], Field(min_length=1)]
     """Stages and evaluation steps in order."""
+
+    def effect(self) -> dict[str, Any]:
+        """What results depend on: not where steps run, nor for how long at a time."""
+        content = self.model_dump(mode="json", exclude={"launcher"})
+        for option in TrainerSpec.without_effect:
+            del content["trainer"][option]
+        return content
+
+    def experiment(self) -> dict[str, Any]:
+        """What results depend on apart from chance; runs of one experiment differ in the rest."""
+        return {key: value for key, value in self.effect().items() if key not in ("name", "seed", "trackers")}

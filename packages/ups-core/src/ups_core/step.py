@@ -17,16 +17,19 @@ FAILED_VERDICT = 3
 class Verdict:
     """The judgement of a step that compares numbers with a standard (a gate).
 
-    A negative verdict is a result, not a failure: the step is complete, later steps run, and `ups-run` prints
-    the reason and exits with :data:`FAILED_VERDICT`.
+    A negative verdict is a result, not a failure: the step is complete, and `ups-run` prints the reason and
+    exits with :data:`FAILED_VERDICT`. Later steps run, unless the verdict stops the run: then only those run
+    that report on all earlier ones.
 
     Attributes:
         passed: false for a negative verdict.
         reason: one line for users, with the numbers that were compared.
+        stops: whether a negative verdict stops the run.
     """
 
     passed: bool
     reason: str
+    stops: bool = False
 
 
 @dataclass(frozen=True)

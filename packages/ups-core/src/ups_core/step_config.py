@@ -102,6 +102,14 @@ class StepConfig(Config):
         """
         return ()
 
+    def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Issues:
+        """Options that name something which the steps before do not produce.
+
+        Args:
+            inputs: kind of artifact that this step consumes -> options of the step that it takes it from.
+        """
+        return ()
+
     def check_trainer(self, trainer: TrainerSpec, launcher: Component) -> Issues:
         """Options that contradict the trainer or the machine.
 

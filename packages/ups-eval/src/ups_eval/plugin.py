@@ -16,7 +16,7 @@ def ups_register_metrics(register: Register) -> None:
 
 @hookimpl
 def ups_register_evaluations(register: Register) -> None:
-    """Register `evaluate: rollout` and `evaluate: report`."""
+    """Register the evaluation steps."""
     register(
         "rollout",
         "ups_eval.rollout_step:RolloutStep",
@@ -28,6 +28,19 @@ def ups_register_evaluations(register: Register) -> None:
         "ups_eval.report.step:ReportStep",
         config="ups_eval.config:ReportConfig",
         summary="one self-contained HTML page about the run",
+    )
+
+    register(
+        "gate",
+        "ups_eval.gate.step:GateStep",
+        config="ups_eval.gate.config:GateConfig",
+        summary="thresholds, and ratios to baselines, frozen references and the champion",
+    )
+    register(
+        "leaderboard",
+        "ups_eval.leaderboard.step:LeaderboardStep",
+        config="ups_eval.leaderboard.config:LeaderboardConfig",
+        summary="scores of many runs in one file, with a champion",
     )
 
 
@@ -45,6 +58,12 @@ def ups_register_commands(register: Register) -> None:
         "ups_eval.command:EvalCommand",
         config="ups_core:CommandConfig",
         summary="print numbers of finished runs and their spread, render a report again",
+    )
+    register(
+        "leaderboard",
+        "ups_eval.leaderboard.command:LeaderboardCommand",
+        config="ups_core:CommandConfig",
+        summary="show, export or promote the entries of a leaderboard",
     )
 
 

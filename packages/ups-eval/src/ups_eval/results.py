@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,11 +248,25 @@ class Results:
         raw = load_json(path)
         if not isinstance(raw, dict) or "per_step" not in raw:
             return None  # of a plugin's step that scores something else
+        if raw.get("schema") != SCHEMA:
+            return cls.from_dict(raw, path)  # which raises
+        return cls.from_dict(read_sealed(path), path)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], path: Path) -> Results:
+        """The inverse of :meth:`to_dict`, after JSON.
+
+        Args:
+            raw: what was read.
+            path: of the file, for messages.
+
+        Raises:
+            UnsoundFile: it is of another version, or not of this form.
+        """
         if (schema := raw.get("schema")) != SCHEMA:
             raise UnsoundFile(path, f"has schema {schema}; this version of ups-eval reads {SCHEMA}")
-        raw = read_sealed(path)
-        del raw["schema"]
-        results = in_form(path, _ADAPTER.validate_python, _readable(raw), "a file of results")
+        plain = {key: value for key, value in raw.items() if key != "schema"}
+        results = in_form(path, _ADAPTER.validate_python, _readable(plain), "a file of results")
         if problem := results.contradiction():
             raise UnsoundFile(path, f"contradicts itself: {problem}")
         return results

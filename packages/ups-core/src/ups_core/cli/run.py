@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ups_core.advice import advice_on
 from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root, user_path
@@ -28,6 +27,7 @@ from ups_core.selection import Selection
 from ups_core.spec import PipelineSpec
 from ups_core.step import FAILED_VERDICT
 from ups_core.validate import load_spec
+from ups_core.verdicts import negative_verdicts
 
 EXAMPLES = """\
 examples:
@@ -135,14 +135,6 @@ class RunCommand:
         for line in negative:
             print(document.redacted(line), file=sys.stderr)
         return FAILED_VERDICT if negative else 0
-
-
-def negative_verdicts(record: Mapping[str, Any]) -> Iterator[str]:
-    """A line for every step of a run's record whose verdict is negative."""
-    for step in record["steps"]:
-        verdict = step.get("verdict")
-        if verdict is not None and not verdict["passed"]:
-            yield f"step '{step['id']}' did not pass: {verdict['reason']}"
 
 
 def command_line(args: argparse.Namespace) -> list[str]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ups_core.files import write_text
 from ups_core.page import PAGE, page_of
 from ups_eval.page_seal import sealed_page
+from ups_eval.pages import environment
 from ups_eval.predictions import TaskPredictions
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.calibration_figure import calibration_figure
@@ -23,7 +23,7 @@ from ups_eval.report.curves import rollout_figure, training_figure
 from ups_eval.report.field_figures import sample_figure
 from ups_eval.report.style import DARK, LIGHT, model_colours
 from ups_eval.results import Results
-from ups_eval.tables import Row, all_metrics, format_number, format_seconds, headline, metric_label
+from ups_eval.tables import Row, all_metrics, format_number, headline, metric_label
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,9 @@ def render(run: Run, *, title: str | None = None, animate: bool = True) -> str:
     """The page as HTML without external files."""
     colours = model_colours([model for evaluation in run.evaluations for model in evaluation.results.models])
     training = [(log.step, Markup(svg)) for log in run.training if (svg := training_figure(log))]
-    # StrictUndefined: a name that the template misspells is an error, not an empty place on the page.
-    environment = Environment(
-        loader=PackageLoader("ups_eval", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"seconds": format_seconds, "thousands": "{:,}".format, "words": words}
-    return environment.get_template("page.html.j2").render(
+    templates = environment("report")
+    templates.filters |= {"words": words}
+    return templates.get_template("page.html.j2").render(
         run=run,
         title=title or run.name,
         sentences=[sentence(evaluation.results) for evaluation in run.evaluations],
