@@ -134,3 +134,34 @@ def test_a_result_survives_its_file(metrics: dict[str, float], verdict: Verdict 
     for key, value in metrics.items():
         same = read.metrics[key] == value if math.isfinite(value) else math.isnan(read.metrics[key])
         assert same, "JSON has no number that is not finite"
+
+
+def test_a_verdict_that_stops_ends_the_run_but_not_its_reports(
+    gated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps that report on all earlier ones run: a report is wanted most of all where something failed."""
+    gated.write_text(gated.read_text().replace("limit: 4.0", "limit: 4.0, stops: true"))
+    for again in (False, True):
+        assert ups_run([str(gated)]) == 3
+        err = capsys.readouterr().err
+        assert "step score is not run: 'gate' did not pass" in err
+        assert err.splitlines()[-1] == "step 'gate' did not pass: width 5, limit 4"
+        content = record()
+        assert content["status"] == "stopped"
+        statuses = {step["id"]: step["status"] for step in content["steps"]}
+        done = {"train": "completed", "gate": "completed", "page": "completed"}
+        assert statuses == done | {"toy-other": "pending", "score": "pending"}, again
+    executions = Path("data/executions.txt").read_text().split()
+    assert (executions.count("train"), executions.count("gate")) == (1, 1), "nothing is judged twice"
+    assert ups_run([str(gated), "--set", "pipeline.gate.limit=5.0"]) == 0
+    runs = sorted(json.loads(path.read_text())["status"] for path in Path("runs").glob("*/run.json"))
+    assert runs == ["completed", "stopped"]
+
+
+def test_steps_named_by_hand_do_not_pass_a_gate_either(
+    gated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gated.write_text(gated.read_text().replace("limit: 4.0", "limit: 4.0, stops: true"))
+    ups_run([str(gated)])
+    assert ups_run([str(gated), "--from", "toy-other"]) == 3
+    assert "step toy-other is not run" in capsys.readouterr().err

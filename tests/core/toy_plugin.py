@@ -285,6 +285,8 @@ class GateConfig(EvaluationConfig):
 
     limit: float = 1.0
     """Largest width that passes."""
+    stops: bool = False
+    """Whether the run ends where it does not."""
 
 
 class Gate:
@@ -295,7 +297,8 @@ class Gate:
         count(context, context.step_id)
         width = json.loads((context.inputs["simulator"] / "model.json").read_text())["width"]
         passed = width <= self.config.limit
-        return StepResult({"width": width}, Verdict(passed, f"width {width}, limit {self.config.limit:g}"))
+        reason = f"width {width}, limit {self.config.limit:g}"
+        return StepResult({"width": width}, Verdict(passed, reason, stops=self.config.stops))
 
 
 class SummaryConfig(EvaluationConfig):

@@ -35,7 +35,7 @@ class Evidence:
         confidence: of the intervals.
         seed_spread: relative standard deviation between seeds that is assumed where it is not measured.
         champion: task -> samples of the champion's seeds; a task without a champion is not there.
-        siblings: samples of other seeds of the model under test.
+        siblings: task -> samples of other seeds of the model under test, for comparisons with the champion.
     """
 
     results: Results
@@ -67,7 +67,7 @@ def _judge(criterion: Criterion, evidence: Evidence, task: str, model: str) -> J
         if criterion.reproduces is not None:
             return _reproduced(label, criterion.reproduces, number if ours is None else ours.value)
         own = [] if ours is None else [ours]
-        if model == evidence.results.model and task in evidence.siblings:
+        if criterion.against == CHAMPION and criterion.of is None and task in evidence.siblings:
             own += evidence.siblings[task](task, criterion.metric, part)
         if criterion.against is None:
             return _bounded(label, criterion, evidence, _alone(own, number, evidence.confidence))

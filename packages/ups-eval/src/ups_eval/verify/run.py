@@ -17,6 +17,7 @@ from ups_data.stores.checksums import noted_sum, sum_now
 from ups_eval.page_seal import check_page
 from ups_eval.results import Results
 from ups_eval.verify.finding import Finding, Outcome, finding, guarded
+from ups_eval.verify.gates import check_gates
 from ups_eval.verify.numbers import check_numbers
 from ups_models.bundle_config import CONFIG, check_weights, read_bundle_config
 
@@ -69,6 +70,7 @@ def _step(run: Path, step: RunStep, bundles: dict[str, str]) -> Iterator[Finding
     yield Finding(step.id, "ok", f"{count} files, {size / 1e6:.1f} MB{kept}")
     if (step.fingerprint, step.metrics) != (finished.record.fingerprint, finished.record.metrics):
         yield Finding(step.id, "MISMATCH", f"fingerprint or metrics of {RUN} are not those of {RECORD}")
+    yield from check_gates(run, finished)
     yield from _bundle(finished, bundles)
     results = Results.read(finished)
     if results is not None:
