@@ -170,7 +170,7 @@ def test_a_job_script_gets_the_value_and_keeps_none(
     pytest.importorskip("submitit")
     programs = tmp_path / "cloud"
     programs.mkdir()
-    for name, text in (("sbatch", SBATCH), ("squeue", ""), ("scancel", "")):
+    for name, text in (("sbatch", SBATCH), ("squeue", ""), ("scancel", ""), ("srun", "")):
         (programs / name).write_text(f"#!{sys.executable}\n{text}")
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")

@@ -54,3 +54,16 @@ class StudyInfo:
 
     directory: Path
     metric: str
+
+
+@dataclass(frozen=True)
+class SeedsInfo:
+    """The runs of `ups-run --seeds` after all have ended.
+
+    Attributes:
+        directory: for what is written about them together.
+        runs: directories of the runs that have all their steps, in the order of the seeds.
+    """
+
+    directory: Path
+    runs: tuple[Path, ...]

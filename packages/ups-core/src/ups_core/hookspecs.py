@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pluggy
 
 from ups_core.config import Config
-from ups_core.events import RunInfo, StepInfo, StudyInfo
+from ups_core.events import RunInfo, SeedsInfo, StepInfo, StudyInfo
 
 hookspec = pluggy.HookspecMarker("ups")
 hookimpl = pluggy.HookimplMarker("ups")
@@ -148,3 +148,8 @@ def ups_run_finished(run: RunInfo) -> None:
 @hookspec
 def ups_study_finished(study: StudyInfo) -> None:
     """All trials of a study of `ups tune` have ended."""
+
+
+@hookspec
+def ups_seeds_finished(seeds: SeedsInfo) -> None:
+    """All runs of `ups-run --seeds` have ended; at least two have all their steps."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from ups_core.document import KeyPath, dotted
 from ups_core.errors import UPSError
 from ups_core.files import sync_directory
 from ups_core.finished_step import FinishedStep, write_finished
 from ups_core.layout import clear, step_directory
 from ups_core.plan import FINISHED, Plan, PlannedStep, PreviousRun
-from ups_core.reading import open_regular, read_text
+from ups_core.reading import open_regular
 from ups_core.record import resolved_yaml
+from ups_core.spec_changes import changes, flat, read_resolved
 from ups_core.step_state import state_of
 from ups_core.yamlreader import Unresolved, parse_yaml
 
@@ -38,7 +37,7 @@ def reuse_previous(plan: Plan, runs_dir: Path, accept_others: bool = False) -> P
         if path.parent.resolve() != plan.directory.resolve()
     ]
     for directory in sorted(others, key=lambda other: (other / "run.json").lstat().st_mtime, reverse=True):
-        stored = _read(directory / "spec.yaml")
+        stored = read_resolved(directory / "spec.yaml")
         # The pattern also matches names that begin with this one and a dash.
         if stored is not None and stored.get("name") == plan.spec.name:
             break
@@ -48,8 +47,8 @@ def reuse_previous(plan: Plan, runs_dir: Path, accept_others: bool = False) -> P
         _kept(step, directory, accept_others) if step.state == "to do" else step for step in plan.steps
     )
     current = parse_yaml(resolved_yaml(plan), "spec.yaml", Unresolved()).data
-    changes = tuple(_changes(_flat(stored), _flat(current)))
-    return replace(plan, steps=steps, previous=PreviousRun(directory, changes))
+    differences = tuple(changes(flat(stored), flat(current)))
+    return replace(plan, steps=steps, previous=PreviousRun(directory, differences))
 
 
 def _kept(step: PlannedStep, directory: Path, accept_others: bool) -> PlannedStep:
@@ -114,40 +113,3 @@ def _copy(source: Path, target: Path) -> None:
         pass
     with open_regular(source) as original, target.open("xb") as copy:
         shutil.copyfileobj(original, copy)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A resolved spec, its references to the environment unresolved; None if it is not a spec."""
-    try:
-        content = parse_yaml(read_text(path), str(path), Unresolved()).data
-    except UPSError:
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _flat(value: Any, path: KeyPath = ()) -> Mapping[str, Any]:
-    return dict(_leaves(value, path))
-
-
-def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[str, Any]]:
-    """Every scalar with its dotted path, entries of the pipeline by their id."""
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _leaves(item, (*path, key))
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            name = item.get("id") if isinstance(item, dict) else None
-            yield from _leaves(item, (*path, name or index))
-    else:
-        yield dotted(path), value
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    for key in sorted({*before, *after}):
-        old, new = (_text(values, key) for values in (before, after))
-        if old != new:
-            yield f"{key}: {old} -> {new}"
-
-
-def _text(values: Mapping[str, Any], key: str) -> str:
-    return repr(values[key]) if key in values else "(absent)"

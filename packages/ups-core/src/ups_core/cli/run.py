@@ -8,9 +8,17 @@ import sys
 from collections.abc import Sequence
 
 from ups_core.advice import advice_on
-from ups_core.cli.options import RUNS_DIR, add_data_root, add_overrides, add_runs_dir, data_root, user_path
+from ups_core.cli.options import (
+    RUNS_DIR,
+    add_data_root,
+    add_overrides,
+    add_runs_dir,
+    data_root,
+    user_path,
+)
 from ups_core.cli.output import guarded, print_json
 from ups_core.cli.plan_output import print_plan, print_submissions
+from ups_core.cli.seeds import add_seeds, run_seeds
 from ups_core.console import Console
 from ups_core.context import PROFILE
 from ups_core.document import Document
@@ -37,6 +45,7 @@ examples:
   ups-run SPEC --set pipeline.operator.epochs=5 --set model.width=64
   ups-run SPEC --from test                      run step 'test' again and all after it
   ups-run SPEC --fresh                          start a new run; earlier ones stay
+  ups-run SPEC --seeds 3                        three seeds in turn, with a report on their spread
 
 The same command again resumes what was interrupted and does nothing when all steps are done. After a change
 of the spec, steps that it does not affect are kept; --plan shows which.
@@ -85,6 +94,7 @@ class RunCommand:
             action="store_true",
             help="write profile/trace.json and the ten most expensive operators of every training stage",
         )
+        add_seeds(parser)
         parser.add_argument("--json", action="store_true", help="print the record (or the plan) as JSON")
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
@@ -93,6 +103,8 @@ class RunCommand:
             raise UsageError("--only and --from exclude each other; give one")
         if args.plan and args.dry_run:
             raise UsageError("--plan and --dry-run exclude each other; give one")
+        if args.seeds is not None:
+            return run_seeds(args, console)
         spec, document = load_spec(args.spec, args.overrides)
         console.redact = document.redacted
         with document.redacting():
