@@ -123,7 +123,11 @@ def test_a_verdict_is_part_of_the_result(spec_file: Path, workers: Callable[...,
     assert ups_run([str(spec_file)]) == 3
     work = workers()
     assert work.run("gate") == (0, "")
-    assert work.read(RESULT, "gate")["verdict"] == {"passed": False, "reason": "width 5, limit 1", "stops": False}
+    assert work.read(RESULT, "gate")["verdict"] == {
+        "passed": False,
+        "reason": "width 5, limit 1",
+        "stops": False,
+    }
 
 
 # Failures

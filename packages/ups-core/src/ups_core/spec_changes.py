@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,27 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[str, Any]]:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """`key: old -> new` for every scalar that differs; arguments from :func:`flat`."""
+    """`key: old -> new` for every scalar that differs; arguments from :func:`flat`.
+
+    A part that only one of them has, such as a step, is one line.
+    """
+    shown = set()
     for key in sorted({*before, *after}):
-        old, new = (_text(values, key) for values in (before, after))
-        if old != new:
-            yield f"{key}: {old} -> {new}"
+        if key in before and key in after:
+            if before[key] != after[key]:
+                yield f"{key}: {before[key]!r} -> {after[key]!r}"
+            continue
+        part = _missing_part(key, after if key in before else before)
+        if part not in shown:
+            shown.add(part)
+            value = repr((before if key in before else after)[key]) if part == key else "(present)"
+            yield f"{part}: {value} -> (absent)" if key in before else f"{part}: (absent) -> {value}"
 
 
-def _text(values: Mapping[str, Any], key: str) -> str:
-    return repr(values[key]) if key in values else "(absent)"
+def _missing_part(key: str, other: Mapping[str, Any]) -> str:
+    """The shortest beginning of a key that no key of `other` has."""
+    for end in (match.start() for match in re.finditer(r"[.\[]", key)):
+        part = key[:end]
+        if not any(found == part or found.startswith((f"{part}.", f"{part}[")) for found in other):
+            return part
+    return key

@@ -108,7 +108,7 @@ def compare(
     how: Comparison = "ratio",
     *,
     confidence: float = CONFIDENCE,
-    seed_spread: float = 0.0,
+    seed_spread: float | None = 0.0,
     trained_reference: bool = True,
 ) -> Estimate:
     """A model's metric against that of a reference on the same trajectories: below one, or zero, is smaller.
@@ -117,7 +117,7 @@ def compare(
         model: one sample per seed. reference: likewise. how: ratio or difference. confidence: of the
             interval, between 0 and 1. seed_spread: assumed relative standard deviation of the metric between
             seeds; 0 for only what the given
-            seeds say.
+            seeds say, None to compare these trained models and no other seeds of them.
         trained_reference: false for a reference that no seed changes.
 
     Raises:
@@ -129,8 +129,9 @@ def compare(
     weights = _weights(arms[0][0])
     random = np.random.default_rng(1)
     ours, theirs = (_draws(arm, weights) for arm in arms)
-    ours *= _seed_factor(arms[0], arms, seed_spread, random)
-    if trained_reference:
+    if seed_spread is not None:
+        ours *= _seed_factor(arms[0], arms, seed_spread, random)
+    if seed_spread is not None and trained_reference:
         theirs *= _seed_factor(arms[1], arms, seed_spread, random)
     values = [float(np.mean([sample.value for sample in arm])) for arm in arms]
     with np.errstate(divide="ignore", invalid="ignore"):

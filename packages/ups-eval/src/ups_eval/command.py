@@ -10,19 +10,18 @@ from rich.console import Console as RichConsole
 from ups_core import UPSError
 from ups_core.base_configs import CommandConfig
 from ups_core.cli.options import user_path
-from ups_core.cli.output import print_json, print_table
+from ups_core.cli.output import print_json
 from ups_core.console import Console
 from ups_core.finished_step import FinishedStep
 from ups_core.run_file import read_run
 from ups_eval.results import Results
-from ups_eval.seed_spread import spreads
-from ups_eval.tables import format_number, rich_headline
+from ups_eval.tables import rich_headline
 
 
 class EvalCommand:
-    """Print the numbers of finished runs and their spread over seeds, or render a report again."""
+    """Print the numbers of finished runs, or render their reports again."""
 
-    help = "print numbers of finished runs and their spread, render a report again"
+    help = "print numbers of finished runs, render their reports again"
 
     def __init__(self, config: CommandConfig | None = None) -> None:
         self.config = config or CommandConfig()
@@ -35,17 +34,8 @@ class EvalCommand:
             "run", type=user_path, metavar="RUN_DIR", help="a run directory, which contains run.json"
         )
         show.add_argument("--json", action="store_true", help="print metrics.json of every evaluation step")
-        spread = actions.add_parser(
-            "spread", help="print mean and standard deviation of nRMSE over runs that differ by seed"
-        )
-        spread.add_argument(
-            "runs", type=user_path, nargs="+", metavar="RUN_DIR", help="one directory per seed"
-        )
-        spread.add_argument("--json", action="store_true", help="print every value as JSON")
-        report = actions.add_parser("report", help="write RUN_DIR/report/index.html again")
-        report.add_argument(
-            "run", type=user_path, metavar="RUN_DIR", help="a run directory, which contains run.json"
-        )
+        report = actions.add_parser("report", help="write report/index.html of runs again")
+        report.add_argument("runs", type=user_path, nargs="+", metavar="RUN_DIR", help="a run directory")
         report.add_argument("--title", help="heading of the page; default: the name of the run")
         report.add_argument("--no-animation", action="store_true", help="omit animated rollouts")
 
@@ -58,10 +48,8 @@ class EvalCommand:
         if args.action == "report":
             from ups_eval.report.render import write_report
 
-            print(write_report(args.run, title=args.title, animate=not args.no_animation))
-            return 0
-        if args.action == "spread":
-            print_spread(args.runs, args.json)
+            for run in args.runs:
+                print(write_report(run, title=args.title, animate=not args.no_animation))
             return 0
         found = read_results(args.run)
         if args.json:
@@ -71,26 +59,6 @@ class EvalCommand:
         for step, (_, results) in found.items():
             output.print(rich_headline(results, f"{step} ({results.split} split)"))
         return 0
-
-
-def print_spread(runs: list[Path], as_json: bool) -> None:
-    """Print the spread of the last scored step of every run."""
-    results = [list(read_results(run).values())[-1][1] for run in runs]
-    found = spreads(runs, results)
-    if as_json:
-        print_json([{"task": item.task, "model": item.model, "nrmse": item.values} for item in found])
-        return
-    rows = [
-        (
-            item.task,
-            item.model,
-            format_number(item.mean),
-            format_number(item.std),
-            " ".join(map(format_number, item.values)),
-        )
-        for item in found
-    ]
-    print_table(("task", "model", "mean nRMSE", "std", f"{len(runs)} runs"), rows)
 
 
 def read_results(run_directory: Path) -> dict[str, tuple[Path, Results]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ups_core import Register, hookimpl
-from ups_core.events import StudyInfo
+from ups_core.events import SeedsInfo, StudyInfo
 from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS, PHYSICS_METRICS
 
 
@@ -46,7 +46,7 @@ def ups_register_evaluations(register: Register) -> None:
 
 @hookimpl
 def ups_register_commands(register: Register) -> None:
-    """Register `ups eval` and `ups verify`."""
+    """Register the commands."""
     register(
         "verify",
         "ups_eval.verify.command:VerifyCommand",
@@ -57,7 +57,13 @@ def ups_register_commands(register: Register) -> None:
         "eval",
         "ups_eval.command:EvalCommand",
         config="ups_core:CommandConfig",
-        summary="print numbers of finished runs and their spread, render a report again",
+        summary="print numbers of finished runs, render their reports again",
+    )
+    register(
+        "compare",
+        "ups_eval.compare.command:CompareCommand",
+        config="ups_core:CommandConfig",
+        summary="compare runs: differences, and whether they exceed the noise",
     )
     register(
         "leaderboard",
@@ -73,3 +79,11 @@ def ups_study_finished(study: StudyInfo) -> None:
     from ups_eval.study_figure import write_study_figure
 
     write_study_figure(study)
+
+
+@hookimpl
+def ups_seeds_finished(seeds: SeedsInfo) -> None:
+    """Print and write what several seeds say together."""
+    from ups_eval.compare.command import write_seeds
+
+    print(f"seeds: {write_seeds(seeds.directory, seeds.runs)}")

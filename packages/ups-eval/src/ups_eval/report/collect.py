@@ -13,8 +13,11 @@ from typing import Any
 
 from ups_core.finished_step import FinishedStep
 from ups_core.layout import partial_directory
+from ups_core.names import step_id
 from ups_core.reading import UnsoundFile, read_text
 from ups_core.run_file import RunStep, read_run
+from ups_eval.gate.record import FILE as GATES
+from ups_eval.gate.record import Gates
 from ups_eval.predictions import FILE as PREDICTIONS
 from ups_eval.predictions import TaskPredictions, read_predictions
 from ups_eval.results import Results
@@ -39,17 +42,17 @@ class TrainingLog:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A scored step with its stored trajectories, and what ensembles contribute to their scores."""
+    """A scored step with its stored trajectories, and what all trajectories contribute to the scores."""
 
     id: str
     results: Results
     predictions: Mapping[str, TaskPredictions]
-    statistics: Mapping[str, Values] = field(default_factory=dict)
+    statistics: Mapping[str, Values]
 
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that the page reports about a run."""
+    """Everything that the page reports about a run; `gates` by the ids of their steps."""
 
     directory: Path
     name: str
@@ -64,6 +67,12 @@ class Run:
     training: list[TrainingLog]
     evaluations: list[Evaluation]
     spec: str
+    gates: Mapping[str, Gates] = field(default_factory=dict)
+
+    @property
+    def baselines(self) -> set[str]:
+        """Ids of the steps that trained what is only compared with."""
+        return {step_id(name) for item in self.evaluations for name in item.results.baselines}
 
 
 def collect(directory: Path) -> Run:
@@ -91,11 +100,16 @@ def collect(directory: Path) -> Run:
         steps=record.steps,
         training=[log for log in logs if log.series],
         evaluations=[
-            Evaluation(step.record.id, result, _predictions(step), _statistics(step, result))
+            Evaluation(step.record.id, result, _predictions(step), read_statistics(step.file(STATISTICS)))
             for step, result in results
             if result is not None
         ],
         spec=_read_text(directory / "spec.yaml"),
+        gates={
+            step.record.id: Gates.load(step.file(GATES))
+            for step in finished.values()
+            if GATES in step.record.files
+        },
     )
 
 
@@ -128,11 +142,6 @@ def _log(run: Path, step_id: str, finished: FinishedStep | None) -> TrainingLog:
 def _predictions(step: FinishedStep) -> dict[str, TaskPredictions]:
     """The stored predictions of a step; empty if none were stored (`save_predictions: 0`)."""
     return read_predictions(step.file(PREDICTIONS)) if PREDICTIONS in step.record.files else {}
-
-
-def _statistics(step: FinishedStep, results: Results) -> dict[str, Values]:
-    """The statistics of a step with ensembles, which alone are drawn from them."""
-    return read_statistics(step.file(STATISTICS)) if results.members else {}
 
 
 def _read_text(path: Path) -> str:

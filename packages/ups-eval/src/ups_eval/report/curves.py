@@ -35,7 +35,7 @@ def training_figure(log: TrainingLog) -> str | None:
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         for i, name in enumerate(names):
-            _line(axes, *log.series[name], label=_short(name), color=PALETTE[i % len(PALETTE)])
+            line(axes, *log.series[name], label=_short(name), color=PALETTE[i % len(PALETTE)])
         dress(axes, title=title, x="optimizer step", grid=True)
         scale_values(axes, [value for name in names for value in log.series[name][1]])
         if len(names) > 1 or title == "validation nRMSE":
@@ -63,7 +63,7 @@ def rollout_figure(
     for model, values in curves.items():
         times = [(history + step) * dt for step in range(len(values))]
         style = "--" if model == "persistence" else "-"
-        _line(axes, times, values, label=model, color=colours[model], linestyle=style)
+        line(axes, times, values, label=model, color=colours[model], linestyle=style)
     dress(axes, x="time", y="nRMSE", grid=True)
     scale_values(axes, [value for values in curves.values() for value in values])
     legend(axes)
@@ -71,8 +71,8 @@ def rollout_figure(
     return to_svg(figure, f"error over the rollout on {task}; at the last frame: {ends}")
 
 
-def _line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
-    """A line through the finite points, with markers if they are few."""
+def line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
+    """Draw a line through the finite points, with markers if they are few."""
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
     marker = "o" if len(points) < 15 else ""
     axes.plot(
