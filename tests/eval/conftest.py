@@ -218,7 +218,12 @@ def make_run(directory: Path, infos: tuple[TaskInfo, ...] = (ADVECTION, DARCY), 
     ]
     metrics = {"test": {f"test/{key}": value for key, value in results.metrics.items()}}
     for name, uses, _ in steps:
-        finish_step(directory, name, "aa", uses=uses, metrics=metrics.get(name, {}))
+        options = (
+            {"max_steps": 800, "optimizer": {"kind": "adamw", "lr": 1e-3}}
+            if uses == "stage: operator"
+            else {}
+        )
+        finish_step(directory, name, "aa", uses=uses, metrics=metrics.get(name, {}), options=options)
     write_sealed(
         directory / "run.json",
         {

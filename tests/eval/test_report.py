@@ -6,10 +6,13 @@ import argparse
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -19,11 +22,15 @@ from ups_core.console import Console
 from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import Channel
 from ups_eval.command import EvalCommand
+from ups_eval.gate.record import Gates, Judgement
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log
+from ups_eval.report.costs import cost_rows
 from ups_eval.report.curves import training_figure
 from ups_eval.report.field_figures import sample_figure
-from ups_eval.report.render import render, repeat_command, sentence, settle, write_report
+from ups_eval.report.lead import sentences
+from ups_eval.report.render import render, repeat_command, settle, write_report
+from ups_eval.report.scores import all_rows, headline_rows, part_rows, physics_rows
 from ups_eval.report.style import LIGHT, model_colours
 
 COLOURS = model_colours(["latent_operator", "persistence", "fno"])
@@ -63,7 +70,11 @@ def test_the_page_is_well_formed_and_loads_nothing(run_directory: Path) -> None:
     assert len(page) < 3_000_000
     assert page.count("data:image/gif") == 2, "one for light and one for dark"
     for text in (
-        "65.6 times better than persistence",
+        "that is 1.5\N{NO-BREAK SPACE}% of persistence&#39;s",
+        "fno with other steps; none was tuned",
+        "first 4 frames",
+        "ups verify demo-3f9c1a2b",
+        "memory of a step",
         "800",
         "ab12cd34ef56",
         "ups-run specs/demo.yaml",
@@ -77,7 +88,11 @@ def test_the_page_is_well_formed_and_loads_nothing(run_directory: Path) -> None:
     ):
         assert text in page, text
     assert "/opt/somewhere" not in page, "where a command is installed is nobody's business"
-    assert page.count('role="img"') == 1 + 1 + 3 + 3, "training, error over time, three samples per task"
+    per_task = 3 + 1 + 2  # samples, bars, spectrum and parity
+    assert page.count('role="img"') == 1 + 1 + 2 * per_task, (
+        "training, error over time, and those of every task"
+    )
+    assert page.index("Worst: trajectory") < page.index("Best: trajectory")
     assert all(label for label in re.findall(r'aria-label="([^"]*)"', page))
 
 
@@ -142,12 +157,124 @@ def test_training_curves_show_what_was_logged(tmp_path: Path) -> None:
     assert "operator: loss, validation nRMSE, gradient cosine of the tasks against optimizer steps" in svg
 
 
-def test_the_sentence_admits_a_worse_and_a_diverged_model(run_directory: Path) -> None:
-    results = collect(run_directory).evaluations[0].results
-    results.metrics |= {"advection1d/nrmse": 14.3, "darcy2d/diverged": 4.0}
-    text = sentence(results)
-    assert "10 times worse than persistence" in text
-    assert "diverges on 4 of 6 trajectories of darcy2d" in text
+def test_the_sentences_say_what_is_better_worse_diverged_and_not_distinguishable(run_directory: Path) -> None:
+    run = collect(run_directory)
+    (evaluation,) = run.evaluations
+    errors = dict(evaluation.statistics)
+    names = evaluation.results.errors["advection1d"]
+    assert "that is 1.5" in sentences(evaluation, run)[0]
+    errors[names["latent_operator"]] = 10 * errors[names["persistence"]]
+    errors[names["fno"]] = 9.9 * errors[names["persistence"]] + np.linspace(-1, 1, 6)[:, None, None]
+    evaluation.results.metrics |= {"advection1d/nrmse": 14.3, "darcy2d/diverged": 4.0}
+    first, second, training = sentences(replace(evaluation, statistics=errors), run)
+    assert "10 times persistence's" in first
+    assert "these trajectories do not tell it from fno (1" in first
+    assert second == "On 6 test trajectories of darcy2d, latent_operator diverges on 4."
+    assert training == "fno with other steps; none was tuned."
+
+
+def test_equal_training_is_said_to_be_equal(run_directory: Path) -> None:
+    run = collect(run_directory)
+    log = replace(run.training[0], step="fno")
+    run = replace(run, training=[*run.training, log])
+    assert sentences(run.evaluations[0], run)[-1] == (
+        "fno was trained with the same 800 steps and adamw (lr 0.001), untuned."
+    )
+
+
+def test_what_the_metric_or_the_trajectories_cannot_tell_is_not_bold(run_directory: Path) -> None:
+    (evaluation,) = collect(run_directory).evaluations
+    rows = {row.label: row for row in all_rows(evaluation, "advection1d")}
+    assert [cell.best for cell in rows["nrmse"].cells] == [True, False, False]
+    assert not any(cell.best for cell in rows["crmse"].cells), "the mean is conserved"
+    assert not any(cell.best for cell in rows["spectrum_error"].cells), "persistence has the given spectrum"
+    errors = dict(evaluation.statistics)
+    array = evaluation.results.errors["advection1d"]
+    noise = np.random.default_rng(0).lognormal(0, 0.5, (6, 1, 1))
+    errors[array["fno"]] = errors[array["latent_operator"]] * noise
+    (row, *_) = headline_rows(replace(evaluation, statistics=errors))
+    assert not any(cell.best for cell in row.cells), "these trajectories do not tell them apart"
+
+
+def test_parts_are_by_horizon_and_parameter_and_say_what_training_never_saw(run_directory: Path) -> None:
+    (evaluation,) = collect(run_directory).evaluations
+    labels = [row.label for row in part_rows(evaluation, "advection1d")]
+    assert labels == [
+        "single steps from the truth",
+        "the first frame",
+        "the first 4 frames",
+        "the first 16 frames",
+        "all 40 frames",
+    ]
+    problem = evaluation.results.problems["advection1d"]
+    problem.trained = [(0.1, 0.2)]
+    params = dict(evaluation.statistics)
+    params[problem.params] = np.array([[0.1], [0.1], [0.1], [4.0], [4.0], [4.0]])
+    labels = [row.label for row in part_rows(replace(evaluation, statistics=params), "advection1d")]
+    assert labels[-2:] == ["beta = 0.1", "beta = 4 (out of distribution: beta = 4, trained on 0.1 to 0.2)"]
+
+
+def test_the_physics_of_the_truth_is_beside_the_models(run_directory: Path) -> None:
+    (evaluation,) = collect(run_directory).evaluations
+    (drift, *_) = physics_rows(evaluation, "advection1d")
+    assert drift.label == "mean_drift"
+    truth, model, persistence, _ = (float(cell.text) for cell in drift.cells)
+    assert truth < 1e-6 < model
+    assert persistence == 0
+
+
+def test_costs_name_the_solver_at_equal_error_and_when_training_pays(run_directory: Path) -> None:
+    run = collect(run_directory)
+    (evaluation,) = run.evaluations
+    rows = {row.model: row for row in cost_rows(evaluation, run, "advection1d")}
+    # 0.5 s for 6 rollouts are slower than the solver's 0.02 s.
+    assert rows["latent_operator"].solver == "20.0 ms on 64"
+    assert rows["latent_operator"].pays == "never"
+    assert rows["persistence"].solver == "1.00 ms on 16", "a coarse grid is as accurate"
+    evaluation.results.seconds["advection1d"]["latent_operator"] = 0.06
+    rows = {row.model: row for row in cost_rows(evaluation, run, "advection1d")}
+    assert rows["latent_operator"].pays == "7,420 solves", "74.2 s of training at 0.01 s saved per solve"
+
+
+def test_gates_are_on_the_first_screen_and_in_a_table(run_directory: Path) -> None:
+    item = Judgement("nrmse of <flow>", 0.5, 0.4, 0.6, "at most 0.3", False, "out of bounds")
+    run = replace(collect(run_directory), gates={"gate": Gates(False, 0.95, [item])})
+    page = render(run, animate=False)
+    assert page.index("gate failed") < page.index("Results")
+    assert "nrmse of &lt;flow&gt;" in page
+    assert "0.400 to 0.600" in page
+
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
+FRAME = """<!doctype html><body style="margin:0"><iframe id="f" style="border:0;width:{width}px;height:800px"></iframe><p id="p"></p>
+<script>
+const f = document.getElementById("f");
+f.onload = () => {{ const d = f.contentDocument.documentElement;
+  document.getElementById("p").textContent = "widths " + d.scrollWidth + " " + d.clientWidth + " " + getComputedStyle(f.contentDocument.body).color; }};
+f.srcdoc = {page};
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_the_page_never_scrolls_sideways(run_directory: Path, tmp_path: Path, width: int) -> None:
+    """Rendered in a browser: wide tables scroll inside their boxes, the page does not."""
+    page = render(collect(run_directory), animate=False)
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.format(width=width, page=json.dumps(page).replace("</", "<\\/")))
+    command = [
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=5000", f"--window-size={width + 40},900", "--dump-dom", frame.as_uri(),
+    ]  # fmt: skip
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r"widths (\d+) (\d+)", shown)
+    assert found is not None, shown[-500:]
+    scroll, client = map(int, found.groups())
+    assert client >= width - 20
+    assert scroll <= client
 
 
 def test_animations_move(run_directory: Path) -> None:

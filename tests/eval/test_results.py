@@ -12,8 +12,10 @@ from finished import finish_step
 from ups_core.finished_step import FinishedStep
 from ups_core.reading import UnsoundFile
 from ups_core.sealed import write_sealed
+from ups_eval.report.collect import Evaluation
+from ups_eval.report.scores import all_rows
 from ups_eval.results import Results
-from ups_eval.tables import all_metrics, headline
+from ups_eval.tables import headline
 
 
 def results() -> Results:
@@ -89,7 +91,7 @@ def test_headline_compares_with_persistence_and_marks_the_best() -> None:
     assert [cell.best for cell in wave.cells] == [True, False, False]
     assert [cell.text for cell in flow.cells] == ["0.300", "–", "–"]
     assert flow.cells[0].ratio == ""
-    assert all_metrics(results(), "flow")[0].label == "nrmse"
+    assert all_rows(Evaluation("test", results(), {}, {}), "flow")[0].label == "nrmse"
 
 
 def scored(names: list[str], higher: list[str]) -> Results:
@@ -110,7 +112,7 @@ def test_a_metric_of_a_plugin_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert sorted(read.metrics)[:2] == ["wave/nrmse", "wave/score"]
     assert "wave/you-score" in read.metrics
     assert "wave/you/net/you-score" in read.metrics
-    rows = {row.label: row for row in all_metrics(read, "wave")}
+    rows = {row.label: row for row in all_rows(Evaluation("test", read, {}, {}), "wave")}
     assert [cell.text for cell in rows["you/score"].cells] == ["1.25", "1.75"]
     assert [cell.best for cell in rows["you/score"].cells] == [False, True], "higher is better"
     assert [cell.best for cell in rows["you/a/b"].cells] == [True, False]

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ups_eval.report.collect import Evaluation
+from ups_eval.report.scores import all_rows
 from ups_eval.results import Results
 from ups_eval.tables import (
     Cell,
-    all_metrics,
     format_number,
     format_ratio,
     format_seconds,
@@ -89,7 +90,7 @@ def test_a_diverged_model_is_never_the_best() -> None:
     assert [cell.text for cell in row.cells] == ["∞ (3 diverged)", "0.800", "0.900"]
     assert [cell.best for cell in row.cells] == [False, True, False]
     assert row.cells[0].ratio == "×∞"
-    nrmse, rmse = all_metrics(found, "wave")
+    nrmse, rmse = all_rows(Evaluation("test", found, {}, {}), "wave")
     assert (nrmse.label, rmse.label) == ("nrmse", "rmse")
     assert [cell.best for cell in rmse.cells] == [False, False, True]
     assert all(cell.ratio == "" for cell in rmse.cells)
@@ -97,7 +98,10 @@ def test_a_diverged_model_is_never_the_best() -> None:
 
 def test_a_metric_that_only_some_models_have() -> None:
     found = results(ours__nrmse=0.1, ours__reconstruction=1e-6, persistence__nrmse=0.8)
-    rows = {row.label: [cell.text for cell in row.cells] for row in all_metrics(found, "wave")}
+    rows = {
+        row.label: [cell.text for cell in row.cells]
+        for row in all_rows(Evaluation("test", found, {}, {}), "wave")
+    }
     assert rows["reconstruction"] == ["1.00e-06", "–", "–"]
 
 

@@ -310,7 +310,7 @@ def test_control_characters_of_a_foreign_run_are_not_printed(
     run = read_sealed(run_directory / "run.json")
     write_sealed(run_directory / "run.json", run | {"name": "de\x1b[2Jmo"})
     forge(run_directory, "test")
-    for arguments in (["verify"], ["eval", "show"], ["eval", "spread"], ["eval", "report"]):
+    for arguments in (["verify"], ["eval", "show"], ["compare"], ["eval", "report"]):
         main([*arguments, str(run_directory)])
         printed = capsys.readouterr()
         assert not set("\x1b\x07") & set(printed.out + printed.err), arguments

@@ -48,11 +48,12 @@ def format_seconds(seconds: float | None) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One score: its text, its ratio to persistence, and whether it is the best of its row."""
+    """One score: its text, its ratio to persistence, whether it is the best of its row, its interval."""
 
     text: str
     ratio: str = ""
     best: bool = False
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,6 @@ def headline(results: Results) -> list[Row]:
 def metric_label(metric: str) -> str:
     """A metric's name in text: `nRMSE`, `energy score`."""
     return "nRMSE" if metric == "nrmse" else metric.replace("_", " ")
-
-
-def all_metrics(results: Results, task: str) -> list[Row]:
-    """Every metric of one task."""
-    return [
-        Row(metric, tuple(_cell(results, task, model, metric) for model in results.models))
-        for metric in results.metric_names
-    ]
 
 
 def _cell(results: Results, task: str, model: str, metric: str, ratio: bool = False) -> Cell:

@@ -52,7 +52,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that the page reports about a run; `gates` by the ids of their steps."""
+    """Everything that the page reports about a run; `gates` and `options` by the ids of their steps."""
 
     directory: Path
     name: str
@@ -68,6 +68,7 @@ class Run:
     evaluations: list[Evaluation]
     spec: str
     gates: Mapping[str, Gates] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def baselines(self) -> set[str]:
@@ -105,6 +106,7 @@ def collect(directory: Path) -> Run:
             if result is not None
         ],
         spec=_read_text(directory / "spec.yaml"),
+        options={step.record.id: step.record.options for step in finished.values()},
         gates={
             step.record.id: Gates.load(step.file(GATES))
             for step in finished.values()

@@ -17,13 +17,18 @@ from ups_eval.page_seal import sealed_page
 from ups_eval.pages import environment
 from ups_eval.predictions import TaskPredictions
 from ups_eval.report.animation import rollout_gif
+from ups_eval.report.bars import score_bars
 from ups_eval.report.calibration_figure import calibration_figure
 from ups_eval.report.collect import Evaluation, Run, collect
+from ups_eval.report.costs import CostRow, cost_rows
 from ups_eval.report.curves import rollout_figure, training_figure
 from ups_eval.report.field_figures import sample_figure
+from ups_eval.report.lead import sentences
+from ups_eval.report.scores import all_rows, headline_rows, part_rows, physics_rows, worst_rows
+from ups_eval.report.spectra import parity_figure, spectrum_figure
 from ups_eval.report.style import DARK, LIGHT, model_colours
 from ups_eval.results import Results
-from ups_eval.tables import Row, all_metrics, format_number, headline, metric_label
+from ups_eval.tables import Row, format_number
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,16 @@ class TaskSection:
     name: str
     equation: str
     metrics: list[Row]
+    parts: list[Row]
+    physics: list[Row]
+    worst: list[Row]
+    costs: list[CostRow]
+    solver: str
+    bars: Markup | None = None
     rollout: Markup | None = None
     calibration: Markup | None = None
+    spectrum: Markup | None = None
+    parity: Markup | None = None
     pictures: list[Picture] = field(default_factory=list)
     animation: dict[str, str] = field(default_factory=dict)
 
@@ -53,6 +66,7 @@ class EvaluationSection:
 
     id: str
     results: Results
+    sentences: list[str]
     headline: list[Row]
     tasks: list[TaskSection]
 
@@ -92,9 +106,8 @@ def render(run: Run, *, title: str | None = None, animate: bool = True) -> str:
     return templates.get_template("page.html.j2").render(
         run=run,
         title=title or run.name,
-        sentences=[sentence(evaluation.results) for evaluation in run.evaluations],
         colours=colours,
-        evaluations=[_section(evaluation, colours, animate) for evaluation in run.evaluations],
+        evaluations=[_section(evaluation, run, colours, animate) for evaluation in run.evaluations],
         training=training,
         command=repeat_command(run),
     )
@@ -111,77 +124,72 @@ def settle(run: Run, own_step: str | None) -> Run:
     return replace(run, steps=steps, status="completed" if ended else run.status)
 
 
-def sentence(results: Results) -> str:
-    """The result in words: the error of the model, and how it compares with the baselines."""
-    parts = []
-    for task in results.tasks:
-        value = results.value(task, results.model, results.criterion)
-        if value is None:
-            parts.append(f"is not defined on {task}")
-        elif count := results.diverged(task, results.model):
-            parts.append(
-                f"diverges on {count} of {len(results.trajectories.get(task, ()))} trajectories of {task}"
-            )
-        else:
-            compared = ", ".join(filter(None, (_compared(results, task, name) for name in results.baselines)))
-            text = f"has {metric_label(results.criterion)} {format_number(value)} on {task}"
-            parts.append(f"{text} ({compared})" if compared else text)
-    return f"On the {results.split} split, {results.model} {' and '.join(parts) or 'was scored on no task'}."
-
-
-def _compared(results: Results, task: str, baseline: str) -> str:
-    """`8.3 times better than persistence`, or nothing if the baseline was not scored."""
-    if results.diverged(task, baseline):
-        return f"{baseline} diverges"
-    ratio = results.ratio(task, results.model, baseline, results.criterion)
-    if not ratio:
-        return ""
-    factor, word = (1 / ratio, "better") if ratio <= 1 else (ratio, "worse")
-    return f"{factor:.3g} times {word} than {baseline}"
-
-
-def _section(evaluation: Evaluation, colours: Mapping[str, str], animate: bool) -> EvaluationSection:
+def _section(
+    evaluation: Evaluation, run: Run, colours: Mapping[str, str], animate: bool
+) -> EvaluationSection:
     results = evaluation.results
-    tasks = [
-        replace(
-            _task(results, task, evaluation.predictions.get(task), colours, animate),
-            calibration=_calibration(evaluation, task, colours),
-        )
-        for task in results.tasks
-    ]
-    return EvaluationSection(evaluation.id, results, headline(results), tasks)
+    tasks = [_task(evaluation, run, task, colours, animate) for task in results.tasks]
+    return EvaluationSection(
+        evaluation.id, results, sentences(evaluation, run), headline_rows(evaluation), tasks
+    )
 
 
 def _task(
-    results: Results, task: str, stored: TaskPredictions | None, colours: Mapping[str, str], animate: bool
+    evaluation: Evaluation, run: Run, task: str, colours: Mapping[str, str], animate: bool
 ) -> TaskSection:
-    metrics = all_metrics(results, task)
-    history, dt = (stored.info.history, stored.info.dt) if stored else (1, 0.0)
-    curve = rollout_figure(results, task, colours, history, dt)
-    rollout = Markup(curve) if curve else None
+    results, stored = evaluation.results, evaluation.predictions.get(task)
+    section = TaskSection(
+        name=task,
+        equation=stored.info.equation if stored else "",
+        metrics=all_rows(evaluation, task),
+        parts=part_rows(evaluation, task),
+        physics=physics_rows(evaluation, task),
+        worst=worst_rows(evaluation, task),
+        costs=cost_rows(evaluation, run, task),
+        solver=results.problems[task].solver if task in results.problems else "",
+        bars=_markup(score_bars(evaluation, task, colours)),
+        calibration=_markup(calibration_figure(results, evaluation.statistics, task, colours)),
+        rollout=_markup(
+            rollout_figure(
+                results,
+                task,
+                colours,
+                stored.info.history if stored else 1,
+                stored.info.dt if stored else 0.0,
+            )
+        ),
+    )
     model = results.model
     if stored is None or model not in stored.predictions:
-        return TaskSection(task, stored.info.equation if stored else "", metrics, rollout)
-    rows = {
-        row: name for name, row in reversed(stored.picks.items())
-    }  # the first name wins if names share a row
-    pictures = [
-        Picture(_caption(stored, row, model, name), Markup(sample_figure(stored, row, model, colours)))
-        for row, name in sorted(rows.items(), key=lambda item: list(stored.picks).index(item[1]))
-    ]
-    animation = {}
-    if animate and stored.info.kind == "evolution" and stored.picks:
-        median = stored.picks.get("median", 0)
-        for name, theme in (("light", LIGHT), ("dark", DARK)):
-            gif = rollout_gif(stored, median, model, colours, theme)
-            animation[name] = f"data:image/gif;base64,{base64.b64encode(gif).decode()}"
-    equation = stored.info.equation
-    return TaskSection(task, equation, metrics, rollout, pictures=pictures, animation=animation)
+        return section
+    # The first name wins if names share a row; the worst is shown first.
+    rows = {row: name for name, row in reversed(stored.picks.items())}
+    order = [name for name in ("worst", "median", "best") if name in rows.values()]
+    return replace(
+        section,
+        spectrum=Markup(spectrum_figure(stored, colours)),
+        parity=Markup(parity_figure(stored, model, colours)),
+        pictures=[
+            Picture(_caption(stored, row, model, name), Markup(sample_figure(stored, row, model, colours)))
+            for row, name in sorted(rows.items(), key=lambda item: order.index(item[1]))
+        ],
+        animation=_animation(stored, model, colours) if animate else {},
+    )
 
 
-def _calibration(evaluation: Evaluation, task: str, colours: Mapping[str, str]) -> Markup | None:
-    figure = calibration_figure(evaluation.results, evaluation.statistics, task, colours)
-    return None if figure is None else Markup(figure)
+def _animation(stored: TaskPredictions, model: str, colours: Mapping[str, str]) -> dict[str, str]:
+    if stored.info.kind != "evolution" or not stored.picks:
+        return {}
+    median = stored.picks.get("median", 0)
+    films = {
+        name: rollout_gif(stored, median, model, colours, theme)
+        for name, theme in (("light", LIGHT), ("dark", DARK))
+    }
+    return {name: f"data:image/gif;base64,{base64.b64encode(gif).decode()}" for name, gif in films.items()}
+
+
+def _markup(svg: str | None) -> Markup | None:
+    return None if svg is None else Markup(svg)
 
 
 def _caption(stored: TaskPredictions, row: int, model: str, name: str) -> str:
