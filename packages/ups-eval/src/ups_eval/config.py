@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement
-from ups_core.names import metric_key, step_id
+from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement, UPSError
+from ups_core.names import FIELD, metric_key, step_id
 from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS, PHYSICS_METRICS
+from ups_models.bundle_config import read_bundle_config, weights_sum
 from ups_models.residual.config import SamplerConfig
 
 # Plain data, not components: importing options must not look anything up in the registry.
@@ -70,6 +73,9 @@ class RolloutConfig(EvaluationConfig):
     baselines: tuple[Annotated[Component | str, Registered("models", or_step=True)], ...] = ("persistence",)
     """Models to score in the same harness, with options as `{kind: unet, levels: 4}`; the plan gets a
     training step for each that must be trained. The id of an earlier step names what that step trained."""
+    frozen: dict[Annotated[str, Field(pattern=FIELD)], str] = {}
+    """Baselines that are not trained by this spec: name -> directory of a saved model, such as
+    `runs/NAME/steps/fno/model`. Their weights are part of the step's fingerprint."""
     latent_rollout: bool = False
     """Score the rollout inside the latent space too; train the model with `latent_unroll` of the stage."""
     batch_size: int = Field(default=32, ge=1)
@@ -101,10 +107,9 @@ class RolloutConfig(EvaluationConfig):
         of_members = self.ensemble_metrics if self.members > 1 else ()
         return (*self.metrics, *self.physics_metrics, *of_members)
 
-    @field_validator("baselines")
-    @classmethod
-    def _baselines_differ(cls, baselines: tuple[Component | str, ...]) -> tuple[Component | str, ...]:
-        names = [baseline_name(baseline) for baseline in baselines]
+    @model_validator(mode="after")
+    def _baselines_differ(self) -> RolloutConfig:
+        names = self.rows
         if taken := next((name for name in names if name in OWN_ROWS), None):
             raise ValueError(
                 f"'{taken}' is what the step itself scores; give the step that you mean another id"
@@ -114,7 +119,7 @@ class RolloutConfig(EvaluationConfig):
                 f"a baseline is named twice in {', '.join(names)}; remove the duplicate, or write a "
                 "stage with an id for one and name that id"
             )
-        return baselines
+        return self
 
     def higher_is_better(self, metric: str) -> bool:
         """As the metric itself declares, which has to be made to find out."""
@@ -127,12 +132,35 @@ class RolloutConfig(EvaluationConfig):
         """The split that is scored."""
         return self.split
 
+    @property
+    def rows(self) -> list[str]:
+        """What is scored beside the model, by the names of tables."""
+        return [*map(baseline_name, self.baselines), *self.frozen]
+
+    def content(self) -> str:
+        """The weights of frozen baselines."""
+        sums = []
+        for path in self.frozen.values():
+            with suppress(UPSError):  # `check` says why
+                sums.append(weights_sum(read_bundle_config(Path(path))))
+        return " ".join(sums)
+
     def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
-        """A latent rollout of a model without a latent space."""
+        """A latent rollout of a model without a latent space; frozen baselines that cannot be loaded."""
         assert isinstance(model.config, ModelConfig)
+        issues = []
         if self.latent_rollout and not model.config.latent:
-            return [("latent_rollout", f"'{model.kind}' has no latent space; set it to false")]
-        return ()
+            issues.append(("latent_rollout", f"'{model.kind}' has no latent space; set it to false"))
+        for name, path in self.frozen.items():
+            try:
+                known = read_bundle_config(Path(path))["tasks"]
+            except UPSError as error:
+                issues.append((f"frozen.{name}", str(error)))
+                continue
+            if not set(known) & set(tasks):
+                problem = f"{path} was trained on {', '.join(known)}, none of which this spec has"
+                issues.append((f"frozen.{name}", problem))
+        return issues
 
     def requirements(self) -> Sequence[Requirement]:
         """The baselines, trained."""

@@ -78,6 +78,7 @@ class Results:
         parameters: model -> number of trainable parameters.
         seconds: task -> model -> wall time of the rollouts in seconds.
         weights: model -> SHA-256 of the weights that were scored; models without weights are not there.
+        frozen: the same for baselines that the run did not train.
         reductions: metric -> how it follows from the values of trajectories.
         values: task -> model -> metric -> name of the array of those values in `statistics.npz`.
         errors: task -> model -> name of the array with the nRMSE of every trajectory, frame and channel.
@@ -104,6 +105,7 @@ class Results:
     parameters: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
+    frozen: dict[str, str] = field(default_factory=dict)
     reductions: dict[str, Reduction] = field(default_factory=dict)
     values: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     errors: dict[str, dict[str, str]] = field(default_factory=dict)

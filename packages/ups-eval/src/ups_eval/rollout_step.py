@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,6 +77,9 @@ class RolloutStep:
             split=self.config.split,
             parameters={name: simulator.parameter_count() for name, simulator in simulators.items()},
             weights=weights,
+            frozen={
+                name: weights_sum(read_bundle_config(Path(path))) for name, path in self.config.frozen.items()
+            },
             members={
                 name: self.config.members
                 for name, simulator in simulators.items()
@@ -120,7 +124,7 @@ class RolloutStep:
         name = str(bundle_config["kind"])
         # The spec's model may be among its baselines, trained otherwise: names must not collide.
         baselines = {baseline_name(baseline): baseline for baseline in self.config.baselines}
-        name = f"{name} (model)" if name in baselines else name
+        name = f"{name} (model)" if name in self.config.rows else name
         tested = load_bundle(bundle)
         if self.config.sampler is not None:
             tested = with_sampler(tested, self.config.sampler)
@@ -137,6 +141,8 @@ class RolloutStep:
             simulators[name] = simulator.to(device)
             if trained:
                 weights[name] = weights_sum(read_bundle_config(trained / "model"))
+        for name, path in self.config.frozen.items():
+            simulators[name] = load_bundle(Path(path)).to(device)
         return simulators, weights
 
     def _task(

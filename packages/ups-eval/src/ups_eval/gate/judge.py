@@ -85,7 +85,7 @@ def _compared(
     label: str, criterion: Criterion, evidence: Evidence, task: str, part: Part, own: Sequence[Sample]
 ) -> Judgement:
     name, results = str(criterion.against), evidence.results
-    trained = name in results.weights or name == CHAMPION
+    trained = name in results.weights or name in results.frozen or name == CHAMPION
     if name == CHAMPION:
         if task not in evidence.champion:
             bound = _bounds(criterion, evidence)[2]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ups_core.mistakes import did_you_mean
 from ups_core.names import metric_key
 from ups_core.step_config import StepConfig
-from ups_eval.config import OWN_METRICS, OWN_ROWS, RolloutConfig, baseline_name
+from ups_eval.config import OWN_METRICS, OWN_ROWS, RolloutConfig
 
 CHAMPION = "champion"
 """What the best entry of the leaderboard is called."""
@@ -29,5 +29,5 @@ def unknown_model(model: str, rollout: StepConfig | None, others: Sequence[str] 
     """The same for the name of a baseline or of a row that a rollout adds."""
     if not isinstance(rollout, RolloutConfig):
         return ""
-    known = [*map(baseline_name, rollout.baselines), *OWN_ROWS, *others]
+    known = [*rollout.rows, *OWN_ROWS, *others]
     return "" if model in known else f"unknown model '{model}'{did_you_mean(model, known)}"

@@ -110,6 +110,7 @@ def restricted(
         problems={task: problem},
         parameters=_only(results.parameters, model),
         weights=_only(results.weights, model),
+        frozen=_only(results.frozen, model),
         members=_only(results.members, model),
         per_step={task: _only(results.per_step[task], model)},
         per_sample={task: _only(results.per_sample[task], model)},

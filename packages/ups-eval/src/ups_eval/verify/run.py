@@ -112,6 +112,10 @@ def _scored(step: FinishedStep, results: Results, bundles: dict[str, str]) -> It
             yield Finding(what, "ok", f"scored with the weights of step {bundles[weights]}")
         else:
             yield Finding(what, "MISMATCH", f"was scored with weights {weights[:12]}, which no step has")
+    for model, weights in results.frozen.items():
+        yield Finding(
+            f"{step.record.id}: {model}", "note", f"was not trained by this run, weights {weights[:12]}"
+        )
 
 
 def _details(step: FinishedStep) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,12 +70,19 @@ def _problems(bundle: Path, tasks: Mapping[str, Any], model: Component) -> list[
         if name not in known:
             return [f"{bundle} was trained on {', '.join(known)}, not on '{name}'; call the task as there"]
         for what in ("kind", "channels", "history", "dim", "periodic"):
-            there, here = getattr(known[name], what), getattr(task, what)
+            there, here = _property(known[name], what), _property(task, what)
             if there != here:
                 return [
                     f"{bundle} was trained on another '{name}': {what} {_short(there)}, not {_short(here)}"
                 ]
     return []
+
+
+def _property(task: TaskInfo, what: str) -> Any:
+    """What must be equal; whether a channel can be negative changes no model."""
+    if what == "channels":
+        return tuple(replace(channel, positive=False) for channel in task.channels)
+    return getattr(task, what)
 
 
 def _short(value: Any) -> str:
