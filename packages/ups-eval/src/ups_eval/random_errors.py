@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -70,15 +70,16 @@ class RandomErrors(WithoutSampling):
         train, other = (self._data[task.name].problem(split) for split in ("train", self._split))
         return train.shape == other.shape and train.frames >= other.frames
 
-    def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
-        """See :meth:`Simulator.sample`."""
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        """See :meth:`Simulator.member_frames`."""
         if batch.task not in self._errors:
             self._errors[batch.task] = self._measure(batch.task)
         errors = self._errors[batch.task]
         draws = torch.special.ndtr(MemberStreams(batch, members, seed).normal(()))
         number = (draws * len(errors)).long().clamp(max=len(errors) - 1).reshape(members, len(batch))
-        prediction = self.rollout(batch, steps)
-        return prediction + errors[number.to(errors.device), :steps].to(prediction)
+        number = number.to(errors.device)
+        for step, frame in enumerate(self.frames(batch, steps)):
+            yield frame + errors[number, step].to(frame)
 
     def _measure(self, task: str) -> Tensor:
         """Errors of training trajectories on the CPU, `(N, T, C, *S)`."""

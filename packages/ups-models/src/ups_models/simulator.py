@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ups_core import Component, UPSError
@@ -17,9 +20,7 @@ from ups_data.prepare.statistics import Statistics
 from ups_models.member_noise import MemberNoise
 from ups_models.network import LatentNetwork, Network, NetworkInput, TaskModules
 from ups_models.normaliser import TaskNormaliser
-
-SPACING_FACTOR = 1.1
-"""Factor between the spacings of two grids from which a simulator warns."""
+from ups_models.prediction.grid import spacing_problem
 
 
 class Simulator(nn.Module):
@@ -41,7 +42,7 @@ class Simulator(nn.Module):
         self.normalisers = TaskModules(
             {name: TaskNormaliser(task, statistics[name]) for name, task in tasks.items()}
         )
-        self._reported: set[tuple[str, tuple[int, ...]]] = set()
+        self.reported: set[tuple[str, tuple[int, ...]]] = set()
 
     def normaliser(self, task: str) -> TaskNormaliser:
         """The normaliser of a task.
@@ -87,27 +88,26 @@ class Simulator(nn.Module):
     def _seen(self, normaliser: TaskNormaliser, batch: FieldBatch) -> NetworkInput:
         """What the network sees of a batch; warns once per grid of another spacing than that of training."""
         task, shape = normaliser.task, tuple(batch.static.shape[2:])
-        if not self.training and shape != task.shape and (task.name, shape) not in self._reported:
-            self._reported.add((task.name, shape))
-            ratio = max((ours / new for ours, new in zip(task.shape, shape, strict=True)), key=_distance)
-            if _distance(ratio) > SPACING_FACTOR:
-                warnings.warn(
-                    f"task '{task.name}': the grid {_grid(shape)} has {ratio:.3g} times the spacing of the "
-                    f"training grid {_grid(task.shape)}; the model was not trained for it, and its error can "
-                    "be many times larger",
-                    stacklevel=3,
-                )
+        if not self.training and shape != task.shape and (task.name, shape) not in self.reported:
+            self.reported.add((task.name, shape))
+            if (problem := spacing_problem(task, shape)) is not None:
+                warnings.warn(problem, stacklevel=3)
         return normaliser.network_input(batch)
 
-    def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
-        """`steps` frames `(B, steps, C, *S)`, each computed from those before; without the given frames.
+    def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
+        """Frames `(B, C, *S)` one by one, each computed from those before; without the given frames.
 
-        Of a stochastic simulator the one without noise.
+        Memory does not grow with `steps`, and a loop may stop when it has seen enough. Of a stochastic
+        simulator the frames without noise.
         """
-        return self._rollout(batch, steps, None)
+        return self._frames(batch, steps, None)
 
-    def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
-        """Rollouts of an ensemble, `(M, B, steps, C, *S)`; a deterministic simulator has one member.
+    def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
+        """All of :meth:`frames` at once, `(B, steps, C, *S)`."""
+        return torch.stack(list(self.frames(batch, steps)), dim=1)
+
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        """Frames `(M, B, C, *S)` of an ensemble one by one; a deterministic simulator has one member.
 
         A member is a function of the seed, its trajectory's number and its own: it is the same in a batch of
         any size, on any number of devices.
@@ -119,31 +119,54 @@ class Simulator(nn.Module):
             seed: of what is drawn.
         """
         if not self.stochastic:
-            return self.rollout(batch, steps)[None]
+            yield from (frame[None] for frame in self.frames(batch, steps))
+            return
         noise = self._noise(batch, members, seed)
-        frames = self._rollout(batch.repeated(members), steps, noise)
-        return frames.reshape(members, len(batch), *frames.shape[1:])
+        for frame in self._frames(batch.repeated(members), steps, noise):
+            yield frame.reshape(members, len(batch), *frame.shape[1:])
+
+    def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
+        """All of :meth:`member_frames` at once, `(M, B, steps, C, *S)`."""
+        return torch.stack(list(self.member_frames(batch, steps, members, seed)), dim=2)
 
     @property
     def stochastic(self) -> bool:
         """Whether :meth:`sample` has different members."""
         return self.network.noise is not None
 
-    def _rollout(self, batch: FieldBatch, steps: int, noise: MemberNoise | None) -> Tensor:
-        frames = []
+    def predict(
+        self,
+        u0: Any,
+        params: Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        *,
+        task: str | None = None,
+        static: Any = None,
+        forcing: Any = None,
+        grid: Sequence[Any] | None = None,
+        dt: float | None = None,
+        members: int | None = None,
+        seed: int = 0,
+    ) -> NDArray[np.float32]:
+        """Predict from a user's own fields; :func:`ups_models.prediction.predict.predict` documents it."""
+        from ups_models.prediction.predict import predict  # it imports this module
+
+        given = {"task": task, "static": static, "forcing": forcing, "grid": grid, "dt": dt}
+        return predict(self, u0, params, steps, **given, members=members, seed=seed)
+
+    def _frames(self, batch: FieldBatch, steps: int, noise: MemberNoise | None) -> Iterator[Tensor]:
         for frame in range(steps):
             prediction = self.step(batch, None if noise is None else noise.next())
-            frames.append(prediction)
+            yield prediction
             if frame + 1 < steps:  # nothing reads the state after the last frame
                 batch = feed_back(batch, prediction[:, None])
-        return torch.stack(frames, dim=1)
 
     def _noise(self, batch: FieldBatch, members: int, seed: int) -> MemberNoise:
         assert self.network.noise is not None
         return MemberNoise(self.network.noise, batch, members, seed)
 
-    def latent_rollout(self, batch: FieldBatch, steps: int) -> Tensor:
-        """Like :meth:`rollout`, inside the latent space: fields are encoded once.
+    def latent_frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
+        """Like :meth:`frames`, inside the latent space: fields are encoded once.
 
         Raises:
             UPSError: the network has no latent space, or the problem has a forcing, which only encoding sees.
@@ -153,11 +176,13 @@ class Simulator(nn.Module):
             raise UPSError(f"task '{batch.task}' has a forcing, which latent steps do not see; use `rollout`")
         x = self._seen(normaliser, batch)
         latent = network.encode(x)
-        frames = []
         for _ in range(steps):
             latent = network.advance(latent, x)
-            frames.append(normaliser.target_mean + normaliser.target_std * network.decode(latent, x).float())
-        return torch.stack(frames, dim=1)
+            yield normaliser.target_mean + normaliser.target_std * network.decode(latent, x).float()
+
+    def latent_rollout(self, batch: FieldBatch, steps: int) -> Tensor:
+        """All of :meth:`latent_frames` at once, `(B, steps, C, *S)`."""
+        return torch.stack(list(self.latent_frames(batch, steps)), dim=1)
 
     def reconstruct(self, batch: FieldBatch) -> Tensor:
         """Encode the newest given frame and decode it, `(B, C, *S)`: shows the error of the codec alone.
@@ -215,9 +240,9 @@ class LatentSimulator(Simulator):
         """Evolutions without a forcing: a steady task has no rollout, and latent steps see no forcing."""
         return super().supports(task) and task.kind == "evolution" and not task.forcing_channels
 
-    def rollout(self, batch: FieldBatch, steps: int) -> Tensor:
-        """See :meth:`Simulator.latent_rollout`."""
-        return self.latent_rollout(batch, steps)
+    def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
+        """See :meth:`Simulator.latent_frames`."""
+        return self.latent_frames(batch, steps)
 
 
 def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:
@@ -227,15 +252,6 @@ def feed_back(batch: FieldBatch, frames: Tensor) -> FieldBatch:
     state = torch.cat([batch.state, frames], dim=1)[:, -history:]
     forcing = None if batch.forcing is None else batch.forcing[:, frames.shape[1] :]
     return replace(batch, state=state, forcing=forcing)
-
-
-def _distance(ratio: float) -> float:
-    """A ratio or its inverse, whichever is larger."""
-    return max(ratio, 1 / ratio)
-
-
-def _grid(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def build_simulator(

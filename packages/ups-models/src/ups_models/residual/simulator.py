@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
@@ -41,21 +42,18 @@ class CorrectedSimulator(Simulator):
         """The same operator with another corrector, such as a moving average."""
         return CorrectedSimulator(self, corrector, self.sampler)
 
-    def sample(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Tensor:
-        """See :meth:`Simulator.sample`."""
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        """See :meth:`Simulator.member_frames`."""
         streams, size = MemberStreams(batch, members, seed), len(batch)
         batch = batch.repeated(members)
-        frames = []
         for frame in range(steps):
             prediction = self.step(batch)
             if frame % self.sampler.every == 0:
                 noise = streams.normal(prediction.shape[1:])
                 prediction = prediction + self.residual(batch, prediction, noise)
-            frames.append(prediction)
+            yield prediction.reshape(members, size, *prediction.shape[1:])
             if frame + 1 < steps:
                 batch = feed_back(batch, prediction[:, None])
-        together = torch.stack(frames, dim=1)
-        return together.reshape(members, size, *together.shape[1:])
 
     def residual(self, batch: FieldBatch, prediction: Tensor, noise: Tensor) -> Tensor:
         """Sampled residuals in physical units, from noise; all `(B, C, *S)`."""
