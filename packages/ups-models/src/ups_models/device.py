@@ -7,8 +7,12 @@ import torch
 from ups_core import UPSError
 
 
-def choose_device(accelerator: str) -> torch.device:
-    """The device that the spec's `trainer.accelerator` names: `auto`, `cpu`, `gpu` or `mps`.
+def choose_device(accelerator: str, option: str = "trainer.accelerator") -> torch.device:
+    """The device that an option names: `auto`, `cpu`, `gpu` or `mps`.
+
+    Args:
+        accelerator: the name.
+        option: of a spec or a command, for the message.
 
     Raises:
         UPSError: this machine has no such device.
@@ -18,9 +22,7 @@ def choose_device(accelerator: str) -> torch.device:
     if accelerator == "mps" and torch.backends.mps.is_available():
         return torch.device("mps")
     if accelerator in ("gpu", "mps"):
-        raise UPSError(
-            f"trainer.accelerator is '{accelerator}', but this machine has none; use 'auto' or 'cpu'"
-        )
+        raise UPSError(f"{option} is '{accelerator}', but this machine has none; use 'auto' or 'cpu'")
     return torch.device("cpu")
 
 

@@ -1,4 +1,4 @@
-"""The models that this package provides; registering them imports no torch."""
+"""The models and commands that this package provides; registering them imports no torch."""
 
 from __future__ import annotations
 
@@ -37,4 +37,15 @@ def ups_register_models(register: Register) -> None:
         "ups_models.baselines:Mean",
         config="ups_models.config:MeanConfig",
         summary="baseline without parameters: the mean of the train split, per cell where a task is steady",
+    )
+
+
+@hookimpl
+def ups_register_commands(register: Register) -> None:
+    """Register `ups predict`."""
+    register(
+        "predict",
+        "ups_models.predict_command:PredictCommand",
+        config="ups_core:CommandConfig",
+        summary="apply a trained model to fields in files, or print what it expects",
     )

@@ -230,14 +230,8 @@ class ArraysFile:
         return values if "trajectory" in axes else np.repeat(values, count, axis=0)
 
     def _canonical(self, array: str, axes: Sequence[str], rows: slice, frames: slice) -> NDArray[Any]:
-        """Numbers of an array on canonical axes, `(n, T, C, *S)`; axes that it lacks have length 1."""
-        chosen = {"trajectory": rows, "time": frames}
-        raw = self.arrays[array][tuple(chosen.get(axis, slice(None)) for axis in axes)]
-        order = [axis for axis in CANONICAL if axis in axes]
-        values = raw.transpose([list(axes).index(axis) for axis in order])
-        for place, axis in enumerate(("trajectory", "time", "channel")):
-            if axis not in axes:
-                values = np.expand_dims(values, place)
+        """See :func:`canonical`; complex numbers as the options say."""
+        values = canonical(self.arrays[array], axes, rows, frames)
         if values.dtype.kind == "c":
             if self.options.complex == "parts":
                 shape = (*values.shape[:2], -1, *values.shape[3:])
@@ -247,3 +241,21 @@ class ArraysFile:
 
     def _error(self, problem: str) -> UPSError:
         return UnsoundFile(self.path, printable(problem))
+
+
+def canonical(item: NamedArray, axes: Sequence[str], rows: slice, frames: slice) -> NDArray[Any]:
+    """Numbers of an array on canonical axes, `(n, T, C, *S)`; axes that it lacks have length 1.
+
+    Args:
+        item: the array.
+        axes: names of its axes, of :data:`CANONICAL`.
+        rows: trajectories.
+        frames: along the axis of time.
+    """
+    chosen = {"trajectory": rows, "time": frames}
+    raw = item[tuple(chosen.get(axis, slice(None)) for axis in axes)]
+    values = raw.transpose([list(axes).index(axis) for axis in CANONICAL if axis in axes])
+    for place, axis in enumerate(("trajectory", "time", "channel")):
+        if axis not in axes:
+            values = np.expand_dims(values, place)
+    return values

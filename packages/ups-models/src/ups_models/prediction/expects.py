@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,11 @@ from ups_core.mistakes import did_you_mean
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_data.prepare.statistics import Statistics
 from ups_data.stores.array_options import SPACE
+
+INPUTS = 3
+"""Inputs of the example."""
+STEPS = 10
+"""Frames of the example."""
 
 
 @dataclass(frozen=True)
@@ -150,23 +156,16 @@ class Expects:
             model: how the user named the model.
             flag: option that chooses the task, if the model has several.
         """
-        task = self.task
-        shape = (3, *((task.history,) if task.history > 1 else ()), *task.shape)
-        fields = [f"{item.name}=np.ones({shape})" for item in (*self.given,)]
-        fields += [f"{item.name}=np.ones({(3, *task.shape)})" for item in self.beside]
-        steps = "" if task.kind == "steady" else " --steps 10"
-        for item in task.forcing_channels:
-            fields.append(f"{item.name}=np.ones({(3, task.history + 10, *task.shape)})")
-        if task.history > 1 or task.forcing_channels:
-            steps += (
-                " --axes ntx"[: 8 + task.dim + 1]
-                if task.dim == 1
-                else f" --axes nt{''.join(SPACE[: task.dim])}"
-            )
+        task, steps = self.task, "" if self.task.kind == "steady" else f" --steps {STEPS}"
+        history = (task.history,) if task.history > 1 else ()
+        shapes = {item.name: (*history, *task.shape) for item in self.given}
+        shapes |= {item.name: task.shape for item in self.beside}
+        shapes |= {item.name: (task.history + STEPS, *task.shape) for item in task.forcing_channels}
+        fields = ", ".join(f"{name}=np.ones({(INPUTS, *shape)})" for name, shape in shapes.items())
         values = "".join(f" --param {item.name}={self.range_of(item)[0]:.6g}" for item in task.parameters)
         return [
-            f"python -c \"import numpy as np; np.savez('input.npz', {', '.join(fields)})\"",
-            f"ups predict {model} input.npz -o predicted.npz{steps}{values}{flag}",
+            f"python -c \"import numpy as np; np.savez('input.npz', {fields})\"",
+            f"ups predict {shlex.quote(model)} input.npz -o predicted.npz{steps}{values}{flag}",
         ]
 
 
