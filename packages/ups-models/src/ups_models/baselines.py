@@ -62,4 +62,4 @@ class Mean(Network):
 
 
 def _zeros(x: NetworkInput, channels: Mapping[str, int]) -> Tensor:
-    return x.fields.new_zeros(len(x.fields), channels[x.task], *x.fields.shape[2:])
+    return x.fields.new_zeros(x.fields.shape[0], channels[x.task], *x.fields.shape[2:])

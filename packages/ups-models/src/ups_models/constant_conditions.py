@@ -60,7 +60,7 @@ class ConstantConditions(nn.Module):
             x,
             params=torch.where(self.params_constant, self.params_value, x.params),
             params_mask=x.params_mask | self.always_known,
-            dt=self.dt.expand(len(x.dt)) if self.dt_constant else x.dt,
+            dt=self.dt.expand(x.dt.shape[0]) if self.dt_constant else x.dt,
             grid_offset=torch.where(self.offset_constant, self.offset_value, x.grid_offset),
         )
 

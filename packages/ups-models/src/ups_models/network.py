@@ -178,14 +178,14 @@ def lifted_channels(task: TaskInfo) -> int:
 
 def as_channels(x: NetworkInput) -> Tensor:
     """Fields, conditions and coordinates as channels, `(B, lifted_channels, *S)`: plain conditioning."""
-    batch, grid = len(x.fields), x.fields.shape[2:]
+    batch, grid = x.fields.shape[0], x.fields.shape[2:]
     condition = x.condition().reshape(batch, -1, *([1] * len(grid))).expand(-1, -1, *grid)
     return torch.cat([x.fields, condition, places(x.fields, x.coords)], dim=1)
 
 
 def places(fields: Tensor, coords: Tensor) -> Tensor:
     """Coordinates `(*S, d)` as channels `(B, d, *S)` beside fields `(B, C, *S)`; d is 0 if periodic."""
-    return coords.movedim(-1, 0).expand(len(fields), -1, *fields.shape[2:])
+    return coords.movedim(-1, 0).expand(fields.shape[0], -1, *fields.shape[2:])
 
 
 class PerTaskNetwork(Network):

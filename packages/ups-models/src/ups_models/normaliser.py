@@ -126,7 +126,7 @@ class TaskNormaliser(nn.Module):
             params_mask=batch.params_mask,
             dt=batch.dt,
             coords=grid.coords,
-            grid_offset=grid.offset.expand(len(batch), -1),
+            grid_offset=grid.offset.expand(batch.dt.shape[0], -1),
             increment=self.increment,
             elapsed=batch.dt,
             mean_field=self.mean_field,

@@ -42,10 +42,16 @@ def ups_register_models(register: Register) -> None:
 
 @hookimpl
 def ups_register_commands(register: Register) -> None:
-    """Register `ups predict`."""
+    """Register `ups predict` and `ups export`."""
     register(
         "predict",
         "ups_models.predict_command:PredictCommand",
         config="ups_core:CommandConfig",
         summary="apply a trained model to fields in files, or print what it expects",
+    )
+    register(
+        "export",
+        "ups_models.export_command:ExportCommand",
+        config="ups_core:CommandConfig",
+        summary="write one step of a trained model as a torch or ONNX program",
     )

@@ -7,12 +7,14 @@ which are turned around here.
 from __future__ import annotations
 
 import math
+import os
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -129,7 +131,7 @@ def _npy(path: Path) -> Iterator[NamedArray]:
     except ValueError as error:
         raise UnsoundFile(path, _objects(error, UNNAMED)) from None
     if _numeric(mapped.dtype):
-        yield NamedArray(UNNAMED, mapped.shape, mapped.dtype, lambda selection: np.array(mapped[selection]))
+        yield NamedArray(UNNAMED, mapped.shape, mapped.dtype, _mapped(path, None))
 
 
 def _npz(path: Path) -> Iterator[NamedArray]:
@@ -139,13 +141,7 @@ def _npz(path: Path) -> Iterator[NamedArray]:
         headers = {}
         for member in members:
             with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = read(file)
+                shape, _, dtype = _array_header(file)
             headers[member.filename.removesuffix(".npy")] = (shape, dtype, member)
     for name, (shape, dtype, member) in headers.items():
         if dtype.hasobject:
@@ -153,16 +149,55 @@ def _npz(path: Path) -> Iterator[NamedArray]:
         if _numeric(dtype):
             size = max(member.file_size, math.prod(shape) * dtype.itemsize)
             _check_size(path, name, size, member.compress_size)
-            yield NamedArray(name, shape, dtype, _member(path, name))
+            yield NamedArray(name, shape, dtype, _member(path, member))
 
 
-def _member(path: Path, name: str) -> Callable[[tuple[slice, ...]], Array]:
+def _member(path: Path, member: zipfile.ZipInfo) -> Callable[[tuple[slice, ...]], Array]:
+    if member.compress_type == zipfile.ZIP_STORED and member.file_size > READ_AT_ONCE:
+        return _mapped(path, member)
+    name = member.filename.removesuffix(".npy")
+
     def read(selection: tuple[slice, ...]) -> Array:
         with reading(path), np.load(path, allow_pickle=False) as archive:
             whole: Array = archive[name]
             return whole[selection]
 
     return read
+
+
+def _mapped(path: Path, member: zipfile.ZipInfo | None) -> Callable[[tuple[slice, ...]], Array]:
+    """Reads from a numpy file, or from one that an archive has uncompressed.
+
+    It is mapped for each selection anew: pages of a map that stays count as memory of the process.
+    """
+
+    def read(selection: tuple[slice, ...]) -> Array:
+        with reading(path), path.open("rb") as file:
+            if member is not None:
+                file.seek(member.header_offset + ZIP_LENGTHS)
+                name, extra = struct.unpack("<HH", file.read(4))
+                file.seek(name + extra, os.SEEK_CUR)
+            shape, fortran, dtype = _array_header(file)
+            mapped = np.memmap(
+                file, dtype, "r", offset=file.tell(), shape=shape, order="F" if fortran else "C"
+            )
+            return np.array(mapped[selection])
+
+    return read
+
+
+READ_AT_ONCE = 32 * 1024**2
+"""Bytes up to which an array of an archive is read at once, which compares its checksum."""
+ZIP_LENGTHS = 26
+"""Place of the lengths of name and extra field in the header that a zip archive has before a member."""
+
+
+def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether the order is Fortran's, and type of a numpy file, which is at the first number then."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(file)
+    return header
 
 
 def _hdf5(path: Path, reverse: bool = False) -> Iterator[NamedArray]:

@@ -1,9 +1,9 @@
 """Files of named arrays, written block by block, so that memory does not grow with them.
 
 The formats are those of :mod:`ups_data.stores.array_files`, which reads what is written here. A file has a
-temporary name until it is complete. HDF5, netCDF and zarr keep attributes where they belong; `.npz`, `.mat` and
-`.pt` have them as JSON text called :data:`ATTRIBUTES`; `.npy` has none. MATLAB and torch files are written at
-once, so their size is limited.
+temporary name until it is complete. HDF5, netCDF and zarr keep attributes where they belong; `.npz`, `.mat`
+and `.pt` have them as JSON text called :data:`ATTRIBUTES`; `.npy` has none. MATLAB and torch files are
+written at once, so their size is limited.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def writing_arrays(path: Path, contents: Contents) -> Iterator[Write]:
     streams = ", ".join(known for known in WRITERS if known not in AT_ONCE)
     if ending in AT_ONCE and contents.nbytes > IN_MEMORY:
         raise UsageError(
-            f"{path} would have {contents.nbytes / 1e9:.1f} GB, but {ending} files are written at once, up to "
-            f"{IN_MEMORY / 1e9:.1f} GB; use one of {streams}"
+            f"{path} would have {contents.nbytes / 1e9:.1f} GB, but {ending} files are written at once, up "
+            f"to {IN_MEMORY / 1e9:.1f} GB; use one of {streams}"
         )
     if ending == ".npy" and len(contents.blockwise) > 1:
         several = ", ".join(variable.name for variable in contents.blockwise)
@@ -304,9 +304,10 @@ def _zarr(path: Path, contents: Contents) -> Iterator[Write]:
     import zarr
 
     group = zarr.open_group(path, mode="w", attributes=dict(contents.attributes))
+    arrays: dict[str, Any] = {}
     for item in contents.variables:
         values = None if item.values is None else np.asarray(item.values)
-        array = group.create_array(
+        array = arrays[item.name] = group.create_array(
             item.name,
             shape=contents.shape(item),
             chunks=contents.chunks(item) or "auto",
@@ -318,7 +319,7 @@ def _zarr(path: Path, contents: Contents) -> Iterator[Write]:
             array[...] = values
 
     def write(name: str, start: Sequence[int], values: Array) -> None:
-        group[name][_selection(start, values)] = values
+        arrays[name][_selection(start, values)] = values
 
     yield write
 

@@ -108,7 +108,7 @@ class Block(nn.Module):
         self, x: Tensor, condition: Tensor, sides: Sequence[Sides], copies: Sequence[int] = ()
     ) -> Tensor:
         """Tokens `(B, *G, D)` and condition `(B, condition)` to tokens; `copies` as in :class:`GridMixer`."""
-        per_token = (len(x), *([1] * (x.dim() - 2)), 9, -1)
+        per_token = (x.shape[0], *([1] * (x.dim() - 2)), 9, -1)
         shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3, gate3 = (
             self.modulation(condition).reshape(per_token).unbind(dim=-2)
         )

@@ -74,7 +74,7 @@ class ModulatedConvNeXt(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor, sides: Sequence[Sides]) -> Tensor:
         """`(B, *S, C)` and `(B, condition)` to `(B, *S, C)`."""
-        per_cell = (len(x), *([1] * (x.dim() - 2)), 3, -1)
+        per_cell = (x.shape[0], *([1] * (x.dim() - 2)), 3, -1)
         shift, scale, gate = self.modulation(condition).reshape(per_cell).unbind(dim=-2)
         # addcmul reads and writes memory once; on large grids the block is limited by memory.
         hidden = torch.addcmul(shift, self.norm(self.spatial(x, sides)), 1 + scale)

@@ -67,13 +67,17 @@ class LinearPropagator(nn.Module):
         if not self.active:
             return x
         with torch.autocast(x.device.type, enabled=False):
-            return propagate(x.float(), self.coefficients, params, dt, self.lengths)
+            return self.propagated(x.float(), self.coefficients, params, dt)
+
+    def propagated(self, x: Tensor, coefficients: Tensor, params: Tensor, dt: Tensor) -> Tensor:
+        """:func:`propagate` on the task's domain."""
+        return propagate(x, coefficients, params, dt, self.lengths)
 
     def shared(self, x: Tensor, params: Tensor, dt: Tensor) -> Tensor:
         """Advance features `(B, F, *S)`, all of them by the mean coefficients of the state's channels."""
         with torch.autocast(x.device.type, enabled=False):
             mean = self.coefficients.mean(dim=0, keepdim=True)
-            return propagate(x.float(), mean, params, dt, self.lengths)
+            return self.propagated(x.float(), mean, params, dt)
 
     def fit(self, before: Tensor, after: Tensor, params: Tensor, dt: Tensor) -> None:
         """Least squares on pairs of frames; half of the pairs decide whether the fit is used.
@@ -120,31 +124,48 @@ def propagate(
     Returns:
         `(B, C, *S)`.
     """
-    dim = x.dim() - 2
-    shape = x.shape[2:]
-    scaled = torch.einsum("ctp,bp->bct", coefficients.to(x.dtype), _affine(params).to(x.dtype))
-    scaled = scaled * dt.to(x.dtype)[:, None, None]
+    axes = tuple(range(2, x.dim()))
+    decay, phase = exponents(wave_numbers(x.shape[2:], lengths, x), coefficients, params, dt)
+    spectrum = torch.fft.rfftn(x, dim=axes)
+    moved: Tensor = torch.fft.irfftn(spectrum * torch.polar(decay.exp(), phase), s=x.shape[2:], dim=axes)
+    return moved
+
+
+def exponents(
+    waves: Sequence[Tensor], coefficients: Tensor, params: Tensor, dt: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of dt Λ for every mode.
+
+    Args:
+        waves: of :func:`wave_numbers`.
+        coefficients: as for :func:`propagate`, with the next two.
+        params: `(B, P)`.
+        dt: `(B,)`.
+
+    Returns:
+        Two tensors `(B, C, *modes)`, or with 1 in place of C for coefficients of all channels.
+    """
+    dim, dtype = len(waves), waves[0].dtype
+    scaled = torch.einsum("ctp,bp->bct", coefficients.to(dtype), _affine(params).to(dtype))
+    scaled = scaled * dt.to(dtype)[:, None, None]
     terms = scaled.reshape(*scaled.shape, *([1] * dim)).unbind(dim=2)
     square, phase = torch.zeros_like(terms[0]), torch.zeros_like(terms[0])
-    for axis, k in enumerate(_wave_numbers(shape, lengths, x)):
+    for axis, k in enumerate(waves):
         square = square + k.square()
         phase = phase - terms[axis] * k - terms[dim + axis] * HYPER_SCALE * k**3
     # Absolute values: no fit, however bad, may amplify a mode.
     decay = (
         -terms[2 * dim].abs() * DIFFUSION_SCALE * square - terms[2 * dim + 1].abs() * HYPER_SCALE * square**2
     )
-    axes = tuple(range(2, 2 + dim))
-    spectrum = torch.fft.rfftn(x, dim=axes)
-    moved: Tensor = torch.fft.irfftn(spectrum * torch.polar(decay.exp(), phase), s=shape, dim=axes)
-    return moved
+    return decay, phase
 
 
 def _affine(params: Tensor) -> Tensor:
     """A one beside the parameters, `(B, 1 + P)`; P may be 0."""
-    return torch.cat([params.new_ones(len(params), 1), params], dim=1)
+    return torch.cat([params.new_ones(params.shape[0], 1), params], dim=1)
 
 
-def _wave_numbers(shape: Sequence[int], lengths: Sequence[float], like: Tensor) -> list[Tensor]:
+def wave_numbers(shape: Sequence[int], lengths: Sequence[float], like: Tensor) -> list[Tensor]:
     """Angular wave numbers 2π m / L of an rfftn spectrum, one tensor per axis, shaped to broadcast."""
     waves = []
     for axis, (cells, length) in enumerate(zip(shape, lengths, strict=True)):

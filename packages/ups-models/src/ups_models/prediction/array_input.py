@@ -113,8 +113,7 @@ class ArrayInput:
             values = canonical(self._file[array], axes, rows, frames)[:, :, entry : entry + 1]
             if "trajectory" not in axes:
                 values = np.repeat(values, rows.stop - rows.start, axis=0)
-            thinned = (..., *(slice(None, None, self._stride) for _ in self.shape))
-            parts.append(self._real(array, values[thinned], part))
+            parts.append(self._real(array, thinned(values, self._stride, len(self.shape)), part))
         return np.concatenate(parts, axis=2)
 
     def _coordinates(self, taken: set[str]) -> dict[str, tuple[str, Points]]:
@@ -148,9 +147,8 @@ class ArrayInput:
                 places[name] = _Place(array, entries.index(name))
             elif name in by_name:
                 places[name] = _Place(by_name[name], 0)
-            elif name[-3:] in ("_re", "_im") and (whole := by_name.get(name[:-3])) is not None:
-                if self._file[whole].dtype.kind == "c":
-                    places[name] = _Place(whole, 0, name[-2:])
+            elif (whole := by_name.get(name[:-3])) and self._file[whole].dtype.kind == "c":
+                places[name] = _Place(whole, 0, name[-2:])
         missing = [name for name in wanted if name not in places]
         states = [channel.name for channel in self._expects.given]
         if missing == states:
@@ -197,8 +195,8 @@ class ArrayInput:
         item = self._file[array]
         if prod(item.shape) not in (1, self.count) or item.dtype.kind == "c":
             raise UsageError(
-                f"{self.path}: parameter '{array}' has shape {item.shape} for {self.count} trajectories; give one "
-                "number, or one for each"
+                f"{self.path}: parameter '{array}' has shape {item.shape} for {self.count} trajectories; "
+                "give one number, or one for each"
             )
         return item[(slice(None),) * len(item.shape)].ravel().astype(np.float64)
 
@@ -211,6 +209,13 @@ class ArrayInput:
         if np.abs(values.imag).max() > NEGLIGIBLE * np.abs(values).max():
             raise UsageError(f"{self.path}: '{array}' is complex; the model takes real numbers")
         return values.real
+
+
+def thinned(values: NDArray[Any], stride: int, dim: int) -> NDArray[Any]:
+    """Every so many points along the last `dim` axes."""
+    selection: tuple[Any, ...] = (..., *[slice(None, None, stride)] * dim)
+    fewer: NDArray[Any] = values[selection]
+    return fewer
 
 
 def _short(name: str) -> str:

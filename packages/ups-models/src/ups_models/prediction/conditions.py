@@ -84,7 +84,8 @@ def _numbers(name: str, given: Any, count: int, expects: Expects) -> NDArray[np.
         raise UsageError(f"parameter '{name}' is {given!r}, not a number; {expects.line}") from None
     if values.size not in (1, count) or values.ndim > 1:
         raise UsageError(
-            f"parameter '{name}' has shape {values.shape} for {count} inputs; give one number, or one for each"
+            f"parameter '{name}' has shape {values.shape} for {count} inputs; give one number, or one "
+            "for each"
         )
     bad = values[~np.isfinite(values)]
     if bad.size:

@@ -79,9 +79,8 @@ def finite(what: str, values: Array, names: Sequence[str], first: int, expects: 
     place = np.argwhere(~(np.abs(values) < MAX_VALUE))[0]
     value = values[tuple(place)]
     found = f"the value {value:g}" if np.isfinite(value) else "NaN or infinity"
-    raise UsageError(
-        f"{what}: '{names[place[2]]}' contains {found} in input {first + place[0]}; {expects.line}, all finite"
-    )
+    where = f"{what}: '{names[place[2]]}' contains {found} in input {first + place[0]}"
+    raise UsageError(f"{where}; {expects.line}, all finite")
 
 
 def _stacked(
@@ -137,7 +136,8 @@ def _ordered(what: str, values: NDArray[Any], labels: Sequence[str], dim: int) -
     lead = [place for place, axis in enumerate(axes) if axis not in order]  # any other name is the batch's
     if len(lead) > 1 or (lead and "trajectory" in known) or len(set(known)) < len(known):
         raise UsageError(
-            f"{what} has the axes {', '.join(labels)}; use trajectory, time, channel and {', '.join(SPACE[:dim])}"
+            f"{what} has the axes {', '.join(labels)}; use trajectory, time, channel and "
+            f"{', '.join(SPACE[:dim])}"
         )
     places = lead + [axes.index(axis) for axis in order if axis in axes]
     return values.transpose(places)

@@ -125,7 +125,8 @@ def _check_line(task: TaskInfo, axis: int, cells: int, line: Points, where: str)
         )
     if len(line) == len(own):
         shift = np.abs(line - own).max() / task.spacing[axis]
-        return f"task '{task.name}': the points along {name} differ by {shift:.2g} spacings from the training grid"
+        where = f"the points along {name} differ by {shift:.2g} spacings from the training grid"
+        return f"task '{task.name}': {where}"
     return None
 
 

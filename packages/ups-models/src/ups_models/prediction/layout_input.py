@@ -13,6 +13,7 @@ from ups_core import UsageError
 from ups_data.cli.layouts import Recognised, families, family_of
 from ups_data.info import Channel
 from ups_data.stores.layout import Head
+from ups_models.prediction.array_input import thinned
 from ups_models.prediction.expects import Expects
 
 Points = NDArray[np.float64]
@@ -61,8 +62,7 @@ class LayoutInput:
             values = values[:, :, [self._given[channel.name] for channel in channels]]
         else:
             values = self._file.frames(rows, frames)[:, :, [self._places[item.name] for item in channels]]
-        thinned: NDArray[Any] = values[(..., *(slice(None, None, self._stride) for _ in self.shape))]
-        return thinned
+        return thinned(values, self._stride, len(self.shape))
 
 
 def _parameters(path: Path, head: Head, expects: Expects) -> dict[str, Points]:

@@ -67,9 +67,9 @@ def predict(
     Args:
         simulator: the trained model.
         u0: the initial state, or the coefficient of a steady task: a numpy array, a tensor or an xarray
-            `DataArray`, `(C, *S)` for one input, `(B, C, *S)` for a batch; `(*S)` will do for one input of one
-            channel. A model with a history of H > 1 frames takes `(H, C, *S)` or `(B, H, C, *S)`. A mapping or
-            `Dataset` has the arrays of channels by their names, without C.
+            `DataArray`, `(C, *S)` for one input, `(B, C, *S)` for a batch; `(*S)` will do for one input of
+            one channel. A model with a history of H > 1 frames takes `(H, C, *S)` or `(B, H, C, *S)`. A
+            mapping or `Dataset` has the arrays of channels by their names, without C.
         params: PDE parameters by name: a number, or one for each input. One that training never varied may be
             left out.
         steps: frames to predict; only a steady task needs none.
@@ -83,8 +83,8 @@ def predict(
         seed: of the members.
 
     Returns:
-        `(B, steps, C, *S)`, without the given frames; with members `(B, M, steps, C, *S)`. A steady task has no
-        axis of steps; one input without a batch axis gives an array without it.
+        `(B, steps, C, *S)`, without the given frames; with members `(B, M, steps, C, *S)`. A steady task has
+        no axis of steps; one input without a batch axis gives an array without it.
 
     Raises:
         UsageError: an input is not what the model expects; one line that says what it is.
@@ -162,11 +162,10 @@ def frames_of(
     batch = batch_of(task, inputs).to(device_of(simulator))
     info, shape = simulator.tasks[task], inputs.grid.shape
     simulator.reported.add((task, shape))  # the grid's own notes say it
-    with torch.inference_mode():
-        if members is None:
-            frames = (frame[None] for frame in simulator.frames(batch, steps))
-        else:
-            frames = simulator.member_frames(batch, steps, members, seed)
+    if members is None:
+        frames: Iterator[Tensor] = (frame[None] for frame in simulator.frames(batch, steps))
+    else:
+        frames = simulator.member_frames(batch, steps, members, seed)
     for _ in range(steps):
         try:
             with torch.inference_mode():  # around each frame: between them other code runs
@@ -221,7 +220,7 @@ def _beside(
     finite(what, found.values, [channel.name for channel in channels], 0, expects)
     if found.values.shape[3:] != shape or len(found.values) not in (1, count):
         raise UsageError(
-            f"{what} has {len(found.values)} inputs on {found.values.shape[3:]} points, but u0 has {count} on "
-            f"{shape}"
+            f"{what} has {len(found.values)} inputs on {found.values.shape[3:]} points, but u0 has {count} "
+            f"on {shape}"
         )
     return np.array(np.broadcast_to(found.values, (count, *found.values.shape[1:])))

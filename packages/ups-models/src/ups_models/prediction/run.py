@@ -19,7 +19,7 @@ from ups_models.prediction.sources import Source
 from ups_models.simulator import Simulator
 
 BATCH_POINTS = 2**18
-"""Grid points of all inputs and members of a batch by default; activations need some hundred bytes for each."""
+"""Grid points of all inputs and members of a batch by default; activations take some hundred bytes each."""
 MOST_INPUTS = 256
 """Inputs of a batch by default, where grids are small."""
 BLOCK_BYTES = 32 * 1024**2
@@ -65,8 +65,8 @@ def predict_to_file(
         console: shows the progress.
 
     Raises:
-        UPSError: an input cannot be read or contains NaN; the model cannot run on the grid; the file cannot be
-            written. Nothing is left then.
+        UPSError: an input cannot be read or contains NaN; the model cannot run on the grid; the file cannot
+            be written. Nothing is left then.
     """
     info, size = simulator.tasks[run.task], run.inputs_at_once(source)
     frame = 4 * math.prod(source.grid.shape) * len(info.target_channels) * size * (run.members or 1)
@@ -113,8 +113,7 @@ def _contents(
     info: TaskInfo, source: Source, run: Run, attributes: Mapping[str, str], size: int, frames: int
 ) -> Contents:
     """Arrays and axes of the file: a field for every channel, coordinates, parameters."""
-    fields = [*info.target_channels, *info.parameters]
-    taken = {item.name for item in fields}
+    taken = {item.name for item in info.target_channels} | {item.name for item in info.parameters}
 
     def axis(name: str) -> str:
         return f"{name}_coord" if name in taken else name  # such as Darcy's y, a function of x and y

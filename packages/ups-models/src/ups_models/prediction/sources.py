@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_core import UPSError, UsageError
-from ups_core.errors import printable
+from ups_core import UsageError
 from ups_data.cli.layouts import recognise
 from ups_data.info import Channel
 from ups_data.stores.array_files import READERS
@@ -89,8 +88,8 @@ class Source:
         for file in self._files[1:]:
             if file.shape != first.shape or set(file.lines) != set(first.lines):
                 raise UsageError(
-                    f"{file.path} has fields of {file.shape} points, but {first.path} has {first.shape}; predict "
-                    "for each grid on its own"
+                    f"{file.path} has fields of {file.shape} points, but {first.path} has {first.shape}; "
+                    "predict for each grid on its own"
                 )
         self.grid = grid_of(expects.task, first.shape, first.lines, str(first.path))
         for file in self._files[1:]:
@@ -197,7 +196,8 @@ def _timing(file: InputFile, expects: Expects, dt: float | None) -> tuple[int, f
     stride = max(1, round(task.dt / own))
     if abs(stride * own - task.dt) > EVEN * task.dt:
         raise UsageError(
-            f"{file.path} has frames {own:g} apart, but the model was trained with frames {task.dt:g} apart only"
+            f"{file.path} has frames {own:g} apart, but the model was trained with frames {task.dt:g} apart "
+            "only"
         )
     return stride, task.dt, first + (task.history - 1) * task.dt
 
@@ -211,5 +211,6 @@ def _check_frames(file: InputFile, expects: Expects, stride: int, steps: int) ->
         needed, found = (count - 1) * stride + 1, file.frames(channel)
         if found < needed:
             raise UsageError(
-                f"{file.path}: '{channel.name}' has {found} frames, but {count} of them, {stride} apart, need {needed}"
+                f"{file.path}: '{channel.name}' has {found} frames, but {count} of them, {stride} apart, "
+                f"need {needed}"
             )
