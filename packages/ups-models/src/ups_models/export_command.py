@@ -16,15 +16,15 @@ from ups_models.prediction.models import find_model
 
 ENDINGS = {"torch": ".pt2", "onnx": ".onnx"}
 """Format -> ending of its files."""
-EPILOG = """MODEL is a run directory (its newest model), the directory of a step, or a saved model. The program
-takes physical units and gives physical units, on the grid of training, for batches of any size:
+EPILOG = """MODEL is a run directory (its newest model), the directory of a step, or a saved model. The
+program takes physical units and gives physical units, on the grid of training, for batches of any size:
 
   evolution   (state, params) -> next frame    state (B, H, C, *S), params (B, P)
   steady      (static, params) -> solution     static (B, C, *S)
 
-params is left out where the task has none; static and forcing of an evolution follow where it has them. OUT.json
-beside it says channels, units, grid, dt and shapes. What is written is read again and compared with the model.
-A stochastic model is exported without noise, a corrected one without sampled residuals.
+params is left out where the task has none; static and forcing of an evolution follow where it has them.
+OUT.json beside it says channels, units, grid, dt and shapes. What is written is read again and compared with
+the model. A stochastic model is exported without noise, a corrected one without sampled residuals.
 
   torch   torch.export; torch.export.load(OUT).module()(state, params)
   onnx    Fourier layers as products with matrices; needs pip install 'ups-models[onnx]'
@@ -87,9 +87,8 @@ class ExportCommand:
         elif exported.difference is None:
             print(f"{args.out}: not compared with the model, because onnxruntime is not installed")
         else:
-            print(
-                f"{args.out}: largest difference from the model {exported.difference:.2g} of {exported.scale:.2g}"
-            )
+            size = f"{exported.difference:.2g} of {exported.scale:.2g}"
+            print(f"{args.out}: largest difference from the model {size}")
         return 0
 
 

@@ -60,11 +60,10 @@ def export_step(
         UPSError: the model cannot be exported, or predicts something else afterwards; nothing is left.
         UsageError: a package is missing.
     """
-    if not simulator.supports(expects.task):
-        raise UsageError(
-            f"this model makes no predictions for the {expects.task.kind} task '{expects.task.name}'"
-        )
-    step = StepModule(simulator, expects.task.name)
+    task = expects.task
+    if not simulator.supports(task):
+        raise UsageError(f"this model makes no predictions for the {task.kind} task '{task.name}'")
+    step = StepModule(simulator, task.name)
     cases = [_inputs(expects, simulator, count) for count in BATCHES]
     with torch.no_grad():
         wanted = [step(*case) for case in cases]
@@ -86,7 +85,8 @@ def export_step(
             difference = max(float((a - b).abs().max()) for a, b in zip(found, wanted, strict=True))
             if not difference <= ROUNDING * max(scale, 1e-30):
                 raise UPSError(
-                    f"the exported program differs from the model by {difference:.2g} of {scale:.2g}; it is not kept"
+                    f"the exported program differs from the model by {difference:.2g} of {scale:.2g}; it is "
+                    "not kept"
                 )
         described = {**metadata, **_description(expects), "format": kind, "largest_difference": difference}
         write_json(out.with_name(out.name + ".json"), described)

@@ -25,6 +25,8 @@ class RealDFT(nn.Module):
         frequencies: integers of every axis; of the last axis from 0 on, because fields are real.
     """
 
+    twice: Tensor
+
     def __init__(self, shape: Sequence[int], frequencies: Sequence[Sequence[int]]) -> None:
         super().__init__()
         self.dim = len(shape)

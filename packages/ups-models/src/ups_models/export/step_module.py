@@ -46,6 +46,7 @@ class StepModule(nn.Module):
     """
 
     coords: Tensor
+    index: Tensor
 
     def __init__(self, simulator: Simulator, task: str) -> None:
         super().__init__()

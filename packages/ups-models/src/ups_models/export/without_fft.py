@@ -22,6 +22,9 @@ class MatrixSpectral(nn.Module):
         shape: points along every axis.
     """
 
+    real: Tensor
+    imaginary: Tensor
+
     def __init__(self, layer: SpectralConv | DepthwiseSpectral, shape: Sequence[int]) -> None:
         super().__init__()
         self.mixes = isinstance(layer, SpectralConv)
@@ -35,7 +38,8 @@ class MatrixSpectral(nn.Module):
         complete = torch.empty(*weight.shape[1 : 1 + lead], *(2 * modes for modes in kept[:-1]), kept[-1], 2)
         parts = [(slice(0, modes), slice(modes, 2 * modes)) for modes in kept[:-1]]
         for block, part in zip(itertools.product(*parts), weight, strict=True):
-            complete[(..., *block, slice(None), slice(None))] = part
+            selection: tuple[Any, ...] = (..., *block, slice(None), slice(None))
+            complete[selection] = part
         self.register_buffer("real", complete[..., 0].contiguous())
         self.register_buffer("imaginary", complete[..., 1].contiguous())
 
