@@ -62,9 +62,10 @@ def axes_of(
     )
     if not fitting:
         held = f"{wanted.entries} channels, " if wanted.entries > 1 else ""
+        axes = f"{wanted.dim} {'axis' if wanted.dim == 1 else 'axes'} of space"
         more = f", of {wanted.frames} frames or more" if wanted.frames > 1 else ""
         raise UsageError(
-            f"'{name}' has shape {shape}, which does not fit {held}{wanted.dim} axes of space with "
+            f"'{name}' has shape {shape}, which does not fit {held}{axes} with "
             f"{'x'.join(map(str, wanted.shape))} points{more}; name its axes with --axes, such as "
             f"--axes nt{''.join(space)}"
         )
