@@ -91,5 +91,5 @@ def test_what_cannot_be_told_is_refused(
 
 def test_axes_of_another_space_are_refused() -> None:
     for given in (("trajectory", "time"), ("x", "y")):
-        with pytest.raises(UsageError, match="--axes names .*, but the model has the axes x of space"):
+        with pytest.raises(UsageError, match=r"--axes names .*, but the model has the axes x of space"):
             named((64, 64), given=given)

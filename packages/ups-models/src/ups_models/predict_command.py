@@ -13,6 +13,7 @@ from ups_core import CommandConfig, UsageError
 from ups_core.cli.options import at_least, user_path
 from ups_core.cli.output import print_columns, print_json
 from ups_core.console import Console
+from ups_core.reading import UnsoundFile
 from ups_models.bundle_config import read_bundle_config
 from ups_models.prediction.expects import Expects, choose_task, expects_of
 from ups_models.prediction.models import find_model
@@ -35,7 +36,7 @@ piece by piece; .mat and .pt files at once, up to 1 GB.
 
 exit codes:
   0  OUT is written
-  2  the command, INPUT or OUT is wrong
+  2  the command, MODEL, INPUT or OUT is wrong
 
 examples:
   ups predict runs/adv-1a2b3c4d
@@ -116,18 +117,23 @@ class PredictCommand:
         """Predict, or say what the model expects.
 
         Raises:
-            UPSError: the model, an input or the output is wrong, or a file cannot be read.
+            UsageError: the model, an input or the output is wrong, or a file cannot be read.
         """
-        directory = find_model(args.model)
-        config = read_bundle_config(directory)
-        known = expects_of(config)
-        if not args.inputs:
-            _say_what_is_expected(args, config, known)
-            return 0
-        name = choose_task(list(known), args.task, "--task")
-        if args.out is None:
-            raise UsageError("-o is missing; name a new file for the predictions, such as -o predicted.npz")
-        _predict(args, directory, config, known[name], console)
+        try:
+            directory = find_model(args.model)
+            config = read_bundle_config(directory)
+            known = expects_of(config)
+            if not args.inputs:
+                _say_what_is_expected(args, config, known)
+                return 0
+            name = choose_task(list(known), args.task, "--task")
+            if args.out is None:
+                raise UsageError(
+                    "-o is missing; name a new file for the predictions, such as -o predicted.npz"
+                )
+            _predict(args, directory, config, known[name], console)
+        except UnsoundFile as error:  # the model or an input, which the command names
+            raise UsageError(str(error)) from error
         return 0
 
 

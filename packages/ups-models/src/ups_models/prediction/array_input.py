@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_core import UsageError
+from ups_core.mistakes import did_you_mean
 from ups_data.guesses.facts import axis_of, line_of
 from ups_data.info import Channel
 from ups_data.stores.array_files import ArrayFile
@@ -142,7 +143,11 @@ class ArrayInput:
         for name in wanted:
             if name in given:
                 array = given[name]
-                _ = self._file[array]
+                if array not in list(self._file):
+                    raise UsageError(
+                        f"{self.path} has no array '{array}'{did_you_mean(array, list(self._file))}; "
+                        f"{self._expects.line}"
+                    )
                 entries = [key for key, value in given.items() if value == array]
                 places[name] = _Place(array, entries.index(name))
             elif name in by_name:

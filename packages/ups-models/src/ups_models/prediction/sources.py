@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from glob import glob
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,6 @@ from ups_core import UsageError
 from ups_data.cli.layouts import recognise
 from ups_data.info import Channel
 from ups_data.stores.array_files import READERS
-from ups_data.tasks.places import find_files
 from ups_models.prediction.array_input import ArrayInput, ReadOptions
 from ups_models.prediction.conditions import conditions_of
 from ups_models.prediction.expects import Expects
@@ -155,18 +155,21 @@ class Source:
         return Inputs(state, static, forcing, conditions, self.grid, start)
 
 
-def _paths(places: Sequence[str]) -> tuple[Path, ...]:
-    """Files, the files of folders, and those that patterns match."""
+def _paths(places: Sequence[str]) -> list[Path]:
+    """Files, the files of folders, and those that patterns match; those of a pattern in order of names."""
     found: list[Path] = []
-    for path in find_files(places, Path()):
+    for text in places:
+        path = Path(text).expanduser()
+        inside = [path] if path.exists() else sorted(map(Path, glob(str(path))))
         if path.is_dir() and path.suffix.lower() not in READERS:
-            inside = sorted(item for item in path.iterdir() if item.suffix.lower() in READERS)
-            if not inside:
-                raise UsageError(f"{path} has no data files; known endings: {', '.join(READERS)}")
-            found += inside
-        else:
-            found.append(path)
-    return tuple(found)
+            inside = sorted(path.iterdir())
+        if not path.is_file():
+            inside = [item for item in inside if item.suffix.lower() in READERS]
+        if not inside:
+            what = "has no data files" if path.is_dir() else "does not exist"
+            raise UsageError(f"{path} {what}; name data files: {', '.join(READERS)}")
+        found += inside
+    return found
 
 
 def _open(path: Path, expects: Expects, options: ReadOptions, steps: int) -> InputFile:
