@@ -1,9 +1,9 @@
 """Peak memory of `ups predict` for few and for many inputs: it must not grow with their number.
 
-    python benchmarks/predict_memory.py MODEL [--inputs 10 10000] [--steps 40] [--ending .h5 .npz .nc .zarr]
+    python benchmarks/predict_memory.py MODEL [--inputs 10 1000 10000] [--steps 10] [--ending .h5 .npz]
 
-MODEL is what `ups predict` takes, of one evolution of one channel without history. Every prediction is a
-process of its own; its peak is VmHWM of `/proc/self/status`, which Linux has.
+MODEL is what `ups predict` takes; its first task must be an evolution of one channel with one given frame.
+Every prediction is a process of its own; its peak is VmHWM of `/proc/self/status`, which Linux has.
 """
 
 from __future__ import annotations
@@ -44,12 +44,11 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--inputs", type=int, nargs="+", default=[10, 10_000])
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--inputs", type=int, nargs="+", default=[10, 1000, 10_000])
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--ending", nargs="+", default=[".h5", ".npz", ".nc", ".zarr", ".npy"])
     args = parser.parse_args()
     expects = next(iter(expects_of(read_bundle_config(find_model(args.model))).values()))
-    (channel,) = expects.given
     params = [f"--param={item.name}={expects.range_of(item)[0]}" for item in expects.task.parameters]
     print(f"{'output':8}{'inputs':>8}{'output MB':>12}{'peak MB':>10}{'seconds':>10}")
     for ending in args.ending:
@@ -58,8 +57,8 @@ def main() -> None:
                 source, out = Path(folder) / "input.npy", Path(folder) / f"out{ending}"
                 fields = np.random.default_rng(0).normal(size=(count, *expects.task.shape))
                 np.save(source, fields.astype(np.float32))
-                options = ["-o", str(out), "--steps", str(args.steps), "--channel", f"{channel.name}=array"]
-                megabytes, seconds = peak(["predict", str(args.model), str(source), *options, *params])
+                options = ["-o", str(out), "--steps", str(args.steps), "--task", expects.task.name, *params]
+                megabytes, seconds = peak(["predict", str(args.model), str(source), *options])
                 size = 4e-6 * count * args.steps * int(np.prod(expects.task.shape))
             print(f"{ending:8}{count:>8}{size:>12.1f}{megabytes:>10.0f}{seconds:>10.1f}", flush=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import TINY
+from commands import TINY, FinishedRun
 from documents import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -42,6 +42,13 @@ def test_classical_solvers(tmp_path: Path) -> None:
 def test_muon_compares_both_kinds(tmp_path: Path) -> None:
     times = json.loads(run("muon.py", "--repeats", "1", "--json", cwd=tmp_path))
     assert set(times) == {"torch.optim.Muon", "ups_train.optimizers.muon.Float32Muon"}
+
+
+def test_memory_of_predictions(smoke: FinishedRun, tmp_path: Path) -> None:
+    options = "--inputs", "2", "3", "--steps", "1", "--ending", ".npy"
+    rows = run("predict_memory.py", str(smoke.directory), *options, cwd=tmp_path).splitlines()
+    assert [row.split()[:2] for row in rows[1:]] == [[".npy", "2"], [".npy", "3"]]
+    assert all(float(row.split()[3]) > 10 for row in rows[1:])
 
 
 def test_generators_are_timed(tmp_path: Path) -> None:
