@@ -83,6 +83,9 @@ def test_labelled_arrays_are_put_in_order(wave: Simulator) -> None:
     assert np.array_equal(wave.predict(xarray.Dataset({"u": turned}), {"beta": 0.2}, 2), expected)
     channel = xarray.DataArray(U.transpose(2, 1, 0), dims=("x", "channel", "trajectory"))
     assert np.array_equal(wave.predict(channel, {"beta": 0.2}, 2), expected)
+    elsewhere = channel.assign_coords(x=np.linspace(0, 1, 32))
+    with pytest.raises(UsageError, match="grid: 32 coordinates along x from 0 to 1 do not cover the model's"):
+        wave.predict(elsewhere, {"beta": 0.2}, 2)
     with pytest.raises(UsageError, match="u0 has the axes x, one, other; use trajectory"):
         wave.predict(xarray.DataArray(U.T, dims=("x", "one", "other")), {"beta": 0.2}, 2)
 

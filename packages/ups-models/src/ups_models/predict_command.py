@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ups_core import CommandConfig, UsageError
 from ups_core.cli.options import at_least, user_path
-from ups_core.cli.output import print_columns, print_json
+from ups_core.cli.output import counted, print_columns, print_json
 from ups_core.console import Console
 from ups_core.reading import UnsoundFile
 from ups_models.bundle_config import read_bundle_config
@@ -186,7 +186,7 @@ def _predict(
     options = ReadOptions(_axes(args.axes), _pairs("--channel", args.channel), args.space_stride)
     params = {name: _number(name, text) for name, text in _pairs("--param", args.param).items()}
     source = Source(args.inputs, expects, options, params, args.dt, steps)
-    console.say(f"{source.count} inputs: {source.read_as}")
+    console.say(f"{counted(source.count, 'input')}: {source.read_as}")
     notes = [*source.conditions.notes, *source.grid.notes]
     for note in notes:
         console.say(f"warning: {note}", style="yellow")

@@ -42,6 +42,7 @@ class Simulator(nn.Module):
         self.normalisers = TaskModules(
             {name: TaskNormaliser(task, statistics[name]) for name, task in tasks.items()}
         )
+        # Grids of which a warning was given; predictions from own fields give their own.
         self.reported: set[tuple[str, tuple[int, ...]]] = set()
 
     def normaliser(self, task: str) -> TaskNormaliser:

@@ -83,6 +83,13 @@ def finite(what: str, values: Array, names: Sequence[str], first: int, expects: 
     raise UsageError(f"{where}; {expects.line}, all finite")
 
 
+def labelled_grid(given: Any, dim: int) -> dict[int, NDArray[Any]]:
+    """Number of an axis of space -> its coordinates, as far as a labelled array has them."""
+    found = getattr(given, "coords", {})
+    lines = {axis: np.asarray(found[name]) for axis, name in enumerate(SPACE[:dim]) if name in found}
+    return {axis: line for axis, line in lines.items() if line.ndim == 1}
+
+
 def _stacked(
     what: str, given: Mapping[Any, Any], channels: Sequence[Channel], frames: int, expects: Expects
 ) -> Given:

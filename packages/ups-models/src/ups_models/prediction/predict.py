@@ -18,7 +18,7 @@ from ups_data.batches.batch import FieldBatch
 from ups_models.device import device_of
 from ups_models.prediction.conditions import Conditions, conditions_of
 from ups_models.prediction.expects import Expects, choose_task
-from ups_models.prediction.fields import Array, fields_of, finite
+from ups_models.prediction.fields import Array, fields_of, finite, labelled_grid
 from ups_models.prediction.grid import Grid, grid_of
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def predict(
         task: which of the model's tasks; may be left out where it has one.
         static: coefficient fields of an evolution, shaped as `u0` without history.
         forcing: fields that are given at every frame, `(H + steps, Cf, *S)`, or a batch of such.
-        grid: coordinates of the points along every axis; default: those of training, or for another number of
-            points the same domain cut likewise.
+        grid: coordinates of the points along every axis; default: those of a labelled array, or of training,
+            or for another number of points the same domain cut likewise.
         dt: time between frames; another one than that of training only if training had several.
         members: M members of an ensemble of a stochastic model; None for its prediction without noise.
         seed: of the members.
@@ -100,7 +100,7 @@ def predict(
     forced = _beside("forcing", forcing, info.forcing_channels, info.history + steps, count, shape, expects)
     empty = np.empty((count, 0, *shape), dtype=np.float32)
     conditions = conditions_of(expects, params or {}, dt, count)
-    points = grid_of(info, shape, None if grid is None else dict(enumerate(grid)))
+    points = grid_of(info, shape, labelled_grid(u0, info.dim) if grid is None else dict(enumerate(grid)))
     inputs = Inputs(
         state=np.empty((count, 0, len(info.target_channels), *shape), dtype=np.float32)
         if steady
