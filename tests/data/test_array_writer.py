@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 
 from ups_core import UsageError
 from ups_data.stores import array_writer
+from ups_data.stores.array_contents import Contents, Variable
 from ups_data.stores.array_files import READERS, UNNAMED, ArrayFile
-from ups_data.stores.array_writer import AT_ONCE, WRITERS, Contents, Variable, writing_arrays
+from ups_data.stores.array_formats import AT_ONCE, NEEDS, WRITERS
+from ups_data.stores.array_writer import check_target, writing_arrays
 
 RNG = np.random.default_rng(0)
 U = RNG.normal(size=(5, 7, 4, 3)).astype(np.float32)
@@ -44,7 +47,7 @@ def everything(path: Path, name: str) -> np.ndarray:
 
 
 def needs(ending: str) -> None:
-    for package in array_writer.NEEDS.get(ending, ()):
+    for package in NEEDS.get(ending, ()):
         pytest.importorskip(package)
         pytest.importorskip("xarray")
 
@@ -167,6 +170,14 @@ def test_targets_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert problem in str(caught.value)
         assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == ["there.npz"]
+
+
+def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5netcdf", None)
+    with pytest.raises(
+        UsageError, match=r"out\.nc needs the package h5netcdf; install it with: pip install 'ups-"
+    ):
+        check_target(tmp_path / "out.nc")
 
 
 def test_others_can_read_what_is_written(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from prediction_models import FLOW, PAIR, WAVE, saved
 from toy_models import component
 from ups_core.cli.main import main
 from ups_data.stores.array_files import ArrayFile
-from ups_data.stores.array_writer import NEEDS, WRITERS
+from ups_data.stores.array_formats import NEEDS, WRITERS
 from ups_models.bundle import load_bundle, save_bundle
 from ups_models.prediction import run as run_module
 

@@ -17,6 +17,7 @@ from ups_core.reading import UnsoundFile
 from ups_models.bundle_config import read_bundle_config
 from ups_models.prediction.expects import Expects, choose_task, expects_of
 from ups_models.prediction.models import find_model
+from ups_models.prediction.words import axis_names_of, number, pairs
 
 if TYPE_CHECKING:
     from ups_models.prediction.sources import Source
@@ -183,8 +184,8 @@ def _predict(
     steps = check_run(expects, args.steps, args.members)
     check_target(args.out)
     device = choose_device(args.device, "--device")
-    options = ReadOptions(_axes(args.axes), _pairs("--channel", args.channel), args.space_stride)
-    params = {name: _number(name, text) for name, text in _pairs("--param", args.param).items()}
+    options = ReadOptions(axis_names_of(args.axes), pairs("--channel", args.channel), args.space_stride)
+    params = {name: number(name, text) for name, text in pairs("--param", args.param).items()}
     source = Source(args.inputs, expects, options, params, args.dt, steps)
     console.say(f"{counted(source.count, 'input')}: {source.read_as}")
     notes = [*source.conditions.notes, *source.grid.notes]
@@ -232,39 +233,3 @@ def _attributes(
     if members is not None:
         found |= {"members": str(members), "seed": str(args.seed)}
     return found
-
-
-def _axes(text: str | None) -> list[str] | None:
-    """Names of axes from `--axes`."""
-    from ups_data.stores.array_options import AXES, axis_names
-
-    if text is None:
-        return None
-    names = axis_names(text)
-    assert isinstance(names, list)
-    bad = next((name for name in names if name not in AXES or names.count(name) > 1), None)
-    if bad is not None or not names:
-        raise UsageError(
-            f"--axes {text} names '{bad or ''}'; use each of the letters n t c x y z once, as in ntcx"
-        )
-    return names
-
-
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """NAME -> VALUE of a repeatable option."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise UsageError(f"{option} {text} is not NAME=VALUE")
-        if name in found:
-            raise UsageError(f"{option} gives '{name}' twice")
-        found[name] = value
-    return found
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--param {name}={text} is not a number") from None

@@ -12,8 +12,10 @@ import numpy as np
 
 from ups_core.console import Console
 from ups_data.info import TaskInfo
+from ups_data.stores.array_contents import Contents, Variable
+from ups_data.stores.array_formats import Write
 from ups_data.stores.array_options import SPACE
-from ups_data.stores.array_writer import Contents, Variable, Write, writing_arrays
+from ups_data.stores.array_writer import writing_arrays
 from ups_models.prediction.predict import frames_of
 from ups_models.prediction.sources import Source
 from ups_models.simulator import Simulator
