@@ -248,6 +248,17 @@ def test_a_grid_that_a_model_cannot_run_on(wave: Simulator) -> None:
         wave.predict(np.ones((1, 2)), {"beta": 0.2}, 2)
 
 
+def test_a_prediction_that_diverges_is_warned_of() -> None:
+    sim = model_of(WAVE)
+    with torch.no_grad():
+        for weight in sim.parameters():
+            weight.mul_(1e6)
+    with pytest.warns(
+        UserWarning, match="the predictions of 3 of 3 inputs diverge: they contain NaN or infinity"
+    ):
+        sim.predict(U, {"beta": 0.2}, 5)
+
+
 def test_frames_come_one_by_one(wave: Simulator) -> None:
     batch = by_hand(WAVE, U[:, None], params=torch.tensor(BETA)[:, None])
     with torch.no_grad():

@@ -233,6 +233,19 @@ def test_what_a_model_expects_and_an_example_that_works(
     }  # fmt: skip
 
 
+def test_predictions_that_diverge_are_counted(
+    models: Path, tmp_path: Path, predict: Callable[..., str]
+) -> None:
+    sim = load_bundle(models / "wave")
+    for weight in sim.parameters():
+        weight.data.mul_(1e6)
+    save_bundle(tmp_path / "wild", sim, component("unet"), "f")
+    np.savez("in.npz", u=U)
+    said = predict("wild in.npz -o out.npz --steps 4 --param beta=0.2 --batch-size 2")
+    assert "warning: the predictions of 7 of 7 inputs diverge" in said
+    assert json.loads(predict("wild in.npz -o two.npz --steps 4 --param beta=0.2 --json"))["diverged"] == 7
+
+
 def test_the_result_as_json(predict: Callable[..., str]) -> None:
     np.savez("in.npz", u=U)
     found = json.loads(predict("MODELS/wave in.npz -o out.h5 --steps 2 --param beta=5 --json"))

@@ -176,7 +176,7 @@ def _predict(
     from ups_models.bundle import load_bundle
     from ups_models.device import choose_device
     from ups_models.prediction.array_input import ReadOptions
-    from ups_models.prediction.predict import check_run, expects_of_simulator
+    from ups_models.prediction.predict import check_run, diverged_text, expects_of_simulator
     from ups_models.prediction.run import Run, predict_to_file
     from ups_models.prediction.sources import Source
 
@@ -197,10 +197,12 @@ def _predict(
     attributes = _attributes(config, expects, source, run.members, args, notes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        contents = predict_to_file(simulator, source, run, args.out, attributes, console)
+        contents, diverged = predict_to_file(simulator, source, run, args.out, attributes, console)
+    if diverged:
+        console.say(f"warning: {diverged_text(diverged, source.count)}", style="yellow")
     shapes = {item.name: contents.shape(item) for item in contents.blockwise}
     if args.json:
-        print_json({"out": str(args.out), "arrays": shapes, "warnings": notes})
+        print_json({"out": str(args.out), "arrays": shapes, "warnings": notes, "diverged": diverged})
         return
     axes = ", ".join(contents.blockwise[0].axes)
     print(f"{args.out}: {', '.join(f'{name} {shape}' for name, shape in shapes.items())} as ({axes})")

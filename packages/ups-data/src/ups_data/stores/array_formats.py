@@ -1,4 +1,4 @@
-"""Writers of the formats that :mod:`ups_data.stores.array_files` reads; by blocks where a format allows it."""
+"""Writers of the formats that :mod:`ups_data.stores.array_files` reads, by blocks where a format allows."""
 
 from __future__ import annotations
 

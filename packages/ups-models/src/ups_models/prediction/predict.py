@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ups_core import UsageError
+from ups_core.cli.output import counted
 from ups_data.batches.batch import FieldBatch
 from ups_models.device import device_of
 from ups_models.prediction.conditions import Conditions, conditions_of
@@ -114,6 +115,8 @@ def predict(
         warnings.warn(note, stacklevel=3)
     frames = [frame.cpu() for frame in frames_of(simulator, info.name, inputs, steps, members, seed)]
     values = torch.stack(frames, dim=2).numpy()  # (B, M, steps, C, *S)
+    if bad := int((~np.isfinite(values).reshape(count, -1).all(axis=1)).sum()):
+        warnings.warn(diverged_text(bad, count), stacklevel=3)
     values = values[:, :, 0] if steady else values
     values = values if members is not None else values[:, 0]
     return values[0] if first.single else values
@@ -181,6 +184,11 @@ def frames_of(
                 f"trained on {'x'.join(map(str, info.shape))}"
             ) from None
         yield frame.transpose(0, 1)
+
+
+def diverged_text(bad: int, count: int) -> str:
+    """A warning for predictions with NaN or infinity."""
+    return f"the predictions of {bad} of {counted(count, 'input')} diverge: they contain NaN or infinity"
 
 
 def batch_of(task: str, inputs: Inputs) -> FieldBatch:

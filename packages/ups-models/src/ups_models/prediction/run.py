@@ -55,8 +55,8 @@ class Run:
 
 def predict_to_file(
     simulator: Simulator, source: Source, run: Run, out: Path, attributes: Mapping[str, str], console: Console
-) -> Contents:
-    """Predict for all inputs; returns what was written.
+) -> tuple[Contents, int]:
+    """Predict for all inputs; returns what was written, and for how many inputs it is not all finite.
 
     Args:
         simulator: the model, on the device that it shall run on.
@@ -79,20 +79,23 @@ def predict_to_file(
         writing_arrays(out, contents) as write,
         console.progress("predicted frames", source.count * run.steps) as advance,
     ):
-        start = 0
+        start = diverged = 0
         while start < source.count:
             inputs = source.piece(start, size)
             kept: list[Any] = []
+            sound = np.ones(len(inputs.static), dtype=bool)
             for number, found in enumerate(
                 frames_of(simulator, run.task, inputs, run.steps, run.members, run.seed), start=1
             ):
                 kept.append(found.cpu().numpy())
+                sound &= np.isfinite(kept[-1]).reshape(len(sound), -1).all(axis=1)
                 advance(len(inputs.static))
                 if len(kept) == frames or number == run.steps:
                     _write(write, names, kept, (start, number - len(kept)), run, info)
                     kept.clear()
             start += len(inputs.static)
-    return contents
+            diverged += int((~sound).sum())
+    return contents, diverged
 
 
 def _write(
