@@ -100,8 +100,8 @@ def test_xarray_finds_coordinates_and_units(ending: str, tmp_path: Path) -> None
     import xarray
 
     write(tmp_path / f"out{ending}", "u")
-    zarr = {"consolidated": False} if ending == ".zarr" else {}
-    with (xarray.open_zarr if zarr else xarray.open_dataset)(tmp_path / f"out{ending}", **zarr) as found:
+    read = xarray.open_zarr if ending == ".zarr" else xarray.open_dataset
+    with read(tmp_path / f"out{ending}", chunks=None) as found:
         assert found.attrs["title"] == "a test"
         assert found["u"].dims == tuple(SIZES)
         assert found["u"].attrs["units"] == "m/s"

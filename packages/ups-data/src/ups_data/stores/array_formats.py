@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -178,6 +179,10 @@ def _zarr(path: Path, contents: Contents) -> Iterator[Write]:
         )
         if values is not None:
             array[...] = values
+    with warnings.catch_warnings():
+        # xarray warns of a store without consolidated metadata, zarr of one with them in its third format.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(path)
 
     def write(name: str, start: Sequence[int], values: Array) -> None:
         arrays[name][_selection(start, values)] = values
