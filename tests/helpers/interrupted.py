@@ -67,11 +67,10 @@ def train(
     return root / name
 
 
-def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]], int]:
-    """What must not depend on interruptions: saved weights, all figures but times, the tracker's lines."""
+def outcome(directory: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    """What must not depend on interruptions: saved weights, and all figures but times."""
     lines = [
         {key: value for key, value in line.items() if not key.startswith("speed/") and "seconds" not in key}
         for line in read_metrics(directory / "metrics.jsonl")
     ]
-    tracked = (directory / "metrics.csv").read_text().count("\n")
-    return (directory / "model" / "weights.safetensors").read_bytes(), lines, tracked
+    return (directory / "model" / "weights.safetensors").read_bytes(), lines

@@ -53,7 +53,6 @@ def context(
         },
         "trainer": {"accelerator": "cpu", "threads": 1, **(trainer or {})},
         "launcher": launcher,
-        "trackers": [{"kind": "csv"}],
         "pipeline": [
             *({**stage_options(name), "id": name.replace("operator", "first")} for name in before),
             {**stage_options(objective), "id": "operator", "epochs": 2, "batch_size": 8, **stage},

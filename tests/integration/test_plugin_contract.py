@@ -86,7 +86,12 @@ def test_the_spec_runs_with_all_of_them(plugins: dict[str, str], tmp_path: Path)
     assert steps["acme-size"]["verdict"]["passed"]
     assert (run / "steps" / "acme-mean" / "model" / "weights.safetensors").exists()
     assert float((run / "steps" / "operator" / "largest_norm.txt").read_text()) > 0
-    assert (run / "steps" / "operator" / "lines.txt").read_text().count("\n") == 2
+    tracked = (run / "trackers" / "acme-text" / "lines.txt").read_text().splitlines()
+    assert [line.rpartition(" ")[0] for line in tracked if line.startswith("operator ")][
+        2
+    ] == "operator has 5"
+    assert [line.split()[0] for line in tracked[:3]] == ["operator"] * 3, "two lines, then the step"
+    assert tracked[-1] == "completed"
     watched = (run / "watched.txt").read_text().splitlines()
     assert watched[0] == "started acme"
     assert watched[-1] == "completed"

@@ -85,7 +85,7 @@ def test_a_continued_training_is_the_longer_one(parent: Path, data_root: Path, t
     run(data_root, tmp_path / "whole", **options)
     step, given = context(data_root, tmp_path / "on", init={"step": "first", "continued": True}, **options)
     step.run(replace(given, artifacts={"simulator": {"first": parent}}))
-    (ours, our_lines, _), (theirs, their_lines, _) = outcome(tmp_path / "on"), outcome(tmp_path / "whole")
+    (ours, our_lines), (theirs, their_lines) = outcome(tmp_path / "on"), outcome(tmp_path / "whole")
     assert ours == theirs
     assert our_lines == their_lines
     # The parent keeps what it had.

@@ -1,10 +1,9 @@
-"""`metrics.jsonl`: what a line holds, what is printed and tracked, what a resumed training keeps."""
+"""`metrics.jsonl`: what a line holds, what is printed, what a resumed training keeps."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 
-from small_stage import context, run
+from small_stage import context
 from toy_models import component
 from toy_tasks import batch_of, evolution, statistics, steady
 from ups_core import validate_options
@@ -42,16 +41,6 @@ class TwoRanks(SingleDeviceStrategy):
         return tensor + 1.0
 
 
-class Tracker:
-    """Notes what it is given."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[int, dict[str, float]]] = []
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        self.lines.append((step, dict(metrics)))
-
-
 def module() -> TrainingModule:
     tasks = evolution(), steady()
     data = {task.name: TaskData(task, None, statistics(task), None) for task in tasks}  # type: ignore[arg-type]
@@ -72,7 +61,6 @@ def trainer_of(rank: int = 0, strategy: Any = None, max_steps: int = 40) -> Any:
         max_steps=max_steps,
         callback_metrics={},
         optimizers=[SimpleNamespace(param_groups=[{"lr": 0.125}])],
-        loggers=[Tracker()],
     )
 
 
@@ -244,18 +232,6 @@ def test_another_monitor_is_printed_under_its_name(
     assert "val energy 2.0000" in "".join(capsys.readouterr())
 
 
-# Trackers
-
-
-def test_trackers_get_known_values_only(log: Log) -> None:
-    line = log.validate(step=7, val__nrmse=torch.nan, val__wave__nrmse=0.25)
-    (tracker,) = log.trainer.loggers
-    ((step, tracked),) = tracker.lines
-    assert step == 7
-    assert tracked == {name: value for name, value in line.items() if value is not None}
-    assert "val/nrmse" not in tracked
-
-
 # Resuming
 
 
@@ -271,8 +247,6 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path: Path, kept: int) -> No
     log.file.load_state_dict({"losses": {}, "lines": [{"step": step} for step in [2, 4, 6][:kept]]})
     log.start()
     assert [line["step"] for line in read_metrics(path)] == [2, 4, 6][:kept]
-    (tracker,) = log.trainer.loggers
-    assert tracker.lines == [(step, {"step": step}) for step in [2, 4, 6][:kept]]
     log.validate(step=8)
     assert [line["step"] for line in read_metrics(path)] == [*[2, 4, 6][:kept], 8]
     assert len(log.file.state_dict()["lines"]) == kept + 1
@@ -318,22 +292,14 @@ def test_a_loaded_state_is_not_shared(log: Log) -> None:
     assert state == {"losses": {"wave": [1.0]}, "lines": []}
 
 
-def test_a_training_that_never_starts_again_is_still_tracked(tmp_path: Path) -> None:
+def test_a_training_that_never_starts_again_still_has_its_lines(tmp_path: Path) -> None:
     """It was stopped between its last step and its end: Lightning then only ends the fit."""
     path = tmp_path / "metrics.jsonl"
-    written(path, 2, 4)
+    written(path, 2)
     log = Log(path)
     log.file.load_state_dict({"losses": {}, "lines": [{"step": 2}, {"step": 4}]})
     log.file.on_fit_end(log.trainer, log.trainer.lightning_module)
-    (tracker,) = log.trainer.loggers
-    assert [step for step, _ in tracker.lines] == [2, 4]
-
-
-def test_the_lines_of_a_training_are_not_tracked_twice(log: Log) -> None:
-    log.validate(step=2)
-    log.file.on_fit_end(log.trainer, log.trainer.lightning_module)
-    (tracker,) = log.trainer.loggers
-    assert len(tracker.lines) == 1
+    assert [line["step"] for line in read_metrics(path)] == [2, 4]
 
 
 # A training
@@ -351,14 +317,3 @@ def test_a_training_prints_what_it_writes(
     for shown, line in zip(printed, lines, strict=True):
         start = f"  step {line['step']}/4  {monitor.replace('/', ' ')} {line[monitor]:.4f}"
         assert shown.startswith(start)
-
-
-def test_trackers_of_a_training_have_its_lines(tmp_path: Path) -> None:
-    run(tmp_path, tmp_path / "run", max_steps=4, validate_every=2)
-    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    assert len(rows) == 3
-    columns = rows[0].split(",")
-    assert {"step", "val/nrmse", "train/loss", "lr"} <= set(columns)
-    for row, line in zip(rows[1:], read_metrics(tmp_path / "run" / "metrics.jsonl"), strict=True):
-        found = dict(zip(columns, row.split(","), strict=True))
-        assert float(found["val/nrmse"]) == pytest.approx(line["val/nrmse"])

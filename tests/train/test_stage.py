@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +49,6 @@ def test_learns_and_leaves_everything(data_root: Path, tmp_path: Path) -> None:
         lines[0]
     )
     assert metrics["val/nrmse"] == min(line["val/nrmse"] for line in lines)
-    assert (tmp_path / "metrics.csv").stat().st_size > 100
     assert saved_steps(tmp_path / "checkpoints")[-1] == lines[-1]["step"]
     assert load_bundle(tmp_path / "model").parameter_count() == metrics["parameters"]
 
@@ -169,20 +165,6 @@ def test_options_that_do_not_fit_the_data() -> None:
         ("unroll", "6 steps after 1 given frames need 7 frames; task 'a' has 6")
     ]
     assert OperatorConfig().check(tasks, mean) == [("model", "'mean' has nothing to train")]
-
-
-def test_missing_wandb_is_named() -> None:
-    script = (
-        "import sys; sys.modules['wandb'] = None\n"
-        "from pathlib import Path\n"
-        "from ups_train.trackers.config import WandbConfig\n"
-        "from ups_train.trackers.factories import wandb\n"
-        "wandb(WandbConfig(), Path('.'), 'x')\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False
-    )
-    assert "the tracker 'wandb' needs wandb: pip install 'ups-train[wandb]'" in result.stderr
 
 
 def test_metrics_file_ignores_a_torn_line(tmp_path: Path) -> None:

@@ -101,10 +101,12 @@ def strategy(config: StrategyConfig, devices: int, parameters: int) -> str:
     return "auto"
 
 
-def tracker(config: TrackerConfig, directory: Any, name: str) -> Any:
+def tracker(config: TrackerConfig) -> Any:
     from lightning.pytorch.loggers import CSVLogger
 
-    return CSVLogger(save_dir=directory, name="", version="")
+    from ups_train.trackers.lightning_logger import LightningTracker
+
+    return LightningTracker(lambda folder, name: CSVLogger(save_dir=folder, name="", version=name))
 
 
 def callback(config: CallbackConfig) -> Any:
@@ -155,7 +157,7 @@ def ups_register_launchers(register: Register) -> None:
 
 @hookimpl
 def ups_register_trackers(register: Register) -> None:
-    register("test/CSV.v2", tracker, config=TrackerConfig, summary="as csv")
+    register("test/CSV.v2", tracker, config=TrackerConfig, summary="a logger of Lightning")
 
 
 @hookimpl

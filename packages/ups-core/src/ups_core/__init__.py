@@ -23,6 +23,7 @@ from ups_core.hookspecs import Register, hookimpl
 from ups_core.step import Step, StepResult, Verdict
 from ups_core.step_config import EvaluationConfig, Requirement, StageConfig, StepConfig
 from ups_core.task import DataPlan, TaskProvider
+from ups_core.tracker import TrackedRun, TrackedStep, Tracker
 
 __all__ = [
     "CallbackConfig",
@@ -52,6 +53,9 @@ __all__ = [
     "StrategyConfig",
     "TaskConfig",
     "TaskProvider",
+    "TrackedRun",
+    "TrackedStep",
+    "Tracker",
     "TrackerConfig",
     "UPSError",
     "UsageError",

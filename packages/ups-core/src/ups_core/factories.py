@@ -7,13 +7,13 @@ torch and Lightning objects are `Any` here: the core does not import them. An an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from ups_core.command import Command
 from ups_core.launcher import Launcher
 from ups_core.step import Step
 from ups_core.task import TaskProvider
+from ups_core.tracker import Tracker
 
 
 class TaskFactory(Protocol):
@@ -89,9 +89,9 @@ class LauncherFactory(Protocol):
 
 
 class TrackerFactory(Protocol):
-    """A Lightning logger that writes below `directory`; `name` is `<run>-<step id>`."""
+    """A tracker."""
 
-    def __call__(self, config: Any, /, *, directory: Path, name: str) -> Any: ...
+    def __call__(self, config: Any, /) -> Tracker: ...
 
 
 class CallbackFactory(Protocol):

@@ -112,7 +112,9 @@ def ups_register_launchers(register: Register) -> None:
 
 @hookspec
 def ups_register_trackers(register: Register) -> None:
-    """Experiment trackers: `factory(config, directory, name)` returns a Lightning logger."""
+    """Experiment trackers: `factory(config)` returns a :class:`ups_core.Tracker`, which gets all training
+    lines and the results of all steps of a run; a Lightning logger can be wrapped
+    (`ups_train.trackers.lightning_logger`). It raises UPSError where its package is not installed."""
 
 
 @hookspec

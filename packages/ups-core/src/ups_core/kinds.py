@@ -77,7 +77,7 @@ KINDS: dict[str, Kind] = {
         Kind("launchers", "launcher", "where the processes of a step are started", "launcher: {kind: NAME}",
              f"{_BASES}:LauncherConfig", ("run", "describe")),
         Kind("trackers", "tracker", "experiment trackers, beside metrics.jsonl", "trackers: [{kind: NAME}]",
-             f"{_BASES}:TrackerConfig", ("log_metrics",)),
+             f"{_BASES}:TrackerConfig", ("start", "log_metrics", "log_step", "finish")),
         Kind("callbacks", "callback", "Lightning callbacks of training stages",
              _IN_STAGE + "callbacks: [{kind: NAME}]}]", f"{_BASES}:CallbackConfig", ("setup", "state_dict")),
         Kind("commands", "command", "sub-commands of ups", "ups NAME --help", f"{_BASES}:CommandConfig",

@@ -137,12 +137,17 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def resolved_yaml(plan: Plan) -> str:
-    """The spec with every default written out; reading it again gives the same fingerprint."""
+def resolved_data(plan: Plan) -> dict[str, Any]:
+    """The spec with every default written out, as plain data."""
     data = plan.spec.model_dump(mode="json")
     for path, text in plan.document.interpolated.items():
         _restore(data, path, text)
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return data
+
+
+def resolved_yaml(plan: Plan) -> str:
+    """The same as YAML; reading it again gives the same fingerprint."""
+    return yaml.dump(resolved_data(plan), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def recorded_options(plan: Plan, step: PlannedStep) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from ups_core.reuse import copy_finished, describe_changes
 from ups_core.selection import Selection
 from ups_core.step_directories import begin_step, put_in_place
 from ups_core.step_state import state_of
+from ups_core.tracking import Tracking
 from ups_core.verdicts import stopped_by
 
 
@@ -47,7 +48,8 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
 
     Raises:
         StepFailed: a step raised; the record says which and why.
-        UPSError: another process uses this directory, or a step's factory cannot be loaded.
+        UPSError: another process uses this directory, a step's factory cannot be loaded, or a tracker lacks
+            its package.
         Interrupted: a signal or the time limit stopped the run.
     """
     plan = recheck(plan, console)
@@ -64,16 +66,18 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
         return stored
     for step in chosen:
         load_factory(step)
+    tracking = Tracking(plan, console)
     with locked(plan.directory), interrupts.listening(plan.spec.trainer.max_time):
-        return _Runner(plan, console, command).run(chosen)
+        return _Runner(plan, console, command, tracking).run(chosen)
 
 
 class _Runner:
     """One run in progress."""
 
-    def __init__(self, plan: Plan, console: Console, command: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, console: Console, command: Sequence[str], tracking: Tracking) -> None:
         self.plan = plan
         self.console = console
+        self.tracking = tracking
         self.record = RunRecord(plan, command)
         self.watchers = Watchers(plan, console)
         self.new = not self.record.path.exists()
@@ -87,6 +91,7 @@ class _Runner:
         try:
             self.watchers.run("running")
             self._reuse(chosen)
+            self.tracking.start()
             self._prepare_data()
             for number, step in enumerate(chosen):
                 if number:  # a time limit shorter than the start-up must not stop the run before any work
@@ -108,6 +113,7 @@ class _Runner:
             self.record.save(status)
             self.record.event(f"run_{status}")
             self.watchers.run(status)
+            self.tracking.finish(status)
         self.console.say(f"{status} in {self.record.content['seconds']:.0f} s: {self.plan.directory}")
         return self.record.content
 
@@ -141,6 +147,7 @@ class _Runner:
         header = {"id": step.id, "uses": step.uses, "fingerprint": step.fingerprint}
         header |= {"status": "running", "started": now()}
         partial = begin_step(self.plan.directory, header)
+        self.tracking.begin(step.id)
         self._announce(step, "running")
         self.console.say(f"step {step.id} ({step.uses})", style="bold")
         begin = time.monotonic()
@@ -153,6 +160,7 @@ class _Runner:
             raise
         except Exception as error:
             raise self._failure(step, error, partial) from error
+        self.tracking.settle()
         keyed = {f"{step.id}/{key}": value for key, value in result.metrics.items()}
         done = header | {
             "status": "completed",
@@ -166,6 +174,7 @@ class _Runner:
         }
         write_finished(partial, redacted_data(done, self.plan.document.environment))
         put_in_place(self.plan.directory, step.id)
+        self.tracking.completed(step.id)
         self._announce(step, "completed", keyed)
 
     def _failure(self, step: PlannedStep, error: Exception, partial: Path) -> StepFailed:

@@ -176,15 +176,27 @@ def ups_register_launchers(register: Register) -> None:
 def ups_register_trackers(register: Register) -> None:
     register(
         "csv",
-        "ups_train.trackers.factories:csv",
+        "ups_train.trackers.csv_file:CSVTracker",
         config="ups_train.trackers.config:CSVConfig",
-        summary="metrics.csv in the step's directory",
+        summary="metrics.csv in the directory of every training step",
     )
     register(
         "wandb",
-        "ups_train.trackers.factories:wandb",
+        "ups_train.trackers.wandb_run:WandbTracker",
         config="ups_train.trackers.config:WandbConfig",
         summary="Weights and Biases, offline by default",
+    )
+    register(
+        "tensorboard",
+        "ups_train.trackers.tensorboard_files:TensorBoardTracker",
+        config="ups_train.trackers.config:TensorBoardConfig",
+        summary="TensorBoard event files in the run directory",
+    )
+    register(
+        "mlflow",
+        "ups_train.trackers.mlflow_run:MLflowTracker",
+        config="ups_train.trackers.config:MLflowConfig",
+        summary="MLflow, by default in an SQLite database beside the runs",
     )
 
 

@@ -1,4 +1,7 @@
-"""`metrics.jsonl`: one line per validation, also sent to trackers and to users without a progress bar."""
+"""`metrics.jsonl`: one line per validation, also printed for users without a progress bar.
+
+The runner sends the lines to trackers (:mod:`ups_core.tracking`).
+"""
 
 from __future__ import annotations
 
@@ -40,20 +43,18 @@ class MetricsFile(Callback):
         self.started = time.monotonic()
         self.losses: dict[str, list[float]] = {}
         self.lines: list[dict[str, Any]] = []
-        self.reported = False
+        self.restored = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the lines of the checkpoint that training resumes from, and send them to trackers."""
+        """Write the lines of the checkpoint that training resumes from."""
         self.trainer = trainer
-        self.reported = True
-        for line in self.lines:
-            self._track(trainer, line)
+        self.restored = True
         if trainer.is_global_zero:
             write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A training that was stopped after its last step never starts, but trackers still get its lines."""
-        if not self.reported:
+        """A training that was stopped after its last step never starts, but its lines are needed."""
+        if not self.restored:
             self.on_train_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -69,7 +70,6 @@ class MetricsFile(Callback):
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["seconds"] = round(time.monotonic() - self.started, 3)
         metrics["training_seconds"] = round(self.progress.seconds, 3)
-        self._track(trainer, metrics)
         self.lines.append(metrics)
         with open_own(self.path, "a") as file:
             file.write(json.dumps(metrics) + "\n")
@@ -95,11 +95,6 @@ class MetricsFile(Callback):
         assert isinstance(module, TrainingModule)
         for task, loss in module.collector.take_losses():
             self.losses.setdefault(task, []).append(loss)
-
-    def _track(self, trainer: pl.Trainer, metrics: dict[str, Any]) -> None:
-        known = {key: value for key, value in metrics.items() if value is not None}
-        for tracker in trainer.loggers:
-            tracker.log_metrics(known, metrics["step"])
 
     def _train_losses(self, trainer: pl.Trainer) -> dict[str, float]:
         """Mean loss since the last line over all ranks, of every task and of all batches."""

@@ -1,4 +1,4 @@
-"""Builds Lightning's Trainer for a stage: devices, precision, callbacks, trackers."""
+"""Builds Lightning's Trainer for a stage: devices, precision, callbacks."""
 
 from __future__ import annotations
 
@@ -54,10 +54,7 @@ def build_trainer(
         log_every_n_steps=1,  # a larger value makes Lightning warn about epochs with fewer batches
         num_sanity_val_steps=0,  # it would leave its scores in the first validation
         callbacks=_callbacks(config, context, checkpointing, progress),
-        logger=[
-            tracker.create(directory=context.directory, name=f"{context.spec.name}-{context.step_id}")
-            for tracker in context.spec.trackers
-        ],
+        logger=False,  # trackers read metrics.jsonl (ups_core.tracking)
         plugins=[checkpointing.files],
         default_root_dir=context.directory,
         enable_progress_bar=context.console.interactive,

@@ -1,1 +1,1 @@
-"""Experiment trackers: Lightning loggers that a spec names."""
+"""Experiment trackers that a spec names; their packages are optional and imported by the factories."""

@@ -8,7 +8,7 @@ from ups_core import TrackerConfig
 
 
 class CSVConfig(TrackerConfig):
-    """`metrics.csv` in the step's directory; no options."""
+    """`metrics.csv` in the directory of every training step; no options."""
 
 
 class WandbConfig(TrackerConfig):
@@ -21,4 +21,22 @@ class WandbConfig(TrackerConfig):
     tags: list[str] = []
     """Tags of the run."""
     mode: Literal["online", "offline"] = "offline"
-    """`offline` writes to the step's directory; `wandb sync` uploads it later."""
+    """`offline` writes to `trackers/wandb` in the run directory; `wandb sync` uploads it later."""
+
+
+class TensorBoardConfig(TrackerConfig):
+    """TensorBoard; needs `pip install 'ups-train[tensorboard]'`.
+
+    Its files are in `trackers/tensorboard` of the run directory; `tensorboard --logdir runs` shows all runs.
+    """
+
+
+class MLflowConfig(TrackerConfig):
+    """MLflow; needs `pip install 'ups-train[mlflow]'`, and the package `mlflow` for its user interface."""
+
+    experiment: str = "ups"
+    """Experiment that the run belongs to."""
+    uri: str | None = None
+    """Tracking server or database; default: `mlflow/mlflow.db` (SQLite) beside the run directories."""
+    tags: dict[str, str] = {}
+    """Tags of the run."""
