@@ -17,6 +17,8 @@ import pytest
 
 from commands import BIN, TINY, command, overrides
 from documents import ROOT
+from ups_core.run_status import run_statuses
+from ups_core.training_progress import PROGRESS
 
 ARGUMENTS = [
     str(ROOT / "specs" / "smoke.yaml"),
@@ -65,6 +67,12 @@ def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: P
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    (before,) = run_statuses(parts / "runs")
+    assert (before.state, before.step, before.training and before.training.steps) == (
+        "running",
+        "operator",
+        12,
+    )
     process.send_signal(stop)
     _, errors = process.communicate(timeout=120)
     (run,) = (parts / "runs").iterdir()
@@ -73,8 +81,21 @@ def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: P
         assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[stop], errors
         assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
         assert "Traceback" not in errors
-    command("ups-run", *ARGUMENTS, cwd=parts)
+    (found,) = run_statuses(parts / "runs")
+    assert found.state == ("killed" if stop is signal.SIGKILL else "interrupted")
+    assert found.training is not None
+    assert found.training.step <= 12
+    assert found.seconds_left is None
+    resumed = command("ups-run", *ARGUMENTS, cwd=parts)
     assert result(parts) == result(whole)
+    (found,) = run_statuses(parts / "runs")
+    assert (found.state, found.training, len(found.scores)) == ("completed", None, 2)
+    assert not (run / "steps" / "operator" / PROGRESS).exists()
+    path = run.relative_to(parts)
+    following = f"next: ups eval show {path} · ups verify {path}"
+    assert resumed.stderr.splitlines()[-1] == following
+    for line in following.removeprefix("next: ").split(" · "):
+        command(*shlex.split(line), cwd=parts)
 
 
 def test_a_full_disk_ends_the_step_in_one_line_and_loses_nothing(whole: Path, tmp_path: Path) -> None:

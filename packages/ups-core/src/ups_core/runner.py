@@ -48,8 +48,7 @@ def run_plan(plan: Plan, selection: Selection, console: Console, command: Sequen
 
     Raises:
         StepFailed: a step raised; the record says which and why.
-        UPSError: another process uses this directory, a step's factory cannot be loaded, or a tracker lacks
-            its package.
+        UPSError: another process uses this directory, or a step's factory or a tracker cannot be loaded.
         Interrupted: a signal or the time limit stopped the run.
     """
     plan = recheck(plan, console)
@@ -139,7 +138,7 @@ class _Runner:
             except UPSError as error:
                 raise StepFailed(f"data of task '{name}': {error}") from None
             self.record.content["data"][name] = details
-            self.record.event("data_ready", task=name, seconds=_since(begin), **details)
+            self.record.event("data_ready", task=name, seconds=round(time.monotonic() - begin, 3), **details)
             self.console.say(f"data {name}: {details['source']}, {details['fingerprint'][:12]}")
         self.record.save("running")
 
@@ -165,7 +164,7 @@ class _Runner:
         done = header | {
             "status": "completed",
             "finished": now(),
-            "seconds": _since(begin),
+            "seconds": round(time.monotonic() - begin, 3),
             "after": list(step.after),
             "options": recorded_options(self.plan, step),
             "providers": dict(step.providers),
@@ -197,7 +196,3 @@ class _Runner:
 
 def _is_done(plan: Plan, step: PlannedStep) -> bool:
     return state_of(plan.directory, step.id, step.fingerprint, accept_others=True)[0] == "done"
-
-
-def _since(begin: float) -> float:
-    return round(time.monotonic() - begin, 3)

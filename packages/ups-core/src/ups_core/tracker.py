@@ -84,5 +84,5 @@ class Tracker(Protocol):
         ...
 
     def finish(self, status: str) -> None:
-        """End: `completed`, `failed` or `interrupted`; the latter two may be resumed."""
+        """End: `completed`, `stopped` (by a gate), `failed` or `interrupted`; all may be continued later."""
         ...

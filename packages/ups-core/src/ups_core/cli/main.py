@@ -10,6 +10,7 @@ from ups_core.cli.components import ListCommand, ShowCommand
 from ups_core.cli.output import guarded
 from ups_core.cli.plugins import PluginsCommand
 from ups_core.cli.run import RunCommand
+from ups_core.cli.status import StatusCommand
 from ups_core.cli.validate import SchemaCommand, ValidateCommand
 from ups_core.command import Command
 from ups_core.console import Console
@@ -18,6 +19,7 @@ from ups_core.plugin_loader import plugins_in_use
 
 BUILT_IN: dict[str, type[Command]] = {
     "run": RunCommand,
+    "status": StatusCommand,
     "validate": ValidateCommand,
     "plugins": PluginsCommand,
     "list": ListCommand,

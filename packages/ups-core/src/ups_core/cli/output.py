@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ups_core.errors import SpecError, UPSError, printable
 from ups_core.files import finite
 from ups_core.interrupts import Interrupted
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def print_json(value: Any) -> None:
@@ -21,17 +24,23 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under headings; a rich table on a terminal, aligned plain text elsewhere."""
     if sys.stdout.isatty():
-        from rich import box
         from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(escape, row))
-        Console().print(table)
+        Console().print(rich_table(columns, rows))
         return
     print_columns([columns, *rows])
+
+
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Rows under headings for a terminal."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -1,13 +1,15 @@
-"""How `ups-run` prints a plan, and what a launcher would submit for it."""
+"""How `ups-run` prints a plan, what a launcher would submit for it, and what to do after it."""
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from ups_core.advice import advice_on
 from ups_core.cli.output import print_table
 from ups_core.plan import Plan
+from ups_core.plugin_loader import registry_in_use
 from ups_core.reuse import describe_changes
 
 
@@ -48,3 +50,11 @@ def print_submissions(submissions: Sequence[Mapping[str, str]]) -> None:
         print(textwrap.indent(step["submits"].rstrip(), "  "))
     if not submissions:
         print("nothing to do: all steps are done")
+
+
+def next_commands(plan: Plan) -> list[str]:
+    """The commands that look at a finished run, of those that plugins provide."""
+    scored = any("metrics" in step.spec.config.produces for step in plan.steps)
+    known = {entry.name for entry in registry_in_use().entries("commands")}
+    wanted = [("eval", "eval show")] * scored + [("verify", "verify")]
+    return [f"ups {text} {shlex.quote(str(plan.directory))}" for name, text in wanted if name in known]

@@ -17,7 +17,7 @@ from ups_core.cli.options import (
     user_path,
 )
 from ups_core.cli.output import guarded, print_json
-from ups_core.cli.plan_output import print_plan, print_submissions
+from ups_core.cli.plan_output import next_commands, print_plan, print_submissions
 from ups_core.cli.seeds import add_seeds, run_seeds
 from ups_core.console import Console
 from ups_core.context import PROFILE
@@ -141,6 +141,8 @@ class RunCommand:
         report = page_of(plan.directory)
         if report.exists():
             console.say(f"report: {report}")
+        if record["status"] == "completed" and (commands := next_commands(plan)):
+            console.say(f"next: {' · '.join(commands)}")
         if args.json:
             print_json(record)
         negative = list(negative_verdicts(record))

@@ -17,6 +17,7 @@ from ups_train.engine.precision import lightning_precision
 from ups_train.engine.profiling import ProfileSteps, profile_requested
 from ups_train.engine.progress import Progress
 from ups_train.engine.progress_bar import ProgressBar
+from ups_train.engine.progress_file import ProgressFile
 from ups_train.engine.step_clock import StepClock
 from ups_train.parallel.ranks import nodes
 
@@ -72,6 +73,7 @@ def _callbacks(
         clock,
         checkpointing,  # Lightning moves it to the end
         MetricsFile(metrics, config.monitor, context.console, progress, clock),
+        ProgressFile(context.directory, config.monitor, progress),
     ]
     if profile_requested():
         callbacks.append(ProfileSteps(context.directory / "profile"))

@@ -15,7 +15,7 @@ FOLDER = "mlflow"
 """Beside the run directories: database and artifacts of all runs."""
 TAG = "ups.run"
 """Tag that holds the id of the UPS run, by which a resumed one is found."""
-ENDS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+ENDS = {"completed": "FINISHED", "stopped": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
 LONGEST = 500
 """Characters of the longest value of a parameter that every store of MLflow takes."""
 
