@@ -76,6 +76,7 @@ def test_the_spec_runs_with_all_of_them(plugins: dict[str, str], tmp_path: Path)
 
     (tmp_path / "acme.yaml").write_text(SPEC)
     command("ups-run", "acme.yaml", cwd=tmp_path, **plugins)
+    assert "@misc{doe2026two,\n" in command("ups", "cite", "acme.yaml", cwd=tmp_path, **plugins).stdout
     (run,) = tmp_path.glob("runs/acme-*")
     record = json.loads((run / "run.json").read_text())
     assert record["status"] == "completed"

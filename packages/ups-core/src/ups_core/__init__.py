@@ -15,6 +15,7 @@ from ups_core.base_configs import (
     TaskConfig,
     TrackerConfig,
 )
+from ups_core.citation import Citation
 from ups_core.component import Component, Registered, default_component, validate_options
 from ups_core.config import Config
 from ups_core.context import StepContext
@@ -27,6 +28,7 @@ from ups_core.tracker import TrackedRun, TrackedStep, Tracker
 
 __all__ = [
     "CallbackConfig",
+    "Citation",
     "CommandConfig",
     "Component",
     "Config",

@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
+from ups_core.citation import Citation
 from ups_core.config import Config
 from ups_core.errors import UPSError, truncated
 from ups_core.kinds import KINDS, singular
@@ -39,6 +40,7 @@ class Entry:
         summary: one line for `ups list`.
         provider: the distribution that registered it.
         former_names: name in earlier versions -> the version that renamed it; using one is an error.
+        cite: what to cite when the component is used; lazy references, see :meth:`citations`.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Entry:
     summary: str
     provider: Provider
     former_names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    cite: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Check what can be checked without importing anything.
@@ -63,6 +66,8 @@ class Entry:
             )
         if not isinstance(self.summary, str):
             raise UPSError(f"{self}: its summary {self.summary!r} is not text")
+        if not isinstance(self.cite, tuple) or not all(isinstance(name, str) for name in self.cite):
+            raise UPSError(f"{self}: cite is a tuple of 'module:attribute', got {self.cite!r}")
         if not isinstance(self.factory, str):
             self._check_factory(self.factory)
         if not isinstance(self.config, str):
@@ -87,6 +92,30 @@ class Entry:
         loaded: type[Config] = self._load(self.config)
         self._check_config(loaded)
         return loaded
+
+    def citations(self, config: Config) -> list[Citation]:
+        """What to cite where the component is used with these options.
+
+        A reference `"module:attribute"` names a citation, or a function of the options that returns several.
+
+        Raises:
+            UPSError: a reference cannot be imported, or is not a citation.
+        """
+        found: list[Citation] = []
+        for reference in self.cite:
+            loaded = self.load_citation(reference)
+            if callable(loaded):
+                with plugin_call(f"{reference}, the citations of {self},", bugs=True):
+                    loaded = list(loaded(config))
+            found += loaded if isinstance(loaded, (list, tuple)) else [loaded]
+        for citation in found:
+            if not isinstance(citation, Citation):
+                raise UPSError(f"{self}: {citation!r} is not a ups_core.Citation")
+        return found
+
+    def load_citation(self, reference: str) -> Any:
+        """Import one of :attr:`cite`: a citation, or a function. Raises :class:`UPSError`."""
+        return self._load(reference)
 
     def create(self, config: Config, **dependencies: Any) -> Any:
         """Call the factory and check that what it makes has the methods of this kind.

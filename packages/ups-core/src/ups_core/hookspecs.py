@@ -30,6 +30,8 @@ class Register(Protocol):
         config: options class, or lazy `"module:attribute"`.
         summary: one line for `ups list`.
         former_names: name in earlier versions -> the version that renamed it; using one is an error.
+        cite: what `ups cite` prints where the component is used: lazy `"module:attribute"` of a
+            :class:`ups_core.Citation`, or of a function of the options that returns several.
     """
 
     def __call__(
@@ -40,6 +42,7 @@ class Register(Protocol):
         config: type[Config] | str,
         summary: str,
         former_names: Mapping[str, str] | None = None,
+        cite: tuple[str, ...] = (),
     ) -> None: ...
 
 

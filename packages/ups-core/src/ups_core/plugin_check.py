@@ -23,6 +23,7 @@ def check_plugins(loaded: LoadedPlugins) -> Iterator[str]:
     yield from map(str, loaded.registry.failures)
     for entry in loaded.registry.entries():
         problems = [_problem(entry.load_config), _problem(partial(_check_call, entry))]
+        problems += [_problem(partial(entry.load_citation, name)) for name in entry.cite]
         yield from dict.fromkeys(filter(None, problems))  # one module may hold both: one line
 
 

@@ -168,11 +168,13 @@ def _registrations(plugin: Any, provider: Provider, manager: pluggy.PluginManage
             config: Any,
             summary: str,
             former_names: Mapping[str, str] | None = None,
+            cite: tuple[str, ...] = (),
             kind: str = kind,
         ) -> None:
             if any(entry.kind == kind and entry.name == name for entry in entries):
                 raise UPSError(f"{singular(kind)} '{name}' is registered twice by {provider}")
-            entries.append(Entry(kind, name, factory, config, summary, provider, former_names or {}))
+            renamed = former_names or {}
+            entries.append(Entry(kind, name, factory, config, summary, provider, renamed, cite))
 
         # Calling the hook itself would call every plugin's implementation and stop at one that raises.
         for implementation in hook.get_hookimpls():

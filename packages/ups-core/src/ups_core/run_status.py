@@ -25,8 +25,8 @@ class RunStatus:
 
     Attributes:
         directory: the run directory.
-        state: `running`, `completed`, `stopped` (by a gate), `failed`, `interrupted`; `killed` where the process
-            is gone without a word; `damaged` where the record cannot be read.
+        state: `running`, `completed`, `stopped` (by a gate), `failed`, `interrupted`; `killed` where the
+            process is gone without a word; `damaged` where the record cannot be read.
         done: number of finished steps.
         steps: number of all steps.
         step: id of the step that runs, failed or was interrupted; empty where there is none.

@@ -81,6 +81,10 @@ class StepConfig(Config):
         name; empty where there is nothing."""
         return ""
 
+    def unused(self) -> Sequence[str]:
+        """Names of options that do nothing with these values of the others; `ups cite` leaves them out."""
+        return ()
+
     def trained_model(self, default: Component) -> Component | None:
         """The model that the step trains, None for a step that trains none; `default` is the spec's."""
         return None
@@ -136,6 +140,10 @@ class StageConfig(StepConfig):
     def measures(self) -> str | None:
         """The validation split: training stages report validation metrics."""
         return "val"
+
+    def unused(self) -> Sequence[str]:
+        """Names of options that do nothing with these values of the others; `ups cite` leaves them out."""
+        return ()
 
     def trained_model(self, default: Component) -> Component | None:
         """The stage's own model, or the spec's."""

@@ -13,18 +13,21 @@ def ups_register_tasks(register: Register) -> None:
         "ups_data.tasks.advection1d:Advection1d",
         config="ups_data.tasks.advection1d:Advection1dConfig",
         summary="linear advection u_t + beta u_x = 0, periodic (PDEBench 1D_Advection)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     register(
         "burgers1d",
         "ups_data.tasks.burgers1d:Burgers1d",
         config="ups_data.tasks.burgers1d:Burgers1dConfig",
         summary="viscous Burgers flow u_t + (u^2/2)_x = (nu/pi) u_xx, periodic (PDEBench 1D_Burgers)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     register(
         "darcy2d",
         "ups_data.tasks.darcy2d:Darcy2d",
         config="ups_data.tasks.darcy2d:Darcy2dConfig",
         summary="steady Darcy flow -div(a grad u) = beta in two-material media (PDEBench 2D_DarcyFlow)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
 
     register(
@@ -32,12 +35,14 @@ def ups_register_tasks(register: Register) -> None:
         "ups_data.tasks.reaction_diffusion1d:ReactionDiffusion1d",
         config="ups_data.tasks.reaction_diffusion1d:ReactionDiffusion1dConfig",
         summary="u_t = nu u_xx + rho u (1 - u), periodic (PDEBench 1D_ReacDiff)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     register(
         "diffusion_sorption1d",
         "ups_data.tasks.diffusion_sorption1d:DiffusionSorption1d",
         config="ups_data.tasks.diffusion_sorption1d:DiffusionSorption1dConfig",
         summary="diffusion with sorption u_t = D / R(u) u_xx (PDEBench 1D_diff-sorp)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     for dim in (1, 2, 3):
         register(
@@ -45,24 +50,28 @@ def ups_register_tasks(register: Register) -> None:
             f"ups_data.tasks.compressible_flow:CompressibleFlow{dim}d",
             config=f"ups_data.tasks.compressible_flow:CompressibleFlow{dim}dConfig",
             summary=f"compressible Navier-Stokes in {dim}-D (PDEBench {dim}D_CFD)",
+            cite=("ups_data.citations:PDEBENCH",),
         )
     register(
         "diffusion_reaction2d",
         "ups_data.tasks.diffusion_reaction2d:DiffusionReaction2d",
         config="ups_data.tasks.diffusion_reaction2d:DiffusionReaction2dConfig",
         summary="FitzHugh-Nagumo activator and inhibitor, no flux through edges (PDEBench 2D_diff-react)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     register(
         "shallow_water2d",
         "ups_data.tasks.shallow_water2d:ShallowWater2d",
         config="ups_data.tasks.shallow_water2d:ShallowWater2dConfig",
         summary="height of a radial dam break, open edges (PDEBench 2D_rdb)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     register(
         "incompressible_flow2d",
         "ups_data.tasks.incompressible_flow2d:IncompressibleFlow2d",
         config="ups_data.tasks.incompressible_flow2d:IncompressibleFlow2dConfig",
         summary="driven incompressible Navier-Stokes with particles (PDEBench NS_Incom)",
+        cite=("ups_data.citations:PDEBENCH",),
     )
     register(
         "arrays",
@@ -81,6 +90,7 @@ def ups_register_tasks(register: Register) -> None:
         "ups_data.tasks.well:WellTask",
         config="ups_data.tasks.well_config:WellConfig",
         summary="files of The Well, with the splits of its folders",
+        cite=("ups_data.citations:THE_WELL",),
     )
 
 
@@ -98,6 +108,7 @@ def ups_register_sources(register: Register) -> None:
         "ups_data.sources.official:Official",
         config="ups_data.sources.config:OfficialConfig",
         summary="official PDEBench files; an error says what to download",
+        cite=("ups_data.citations:PDEBENCH_DATA",),
     )
     register(
         "generate",

@@ -101,6 +101,10 @@ class RolloutConfig(EvaluationConfig):
             raise ValueError(f"'{taken}' is a number that the step itself reports; rename the metric")
         return self
 
+    def unused(self) -> tuple[str, ...]:
+        """Metrics of ensembles, where there is none."""
+        return ("ensemble_metrics",) if self.members == 1 else ()
+
     @property
     def scores(self) -> tuple[Component, ...]:
         """The metrics to compute."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from ups_core import Register, hookimpl
 from ups_core.events import SeedsInfo, StudyInfo
 from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS, PHYSICS_METRICS
+from ups_eval.citations import OF_METRICS
 
 
 @hookimpl
 def ups_register_metrics(register: Register) -> None:
     """Register the metrics."""
     for name, (factory, summary) in (METRICS | PHYSICS_METRICS | ENSEMBLE_METRICS).items():
-        register(name, factory, config="ups_core:MetricConfig", summary=summary)
+        cite = OF_METRICS.get(name, ())
+        register(name, factory, config="ups_core:MetricConfig", summary=summary, cite=cite)
 
 
 @hookimpl

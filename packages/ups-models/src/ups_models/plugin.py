@@ -13,18 +13,21 @@ def ups_register_models(register: Register) -> None:
         "ups_models.latent.operator:LatentOperator",
         config="ups_models.config:LatentOperatorConfig",
         summary="one model for all tasks: local codec, fitted linear propagator, multi-scale trunk",
+        cite=("ups_models.citations:latent_operator",),
     )
     register(
         "fno",
         "ups_models.fno:FNO",
         config="ups_models.config:FNOConfig",
         summary="Fourier neural operator (Li et al., arXiv 2010.08895), one per task",
+        cite=("ups_models.citations:FNO",),
     )
     register(
         "unet",
         "ups_models.unet:UNet",
         config="ups_models.config:UNetConfig",
         summary="U-Net of ConvNeXt blocks (arXiv 1505.04597, 2201.03545), one per task",
+        cite=("ups_models.citations:UNET", "ups_models.citations:CONVNEXT"),
     )
     register(
         "persistence",

@@ -10,18 +10,21 @@ def ups_register_stages(register: Register) -> None:
         "ups_train.stages.operator:operator",
         config="ups_train.stages.operator_config:OperatorConfig",
         summary="train a simulator on all tasks, select it on the validation rollout",
+        cite=("ups_train.citations:operator",),
     )
     register(
         "diffusion_residual",
         "ups_train.stages.residual:diffusion_residual",
         config="ups_train.stages.residual_config:ResidualConfig",
         summary="train a flow that samples what the operator's predictions lack",
+        cite=("ups_train.citations:diffusion_residual",),
     )
     register(
         "consistency_distillation",
         "ups_train.stages.distillation:consistency_distillation",
         config="ups_train.stages.residual_config:DistillationConfig",
         summary="train a student that samples a flow's residuals in one or two evaluations",
+        cite=("ups_train.citations:distillation",),
     )
 
 
@@ -55,6 +58,7 @@ def ups_register_optimizers(register: Register) -> None:
         "ups_train.optimizers.factories:adam",
         config="ups_train.optimizers.config:AdamConfig",
         summary="Adam, no decay",
+        cite=("ups_train.citations:ADAM",),
     )
     register(
         "sgd",
@@ -67,12 +71,14 @@ def ups_register_optimizers(register: Register) -> None:
         "ups_train.optimizers.factories:adamw",
         config="ups_train.optimizers.config:AdamWConfig",
         summary="AdamW, no decay on norms and biases",
+        cite=("ups_train.citations:ADAMW",),
     )
     register(
         "muon",
         "ups_train.optimizers.factories:muon",
         config="ups_train.optimizers.config:MuonConfig",
         summary="Muon, for matrices only: use it in a group of 'grouped'",
+        cite=("ups_train.citations:muon",),
     )
     register(
         "grouped",
@@ -85,6 +91,10 @@ def ups_register_optimizers(register: Register) -> None:
         "ups_train.optimizers.factories:muon_hybrid",
         config="ups_train.optimizers.config:MuonHybridConfig",
         summary="Muon for hidden matrices, AdamW for the rest",
+        cite=(
+            "ups_train.citations:muon",
+            "ups_train.citations:ADAMW",
+        ),
     )
 
 
@@ -95,18 +105,24 @@ def ups_register_schedulers(register: Register) -> None:
         "ups_train.optimizers.schedulers:cosine",
         config="ups_train.optimizers.config:CosineConfig",
         summary="linear warm-up, then a cosine",
+        cite=("ups_train.citations:COSINE",),
     )
     register(
         "wsd",
         "ups_train.optimizers.schedulers:warmup_stable_decay",
         config="ups_train.optimizers.config:WSDConfig",
         summary="warm-up, stable, decay",
+        cite=(
+            "ups_train.citations:WSD",
+            "ups_train.citations:WSD_COOLDOWN",
+        ),
     )
     register(
         "one_cycle",
         "ups_train.optimizers.schedulers:one_cycle",
         config="ups_train.optimizers.config:OneCycleConfig",
         summary="a cosine up, a cosine down",
+        cite=("ups_train.citations:ONE_CYCLE",),
     )
     register(
         "plateau",
@@ -153,12 +169,14 @@ def ups_register_strategies(register: Register) -> None:
         "ups_train.parallel.strategies:fsdp2",
         config="ups_train.parallel.config:Fsdp2Config",
         summary="parameters, gradients and optimizer state sharded",
+        cite=("ups_train.citations:FSDP",),
     )
     register(
         "deepspeed",
         "ups_train.parallel.strategies:deepspeed",
         config="ups_train.parallel.config:DeepSpeedConfig",
         summary="ZeRO by DeepSpeed, an optional package",
+        cite=("ups_train.citations:ZERO",),
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ups_core.cli.cite import CiteCommand
 from ups_core.cli.components import ListCommand, ShowCommand
 from ups_core.cli.output import guarded
 from ups_core.cli.plugins import PluginsCommand
@@ -25,6 +26,7 @@ BUILT_IN: dict[str, type[Command]] = {
     "list": ListCommand,
     "show": ShowCommand,
     "schema": SchemaCommand,
+    "cite": CiteCommand,
 }
 
 

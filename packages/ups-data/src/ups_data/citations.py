@@ -1,0 +1,39 @@
+"""What to cite for data and for the metrics of their papers."""
+
+from __future__ import annotations
+
+from ups_core import Citation
+
+PDEBENCH = Citation(
+    key="takamoto2022pdebench",
+    kind="inproceedings",
+    title="PDEBench: An Extensive Benchmark for Scientific Machine Learning",
+    author="Takamoto, Makoto and Praditia, Timothy and Leiteritz, Raphael and MacKinlay, Dan and "
+    "Alesiani, Francesco and Pflüger, Dirk and Niepert, Mathias",
+    booktitle="Advances in Neural Information Processing Systems",
+    volume="35",
+    pages="1596--1611",
+    year="2022",
+    eprint="2210.07182",
+)
+PDEBENCH_DATA = Citation(
+    key="takamoto2022data",
+    kind="misc",
+    title="PDEBench Datasets",
+    author=PDEBENCH.author,
+    publisher="DaRUS",
+    year="2022",
+    doi="10.18419/darus-2986",
+)
+THE_WELL = Citation(
+    key="ohana2024well",
+    kind="inproceedings",
+    title="The Well: a Large-Scale Collection of Diverse Physics Simulations for Machine Learning",
+    author="Ohana, Ruben and McCabe, Michael and Meyer, Lucas and Morel, Rudy and Agocs, Fruzsina J. and "
+    "Beneitez, Miguel and others",
+    booktitle="Advances in Neural Information Processing Systems",
+    volume="37",
+    pages="44989--45037",
+    year="2024",
+    eprint="2412.00568",
+)
