@@ -24,6 +24,7 @@ LONG = (
     "integration/test_smoke.py",
     "train/test_parallel.py",
     "integration/test_interruption.py",
+    "train/test_trackers.py",
     "train/test_tune.py",
     "train/test_operator_objective.py",
 )

@@ -44,7 +44,7 @@ def test_two_processes_train_what_one_trains(
     assert len(one.metrics) >= STEPS // 2
     assert one.metrics[-1]["step"] == STEPS
     options = {"stage": stage, "objective": objective, "trainer": {"strategy": strategy}, **PARALLEL}
-    two = train(folder, f"{strategy}-{run}", 2, **options)
+    two = train(folder, f"{strategy}-{run}", 2, trackers=["csv"], **options)
     for name in ("train/loss", *monitored.get(objective, [OBJECTIVES[objective]])):
         curve = one.curve(name)
         scale = curve.clamp(min=curve.median().item())  # a squared error near zero keeps fewer digits
@@ -54,7 +54,9 @@ def test_two_processes_train_what_one_trains(
     assert [agreement in line for line in two.metrics] == [agreement in line for line in one.metrics]
     for ours, theirs in zip(two.metrics, one.metrics, strict=True):
         assert ours.get(agreement, 0.0) == pytest.approx(theirs.get(agreement, 0.0), abs=0.02)
-    written = {"checkpoints", "details.json", "metrics.jsonl", "model", "step.json"}
+    rows = (two.step / "metrics.csv").read_text().splitlines()[1:]
+    assert [int(row.partition(",")[0]) for row in rows] == [line["step"] for line in two.metrics]
+    written = {"checkpoints", "details.json", "metrics.csv", "metrics.jsonl", "model", "step.json"}
     assert {path.name for path in two.step.iterdir()} == written
     assert set(two.weights) == set(one.weights)
     for name, weight in one.weights.items():

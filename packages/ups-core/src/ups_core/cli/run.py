@@ -141,11 +141,11 @@ class RunCommand:
         report = page_of(plan.directory)
         if report.exists():
             console.say(f"report: {report}")
-        if record["status"] == "completed" and (commands := next_commands(plan)):
+        negative = list(negative_verdicts(record))
+        if record["status"] == "completed" and not negative and (commands := next_commands(plan)):
             console.say(f"next: {' · '.join(commands)}")
         if args.json:
             print_json(record)
-        negative = list(negative_verdicts(record))
         for line in negative:
             print(document.redacted(line), file=sys.stderr)
         return FAILED_VERDICT if negative else 0

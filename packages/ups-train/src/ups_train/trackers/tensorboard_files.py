@@ -48,7 +48,8 @@ class TensorBoardTracker:
         for name, value in step.points.items():
             self._writer.add_scalar(name, value, 0)
         if step.gates:
-            rows = [list(COLUMNS), ["---"] * len(COLUMNS), *gate_rows(step)]
+            cells = [[cell.replace("|", r"\|") for cell in row] for row in gate_rows(step)]
+            rows = [list(COLUMNS), ["---"] * len(COLUMNS), *cells]
             self._text(f"{step.id}/gates", "\n".join("| " + " | ".join(row) + " |" for row in rows))
         import numpy as np
         from PIL import Image
