@@ -86,8 +86,8 @@ SPEC: dict[str, Any] = {
             "callbacks": ["look/stop"],
         },
         {"evaluate": "rollout", "id": "test", "save_predictions": 2},
-        {"evaluate": "look/judge", "id": "gate"},
         {"evaluate": "report", "animate": False},
+        {"evaluate": "look/judge", "id": "gate"},  # after the report, which reads those of real gates
     ],
 }
 PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard", "mlflow": "mlflow"}
@@ -328,3 +328,27 @@ def test_a_logger_of_lightning_gets_everything(tmp_path: Path) -> None:
     assert "2.0" in file.read_text()
     (options,) = tmp_path.rglob("hparams.yaml")
     assert yaml.safe_load(options.read_text()) == {"seed": 1}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
+def test_mlflow_writes_where_it_is_told_and_finds_its_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    from tracker_readers import read_mlflow
+    from ups_train.trackers.mlflow_run import MLflowTracker
+
+    here, database = tmp_path / "here", tmp_path / "elsewhere.db"
+    here.mkdir()
+    (tmp_path / "runs" / "study").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    config = MLflowConfig(uri=f"sqlite:///{database}", experiment="mine", tags={"team": "a"})
+    for status in ("interrupted", "completed"):
+        tracker = MLflowTracker(config)
+        tracker.start(tracked(tmp_path / "runs" / "study"))
+        tracker.finish(status)
+    assert read_mlflow(database, "select name, status from runs") == [("study", "FINISHED")]
+    assert not list(here.iterdir()), "nothing in the current directory"
+    assert not (tmp_path / "runs" / "mlflow" / "mlflow.db").exists()
+    assert len(list((tmp_path / "runs" / "mlflow").rglob("spec.yaml"))) == 1
+    assert ("team", "a") in read_mlflow(database, "select key, value from tags")

@@ -37,6 +37,7 @@ class MLflowConfig(TrackerConfig):
     experiment: str = "ups"
     """Experiment that the run belongs to."""
     uri: str | None = None
-    """Tracking server or database; default: `mlflow/mlflow.db` (SQLite) beside the run directories."""
+    """Tracking server or database; default: `mlflow/mlflow.db` (SQLite) beside the run directories.
+    Artifacts of a database are in `mlflow/artifacts` there."""
     tags: dict[str, str] = {}
     """Tags of the run."""

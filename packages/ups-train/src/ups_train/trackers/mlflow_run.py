@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, TextIO
 
 from ups_core import TrackedRun, TrackedStep, UPSError
+from ups_core.files import open_own
 from ups_core.tracked_step import COLUMNS, gate_rows
 from ups_train.trackers.config import MLflowConfig
 
@@ -15,6 +19,8 @@ FOLDER = "mlflow"
 """Beside the run directories: database and artifacts of all runs."""
 TAG = "ups.run"
 """Tag that holds the id of the UPS run, by which a resumed one is found."""
+SERVERS = ("http:", "https:", "databricks")
+"""Beginnings of addresses that are not those of databases."""
 ENDS = {"completed": "FINISHED", "stopped": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
 LONGEST = 500
 """Characters of the longest value of a parameter that every store of MLflow takes."""
@@ -39,15 +45,7 @@ class MLflowTracker:
 
     def start(self, run: TrackedRun) -> None:
         """Begin or continue the MLflow run."""
-        folder = (run.directory.parent / FOLDER).absolute()
-        artifacts = None
-        if self.config.uri is None:
-            folder.mkdir(exist_ok=True)
-            artifacts = (folder / "artifacts").as_uri()
-        self._client = self._connect(tracking_uri=self.config.uri or f"sqlite:///{folder / 'mlflow.db'}")
-        name = self.config.experiment
-        known = self._client.get_experiment_by_name(name)
-        experiment = known.experiment_id if known else self._client.create_experiment(name, artifacts)
+        experiment = self._experiment((run.directory.parent / FOLDER).absolute())
         found = self._client.search_runs([experiment], f"tags.`{TAG}` = '{run.id}'", max_results=1)
         if found:
             self._id = found[0].info.run_id
@@ -58,6 +56,30 @@ class MLflowTracker:
         self._client.log_dict(self._id, dict(run.spec), "spec.yaml")
         for name, value in _parameters("", run.spec):
             self._client.log_param(self._id, name, value)
+
+    def _experiment(self, folder: Path) -> str:
+        """Connect; the id of the experiment, which is made where it is new.
+
+        Args:
+            folder: of the default database, and of the artifacts of every database.
+        """
+        uri, artifacts = self.config.uri, None
+        if uri is None or not uri.startswith(SERVERS):  # a server has a place of its own
+            folder.mkdir(exist_ok=True)
+            artifacts = (folder / "artifacts").as_uri()  # MLflow's default is the current directory
+            uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
+            # Runs that start side by side would each make the tables of a new database.
+            lock: AbstractContextManager[TextIO | None] = open_own(folder / ".lock", "a")
+        else:
+            lock = nullcontext()
+        with lock as file:
+            if file is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            self._client = self._connect(tracking_uri=uri)
+            known = self._client.get_experiment_by_name(self.config.experiment)
+            if known is not None:
+                return str(known.experiment_id)
+            return str(self._client.create_experiment(self.config.experiment, artifacts))
 
     def log_metrics(self, step_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Add a point to every metric."""
