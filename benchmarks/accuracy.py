@@ -39,7 +39,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ups_data import TaskData, prepare_task
 from ups_data.batches.batch import FieldBatch
 from ups_eval.metrics import nrmse_per_frame
-from ups_eval.scoring import reconstruction_errors, score
+from ups_eval.probes import measure, reconstruction
+from ups_eval.scoring import score
 from ups_models.baselines import Mean, Persistence
 from ups_models.bundle import load_bundle
 from ups_models.config import MeanConfig, PersistenceConfig
@@ -204,7 +205,7 @@ def _inner(simulator: Simulator, data: TaskData) -> dict[str, Any]:
     return {
         "shuffled": statistics.fmean(shuffled),
         "latent": score(LatentSimulator(simulator), data, "test").nrmse,
-        "reconstruction": float(reconstruction_errors(simulator, data, "test").mean()),
+        "reconstruction": float(measure(reconstruction, simulator, data.trajectories("test")).mean()),
     }
 
 

@@ -15,26 +15,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from ups_data import prepare_task
-from ups_data.batches.batch import FieldBatch
-from ups_data.generators.burgers import State, evolve
-from ups_data.generators.darcy import solve_darcy
+from ups_data.solvers.base import Given
 from ups_eval.metrics import nrmse_per_frame
 
-Array = NDArray[np.float64]
-Solver = Callable[[FieldBatch], Array]
 TASKS = {
     "advection1d": {"beta": [0.1, 0.4, 1.0]},
     "darcy2d": {},
@@ -42,55 +35,25 @@ TASKS = {
 }
 
 
-def shift(batch: FieldBatch) -> Array:
-    """Advection: u0(x - βt), each Fourier mode turned by its phase."""
-    start, beta = batch.state[0, -1, 0].double().numpy(), float(batch.params[0, 0])
-    times = float(batch.dt[0]) * np.arange(1, batch.target.shape[1] + 1)
-    wave = 2 * np.pi * np.fft.rfftfreq(len(start), 1 / len(start))
-    spectrum = np.fft.rfft(start) * np.exp(-1j * wave * (beta * times)[:, None])
-    return np.fft.irfft(spectrum, n=len(start))[:, None]
-
-
-def direct(batch: FieldBatch) -> Array:
-    """Darcy: finite volumes on the points that are given, their distance as spacing."""
-    coefficient = batch.static[0, 0].double().numpy()
-    spacing = 1 / len(coefficient)
-    return solve_darcy(coefficient, float(batch.params[0, 0]), (spacing, spacing))[None, None]
-
-
-def cole_hopf(batch: FieldBatch) -> Array:
-    """Burgers: the exact semigroup, from trapezoid integrals of the given frame."""
-    start, nu = batch.state[0, -1, 0].double().numpy(), float(batch.params[0, 0])
-    integrals = 0.5 * (start + np.roll(start, -1)) / len(start)
-    potential = np.concatenate([[0.0], np.cumsum(integrals[:-1])])
-    state = State(start, potential, float(integrals.sum()))
-    frames = evolve(state, nu / math.pi, float(batch.dt[0]), 1 + batch.target.shape[1])
-    return frames[1:, None]
-
-
-SOLVERS: dict[str, tuple[str, Solver]] = {
-    "advection1d": ("spectral shift", shift),
-    "darcy2d": ("sparse direct solve", direct),
-    "burgers1d": ("Cole-Hopf at 256 points", cole_hopf),
-}
-
-
 def measure(task: str, options: dict[str, object], count: int, data_root: Path) -> list[dict[str, object]]:
     """Error and seconds by parameter value."""
-    windows = prepare_task(task, options, data_root).trajectories("test", limit=count)
-    name, solver = SOLVERS[task]
+    data = prepare_task(task, options, data_root)
+    windows, solver = data.trajectories("test", limit=count), data.solver
+    assert solver is not None
     found: dict[float, list[tuple[float, float]]] = {}
     for index in track(range(len(windows)), description=task, transient=True):
         batch = windows.batch([index])
+        state = batch.state[:, -1:].flatten(0, 1)
+        given = Given(*(part.double().numpy() for part in (state, batch.static, batch.params)))
         begin = time.perf_counter()
-        solution = solver(batch)
+        solution = solver.solve(given, windows.info, batch.target.shape[1])
         seconds = time.perf_counter() - begin
-        error = float(nrmse_per_frame(torch.from_numpy(solution)[None], batch.target).mean())
+        error = float(nrmse_per_frame(torch.from_numpy(solution), batch.target).mean())
         found.setdefault(float(batch.params[0, 0]), []).append((error, seconds))
     return [
         {
             "task": task,
-            "solver": name,
+            "solver": solver.name,
             "value": value,
             "nrmse": float(np.mean([error for error, _ in pairs])),
             "seconds": float(np.median([seconds for _, seconds in pairs])),

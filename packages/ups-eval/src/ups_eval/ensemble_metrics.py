@@ -49,7 +49,8 @@ class EnsembleMetric(TrajectoryMetric):
         """The metric over all samples; NaN if there were none."""
         if not len(self.seen):
             return torch.tensor(math.nan)
-        return torch.tensor(reduce_values(dim_zero_cat(self.seen).cpu().numpy(), self.reduction))
+        value = reduce_values(dim_zero_cat(self.seen).cpu().numpy(), self.reduction)
+        return torch.tensor(value, dtype=torch.float64)
 
 
 def as_ensemble(members: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

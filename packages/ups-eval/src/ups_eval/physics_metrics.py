@@ -72,7 +72,8 @@ class PhysicsMetric(Metric):
         """The mean over all samples; NaN if there were none."""
         if not len(self.seen):
             return torch.tensor(math.nan)
-        return torch.tensor(reduce_values(dim_zero_cat(self.seen).cpu().numpy(), self.reduction))
+        value = reduce_values(dim_zero_cat(self.seen).cpu().numpy(), self.reduction)
+        return torch.tensor(value, dtype=torch.float64)
 
 
 class Drift(PhysicsMetric):
