@@ -6,16 +6,19 @@ Missing files are tolerated: users need a report most of all for a failed or unf
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ups_core.citations import Cited, citations_of
+from ups_core.errors import UPSError
 from ups_core.finished_step import FinishedStep
 from ups_core.layout import partial_directory
 from ups_core.names import step_id
 from ups_core.reading import UnsoundFile, read_text
 from ups_core.run_file import RunStep, read_run
+from ups_core.validate import load_spec
 from ups_eval.gate.record import FILE as GATES
 from ups_eval.gate.record import Gates
 from ups_eval.predictions import FILE as PREDICTIONS
@@ -68,6 +71,7 @@ class Run:
     evaluations: list[Evaluation]
     spec: str
     gates: Mapping[str, Gates] = field(default_factory=dict)
+    citations: Sequence[Cited] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -106,6 +110,7 @@ def collect(directory: Path) -> Run:
             if result is not None
         ],
         spec=_read_text(directory / "spec.yaml"),
+        citations=_citations(directory),
         options={step.record.id: step.record.options for step in finished.values()},
         gates={
             step.record.id: Gates.load(step.file(GATES))
@@ -116,8 +121,19 @@ def collect(directory: Path) -> Run:
 
 
 def read_log(step: str, path: Path) -> TrainingLog:
-    """The numbers of a `metrics.jsonl`; truncated lines and missing keys are skipped."""
+    """The numbers of a `metrics.jsonl`; truncated lines and missing keys are skipped.
+
+    Losses between two lines are spread evenly over the steps between them.
+    """
     series: dict[str, tuple[list[float], list[float]]] = {}
+
+    def add(name: str, at: float, value: Any) -> None:
+        if isinstance(value, (int, float)):
+            steps, numbers = series.setdefault(name, ([], []))
+            steps.append(float(at))
+            numbers.append(float(value))
+
+    before = 0.0
     for number, line in enumerate(_read_text(path).splitlines()):
         try:
             values = json.loads(line)
@@ -125,12 +141,19 @@ def read_log(step: str, path: Path) -> TrainingLog:
             continue  # the last line of a killed run may be cut off
         if not isinstance(values, dict):
             continue
-        at = values.get("step", number)
+        at, curves = values.get("step", number), values.get("curve")
+        courses = (
+            {f"train/{task}/loss": losses for task, losses in curves.items()}
+            if isinstance(curves, dict)
+            else {}
+        )
+        for name, losses in courses.items():
+            for place, loss in enumerate(losses if isinstance(losses, list) else [], start=1):
+                add(name, before + (at - before) * place / len(losses), loss)
         for name, value in values.items():
-            if name not in ("step", "epoch", "seconds") and isinstance(value, (int, float)):
-                steps, numbers = series.setdefault(name, ([], []))
-                steps.append(float(at))
-                numbers.append(float(value))
+            if name not in ("step", "epoch", "seconds", *courses):
+                add(name, at, value)
+        before = at
     return TrainingLog(step, series)
 
 
@@ -144,6 +167,15 @@ def _log(run: Path, step_id: str, finished: FinishedStep | None) -> TrainingLog:
 def _predictions(step: FinishedStep) -> dict[str, TaskPredictions]:
     """The stored predictions of a step; empty if none were stored (`save_predictions: 0`)."""
     return read_predictions(step.file(PREDICTIONS)) if PREDICTIONS in step.record.files else {}
+
+
+def _citations(directory: Path) -> list[Cited]:
+    """The references of the run's spec; none where it cannot be read here, as without one of its plugins."""
+    try:
+        spec, _ = load_spec(directory / "spec.yaml")
+        return citations_of(spec)
+    except UPSError:
+        return []
 
 
 def _read_text(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from ups_core.reading import read_text
 from ups_train.engine.module import TrainingModule
 from ups_train.engine.progress import Progress
 from ups_train.engine.step_clock import StepClock
+
+CURVE = "curve"
+"""Key of a line: task -> its losses since the line before, evenly spaced."""
+POINTS = 20
+"""Maximum number of losses of a task between two lines."""
 
 
 class MetricsFile(Callback):
@@ -96,12 +102,16 @@ class MetricsFile(Callback):
         for task, loss in module.collector.take_losses():
             self.losses.setdefault(task, []).append(loss)
 
-    def _train_losses(self, trainer: pl.Trainer) -> dict[str, float]:
-        """Mean loss since the last line over all ranks, of every task and of all batches."""
-        means = {f"train/{task}/loss": _mean(trainer, values) for task, values in sorted(self.losses.items())}
+    def _train_losses(self, trainer: pl.Trainer) -> dict[str, Any]:
+        """Mean loss since the last line over all ranks, of every task and of all batches, and its course."""
+        tasks = sorted(self.losses.items())
+        means: dict[str, Any] = {f"train/{task}/loss": _mean(trainer, values) for task, values in tasks}
         every = [value for values in self.losses.values() for value in values]
+        if every:
+            means["train/loss"] = _mean(trainer, every)
+            means[CURVE] = {task: _over_ranks(trainer, _course(values)) for task, values in tasks}
         self.losses.clear()
-        return means | ({"train/loss": _mean(trainer, every)} if every else {})
+        return means
 
     def _line(self, metrics: dict[str, Any], trainer: pl.Trainer) -> str:
         split, _, metric = self.monitor.partition("/")
@@ -116,6 +126,13 @@ class MetricsFile(Callback):
         return (
             f"  step {metrics['step']}{total}  {split} {metric} {score}{by_task}  {metrics['seconds']:.0f} s"
         )
+
+
+def _course(values: list[float]) -> list[float]:
+    """Means of at most :data:`POINTS` parts of equal length, in order."""
+    parts = min(POINTS, len(values))
+    ends = [len(values) * part // parts for part in range(parts + 1)]
+    return [sum(values[begin:end]) / (end - begin) for begin, end in pairwise(ends)]
 
 
 def _mean(trainer: pl.Trainer, values: list[float]) -> float:
