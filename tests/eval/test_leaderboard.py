@@ -295,3 +295,22 @@ def test_mistakes_get_one_line(
     more = [] if "--store" in arguments else ["--store", str(stored)]
     assert ups(["leaderboard", *arguments, *more]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_verify_finds_a_better_number_and_a_damaged_database(
+    stored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ups(["verify", str(stored)]) == 0
+    assert "numbers of 3 follow from their trajectories" in capsys.readouterr().out
+    with sqlite3.connect(stored) as connection:
+        (text,) = connection.execute("SELECT results FROM entries WHERE number = 2").fetchone()
+        content = json.loads(text)
+        content["per_sample"]["flow"]["net"][3] *= 0.5
+        connection.execute("UPDATE entries SET results = ? WHERE number = 2", (json.dumps(content),))
+    connection.close()
+    assert ups(["verify", str(stored)]) == 1
+    assert "entry 2: errors of trajectories of net on flow" in capsys.readouterr().err
+    content_bytes = bytearray(stored.read_bytes())
+    content_bytes[4096:6000] = bytes(1904)
+    stored.write_bytes(content_bytes)
+    assert ups(["verify", str(stored)]) == 1

@@ -14,6 +14,7 @@ from ups_core.errors import UPSError, printable
 from ups_core.run_file import RUN
 from ups_eval.verify.bundle import verify_bundle, verify_page
 from ups_eval.verify.finding import Finding
+from ups_eval.verify.leaderboard import verify_leaderboard
 from ups_eval.verify.run import verify_run
 from ups_models.bundle_config import CONFIG
 
@@ -29,6 +30,7 @@ examples:
   ups verify runs/smoke-1a2b3c4d --level predictions
   ups verify runs/smoke-1a2b3c4d/steps/operator/model
   ups verify runs/smoke-1a2b3c4d/report/index.html
+  ups verify runs/leaderboard.sqlite
 """
 
 
@@ -47,8 +49,8 @@ class VerifyCommand:
         parser.add_argument(
             "place",
             type=user_path,
-            metavar="RUN|BUNDLE|REPORT",
-            help=f"a directory with {RUN}, one with {CONFIG}, or a page",
+            metavar="RUN|BUNDLE|REPORT|LEADERBOARD",
+            help=f"a directory with {RUN}, one with {CONFIG}, a page, or a leaderboard (.sqlite)",
         )
         parser.add_argument(
             "--level", choices=LEVELS, default="numbers", help="how much is done again; default: numbers"
@@ -59,7 +61,7 @@ class VerifyCommand:
         """Compare, print, and return 1 if something does not match.
 
         Raises:
-            UPSError: the place is not a run directory, a saved model or a page, or cannot be read.
+            UPSError: the place is none of those, or cannot be read.
         """
         findings = list(_findings(args.place, LEVELS.index(args.level)))
         if args.json:
@@ -82,10 +84,14 @@ def _findings(place: Path, level: int) -> Iterator[Finding]:
             yield from replay(place)
     elif (place / CONFIG).exists():
         yield from verify_bundle(place)
+    elif place.suffix == ".sqlite" and place.is_file():
+        yield from verify_leaderboard(place)
     elif place.is_file():
         yield from verify_page(place)
         run = place.parent.parent
         if (run / RUN).exists():
             yield from _findings(run, level)
     else:
-        raise UPSError(f"{place} is not a run directory ({RUN}), a saved model ({CONFIG}) or a page")
+        raise UPSError(
+            f"{place} is not a run directory ({RUN}), a saved model ({CONFIG}), a page or a leaderboard"
+        )
