@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ups_eval.compare.arms import Arm
 from ups_eval.report.curves import line
 from ups_eval.report.style import PALETTE, dress, legend, new_figure, scale_values, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def arm_colours(arms: Sequence[Arm]) -> dict[str, str]:
@@ -28,12 +32,7 @@ def rollout_figure(arms: Sequence[Arm], task: str, colours: Mapping[str, str]) -
             label = arm.label if number == 0 else None
             line(axes, times, values, label=label, color=colours[arm.label], alpha=0.8)
             everything += values
-    if not everything:
-        return None
-    dress(axes, x="time", y="nRMSE", grid=True)
-    scale_values(axes, everything)
-    legend(axes)
-    return to_svg(figure, f"error over the rollout on {task}, one line per run")
+    return _finished(figure, everything, "time", "nRMSE", f"error over the rollout on {task}")
 
 
 def training_figure(arms: Sequence[Arm], colours: Mapping[str, str]) -> str | None:
@@ -51,9 +50,17 @@ def training_figure(arms: Sequence[Arm], colours: Mapping[str, str]) -> str | No
             label = arm.label if number == 0 else None
             line(axes, steps, values, label=label, color=colours[arm.label], alpha=0.8)
             everything += values
-    if not everything:
+    return _finished(
+        figure, everything, "optimizer step", "validation nRMSE", "validation error over training"
+    )
+
+
+def _finished(figure: Figure, values: Sequence[float], x: str, y: str, what: str) -> str | None:
+    """The figure as SVG; None if nothing was drawn."""
+    if not values:
         return None
-    dress(axes, x="optimizer step", y="validation nRMSE", grid=True)
-    scale_values(axes, everything)
+    (axes,) = figure.axes
+    dress(axes, x=x, y=y, grid=True)
+    scale_values(axes, values)
     legend(axes)
-    return to_svg(figure, "validation error over training, one line per run")
+    return to_svg(figure, f"{what}, one line per run")
