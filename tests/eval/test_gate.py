@@ -101,11 +101,15 @@ def test_parts_are_parts_of_the_errors() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"metric": "residual", "max": 9.0}, "nothing was scored with residual"),
+        ({"metric": "residual", "max": 9.0}, "no task was scored with residual"),
         ({"metric": "residual", "task": "flow", "max": 9.0}, "net has no residual on flow"),
         ({"metric": "mean_drift", "of": "fno", "max": 9.0}, "fno has no mean_drift on flow"),
-        ({"metric": "mean_drift", "against": "fno"}, "mean_drift of fno on flow is not known"),
-        ({"against": "unet"}, "nrmse of unet on flow is not known"),
+        ({"metric": "mean_drift", "against": "fno"}, "no task was scored with mean_drift and fno"),
+        (
+            {"metric": "mean_drift", "task": "flow", "against": "fno"},
+            "mean_drift of fno on flow is not known",
+        ),
+        ({"against": "unet"}, "no task was scored with nrmse and unet"),
         ({"horizon": 99, "max": 9.0}, "horizon 99 exceeds the 8 predicted frames"),
         ({"channel": "w", "max": 9.0}, "no channel 'w'"),
         ({"where": {"nu": 1.0}, "max": 9.0}, "no parameter 'nu'"),

@@ -30,7 +30,7 @@ class Criterion(Config):
     metric: str = "nrmse"
     """A metric of the rollout."""
     task: str | None = None
-    """Default: every task on which something has the metric."""
+    """Default: every task on which the reference, or without one something, has the metric."""
     of: str | None = None
     """Whose number: a baseline; default: the model under test."""
     horizon: PositiveInt | None = None

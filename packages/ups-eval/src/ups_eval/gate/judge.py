@@ -49,10 +49,12 @@ class Evidence:
 def judge(criterion: Criterion, evidence: Evidence) -> list[Judgement]:
     """One judgement for every task that the criterion is about; a missing number is a failed one."""
     results, model = evidence.results, criterion.of or evidence.results.model
-    tasks = [criterion.task] if criterion.task is not None else _tasks_with(criterion.metric, results)
+    tasks = [criterion.task] if criterion.task is not None else _tasks_of(criterion, results)
     if not tasks:
         label = f"{criterion.metric} of {model}"
-        return [_missing(label, criterion, f"nothing was scored with {criterion.metric}")]
+        against = f" and {criterion.against}" if isinstance(criterion.against, str) else ""
+        problem = f"no task was scored with {criterion.metric}{against}"
+        return [_missing(label, criterion, problem)]
     return [_judge(criterion, evidence, task, model) for task in tasks]
 
 
@@ -188,10 +190,14 @@ def _label(criterion: Criterion, results: Results, task: str, part: Part) -> str
     return f"{words} {sign} {name}"
 
 
-def _tasks_with(metric: str, results: Results) -> list[str]:
-    """Tasks on which the true solution or some model has the metric."""
+def _tasks_of(criterion: Criterion, results: Results) -> list[str]:
+    """Tasks on which the reference has the metric (persistence of a steady task does not exist), else
+    anything."""
+    references = (*results.models, TRUTH)
+    if isinstance(criterion.against, str) and criterion.against != CHAMPION:
+        references = (criterion.against,)
     return [
         task
         for task in results.tasks
-        if any(results.value(task, model, metric) is not None for model in (*results.models, TRUTH))
+        if any(results.value(task, model, criterion.metric) is not None for model in references)
     ]
