@@ -59,7 +59,7 @@ def _against(evaluation: Evaluation, task: str) -> tuple[list[str], list[str], l
             if found.known and found.low <= 1 <= found.high:
                 ties.append(f"{name} ({_share(found)})")
             elif math.isfinite(found.value):
-                ends = f" ({_percent(found.low)} to {_percent(found.high)})" if found.known else ""
+                ends = _ends(found)
                 of = "" if found.value >= 9.95 else " of"
                 shares.append(f"{_percent(found.value)}{of} {name}'s{ends}")
     return shares, ties, others
@@ -67,6 +67,12 @@ def _against(evaluation: Evaluation, task: str) -> tuple[list[str], list[str], l
 
 def _share(found: Estimate) -> str:
     return f"{_percent(found.value)}, {_percent(found.low)} to {_percent(found.high)}"
+
+
+def _ends(found: Estimate) -> str:
+    """The interval in parentheses; nothing where it is not known, or reads like the value."""
+    low, high = _percent(found.low), _percent(found.high)
+    return f" ({low} to {high})" if found.known and low != high else ""
 
 
 def _percent(ratio: float) -> str:
