@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -350,3 +351,21 @@ def test_the_module_starts_without_torch() -> None:
         "import sys, ups_models.predict_command, ups_models.export_command; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("unit", "accepted"), [("m/s", True), ("", True), (None, True), ("cm/s", False), (7, True)]
+)
+def test_a_field_in_another_unit_is_refused(
+    unit: object, accepted: bool, predict: Callable[..., str], models: Path
+) -> None:
+    """Where both say one; a unit that is no text says nothing."""
+    task = replace(WAVE, channels=(replace(WAVE.channels[0], unit="m/s"),))
+    saved(models / "units", task)
+    with h5py.File("in.h5", "w") as file:
+        data = file.create_dataset("u", data=U)
+        file["beta"] = BETA
+        if unit is not None:
+            data.attrs["units"] = unit
+    said = predict("MODELS/units in.h5 -o out.npz --steps 2", code=0 if accepted else 2)
+    assert ("'u' is in cm/s, and the model takes m/s; convert it" in said) != accepted

@@ -40,12 +40,14 @@ class NamedArray:
         shape: its axes as numpy has them.
         dtype: its type; Boolean, integer, real or complex numbers.
         read: gives the selection of a tuple of slices, one per axis.
+        unit: what the file says in an attribute `units`; "" where it says nothing.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[tuple[slice, ...]], Array]
+    unit: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -204,7 +206,7 @@ def _hdf5(path: Path, reverse: bool = False) -> Iterator[NamedArray]:
     """The numeric datasets of an HDF5 file; `reverse` turns around the axes, which MATLAB stores in
     reverse."""
     with open_hdf5(path) as file:
-        found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        found: dict[str, tuple[tuple[int, ...], np.dtype[Any], str]] = {}
 
         def collect(name: str, item: object) -> None:
             if isinstance(item, h5py.Dataset) and not name.startswith("#"):  # MATLAB's own
@@ -212,11 +214,12 @@ def _hdf5(path: Path, reverse: bool = False) -> Iterator[NamedArray]:
                 if _numeric(dtype) and item.shape is not None:
                     if problem := refusal(item):
                         raise UnsoundFile(path, f"has '{printable(name)}', which {problem}")
-                    found[name] = item.shape, dtype
+                    found[name] = item.shape, dtype, _unit(item.attrs)
 
         file.visititems(collect)
-    for name, (shape, dtype) in found.items():
-        yield NamedArray(name, shape[::-1] if reverse else shape, dtype, _dataset(path, name, reverse))
+    for name, (shape, dtype, unit) in found.items():
+        read = _dataset(path, name, reverse)
+        yield NamedArray(name, shape[::-1] if reverse else shape, dtype, read, unit)
 
 
 def _dataset(path: Path, name: str, reverse: bool) -> Callable[[tuple[slice, ...]], Array]:
@@ -286,10 +289,22 @@ def _xarray(path: Path) -> Iterator[NamedArray]:
     if path.suffix.lower() != ".zarr":
         _check_regular(path)
     with _opened(path) as opened:
-        found = {str(name): (item.shape, item.dtype) for name, item in opened.variables.items()}
-    for name, (shape, dtype) in found.items():
+        found = {
+            str(name): (item.shape, item.dtype, _unit(item.attrs)) for name, item in opened.variables.items()
+        }
+    for name, (shape, dtype, unit) in found.items():
         if _numeric(dtype):
-            yield NamedArray(name, shape, dtype, _variable(path, name))
+            yield NamedArray(name, shape, dtype, _variable(path, name), unit)
+
+
+def _unit(attributes: Mapping[str, Any]) -> str:
+    """The attribute `units` as text; "" where there is none, or something else."""
+    try:
+        unit = attributes.get("units", "")
+    except (OSError, TypeError, ValueError):  # of a type that h5py cannot read
+        return ""
+    text = unit.decode(errors="replace") if isinstance(unit, bytes) else unit
+    return printable(text.strip()) if isinstance(text, str) else ""
 
 
 def _opened(path: Path) -> Any:

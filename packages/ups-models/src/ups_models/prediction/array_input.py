@@ -80,6 +80,7 @@ class ArrayInput:
         self._places = self._find(
             options.channels, {*numbers.values(), *(name for name, _ in coordinates.values())}
         )
+        self._check_units(numbers)
         self._axes: dict[str, Axes] = {}
         lines = {axis: len(points) for axis, (_, points) in coordinates.items()}
         frames = {channel.name: task.history or 1 for channel in expects.given}
@@ -178,6 +179,22 @@ class ArrayInput:
                 f"{missing[0]}=ARRAY; {self._expects.line}"
             )
         return places
+
+    def _check_units(self, numbers: Mapping[str, str]) -> None:
+        """Refuse fields and parameters in another unit than the model's, where both say one."""
+        task = self._expects.task
+        channels = {channel.name: channel.unit for channel in task.channels}
+        places = {name: (self._places[name].array, channels[name]) for name in self._places}
+        places |= {
+            item.name: (numbers[item.name], item.unit) for item in task.parameters if item.name in numbers
+        }
+        for name, (array, unit) in places.items():
+            found = self._file[array].unit
+            if unit != "1" and found and found != unit:
+                raise UsageError(
+                    f"{self.path}: '{name}' is in {found}, and the model takes {unit}; convert it, or "
+                    f"correct its attribute 'units'; {self._expects.line}"
+                )
 
     def frames(self, channel: Channel) -> int:
         """Stored frames of a channel."""
