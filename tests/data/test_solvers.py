@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,28 @@ def test_tasks_without_a_solver_say_so(tmp_path: Path) -> None:
     from ups_data.tasks.create import create_task
 
     assert create_task("shallow_water2d", {}).solver() is None
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("points", [16, 64, 256])
+@pytest.mark.parametrize("nu", [0.001, 0.01, 1.0])
+def test_burgers_solves_on_coarse_grids_too_and_says_what_it_cannot(points: int, nu: float) -> None:
+    """Predicted fields are rough, and may be anything."""
+    from ups_data.solvers.burgers import ColeHopf
+
+    info = replace(WAVE, shape=(points,), domain=((0.0, 1.0),), dt=0.05)
+    random = np.random.default_rng(0)
+    x = np.arange(points) / points
+    fields = np.stack(
+        [
+            np.sin(2 * np.pi * x),
+            random.normal(size=points),
+            1e12 * np.sin(2 * np.pi * x),
+            np.full(points, np.nan),
+        ]
+    )[:, None]
+    params = np.full((4, 1), nu)
+    found = ColeHopf().solve(Given(fields, np.zeros((4, 0, points)), params), info, 3)
+    assert np.isfinite(found[:2]).all()
+    assert np.isnan(found[2:]).all()
+    assert np.abs(found[:2, -1]).max() <= np.abs(fields[:2]).max(), "the maximum principle"

@@ -270,7 +270,8 @@ def test_other_places_get_one_line(
     code, text = verify(target, capsys)
     assert code == 1
     assert (
-        text == f"error: {target} is not a run directory (run.json), a saved model (config.json) or a page\n"
+        text
+        == f"error: {target} is not a run directory (run.json), a saved model (config.json), a page or a leaderboard\n"
     )
 
 

@@ -63,6 +63,7 @@ TINY_OTHERS = {
         "pipeline.operator.validate_every=2",
         "pipeline.operator.compile=null",
         "pipeline.test.baselines=[persistence]",
+        "pipeline.gate.criteria=[{against: persistence}]",
     ],
 }
 """The same for the other shipped specs."""

@@ -36,6 +36,10 @@ def machine() -> str:
     )
 
 
+GATED = ("pdebench_2task", "pdebench_2task_ddp")
+"""Specs with a gate."""
+
+
 @pytest.fixture(scope="module", params=SPECS, ids=lambda path: path.stem)
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A shipped spec and the directory of its complete run at a tiny size: training, baselines, scores, report."""
@@ -57,9 +61,16 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         "launcher=local",
         "trainer.precision=32",
     ]
-    command("ups-run", spec, *overrides(changes), cwd=folder)
-    (directory,) = folder.glob("runs/*")
-    return spec.stem, directory
+    # Two test trajectories are too few for the intervals of a gate.
+    command(
+        "ups-run",
+        spec,
+        *overrides(changes),
+        cwd=folder,
+        code=3 if spec.stem in GATED else 0,
+    )
+    (record,) = folder.glob("runs/*/run.json")
+    return spec.stem, record.parent
 
 
 def test_losses_are_those_of_before(finished: tuple[str, Path]) -> None:

@@ -92,7 +92,7 @@ def test_stopped_run_continues_to_the_same_result(stop: signal.Signals, whole: P
     assert (found.state, found.training, len(found.scores)) == ("completed", None, 2)
     assert not (run / "steps" / "operator" / PROGRESS).exists()
     path = run.relative_to(parts)
-    following = f"next: ups eval show {path} · ups verify {path}"
+    following = f"next: ups eval show {path} · ups predict {path} · ups verify {path}"
     assert resumed.stderr.splitlines()[-1] == following
     for line in following.removeprefix("next: ").split(" · "):
         command(*shlex.split(line), cwd=parts)

@@ -41,6 +41,21 @@ def baseline_name(baseline: Component | str) -> str:
     return baseline if isinstance(baseline, str) else baseline.kind
 
 
+def check_rows(names: Sequence[str]) -> None:
+    """Check names of baselines.
+
+    Raises:
+        ValueError: one is reserved, or given twice.
+    """
+    if taken := next((name for name in names if name in OWN_ROWS), None):
+        raise ValueError(f"'{taken}' is what the step itself scores; give the step that you mean another id")
+    if len(set(map(step_id, names))) < len(names):
+        raise ValueError(
+            f"a baseline is named twice in {', '.join(names)}; remove the duplicate, or write a "
+            "stage with an id for one and name that id"
+        )
+
+
 class RolloutConfig(EvaluationConfig):
     """Score the newest simulator and baselines on full autoregressive rollouts."""
 
@@ -111,18 +126,15 @@ class RolloutConfig(EvaluationConfig):
         of_members = self.ensemble_metrics if self.members > 1 else ()
         return (*self.metrics, *self.physics_metrics, *of_members)
 
+    @field_validator("baselines")
+    @classmethod
+    def _baselines_differ(cls, baselines: tuple[Component | str, ...]) -> tuple[Component | str, ...]:
+        check_rows([baseline_name(baseline) for baseline in baselines])
+        return baselines
+
     @model_validator(mode="after")
-    def _baselines_differ(self) -> RolloutConfig:
-        names = self.rows
-        if taken := next((name for name in names if name in OWN_ROWS), None):
-            raise ValueError(
-                f"'{taken}' is what the step itself scores; give the step that you mean another id"
-            )
-        if len(set(map(step_id, names))) < len(names):
-            raise ValueError(
-                f"a baseline is named twice in {', '.join(names)}; remove the duplicate, or write a "
-                "stage with an id for one and name that id"
-            )
+    def _rows_differ(self) -> RolloutConfig:
+        check_rows(self.rows)
         return self
 
     def higher_is_better(self, metric: str) -> bool:

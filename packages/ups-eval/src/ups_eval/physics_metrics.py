@@ -136,7 +136,9 @@ class Residual(PhysicsMetric):
     """mean over t,c of |residual| / |scale|, root mean squares over cells.
 
     :meth:`ups_data.solvers.base.ClassicalSolver.residual` says what they are: of an evolution, how far a
-    frame is from the solution that starts at the frame before, against how much that changes."""
+    frame is from the solution that starts at the frame before, against how much that changes. Infinite where
+    the solver cannot start from a predicted frame.
+    """
 
     def defined(self, problem: Problem) -> bool:
         """Where the task has a solver of its equation."""
@@ -152,7 +154,8 @@ class Residual(PhysicsMetric):
         given = Given(array(batch.state[:, -1:].flatten(0, 1)), array(batch.static), array(batch.params))
         found, scale = problem.solver.residual(array(fields), given, problem.info)
         sizes = (root_mean_square(torch.from_numpy(np.ascontiguousarray(part))) for part in (found, scale))
-        return ratio(*sizes).mean(dim=(1, 2))
+        values: Tensor = ratio(*sizes).mean(dim=(1, 2))
+        return values.nan_to_num(nan=math.inf)
 
 
 def root_mean_square(field: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ for fluid-related partial differential equations", Nature Machine Intelligence 6
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -49,7 +50,8 @@ def solver_runs(solver: ClassicalSolver, windows: Windows) -> list[SolverRun]:
         seconds = (time.perf_counter() - begin) / len(batch)
         fine = torch.from_numpy(_refined(solution, info, windows.info))
         error = float(nrmse_per_frame(fine, batch.target).mean())
-        runs.append(SolverRun(info.shape, error, seconds))
+        if math.isfinite(error):  # a grid may be too coarse for the solver
+            runs.append(SolverRun(info.shape, error, seconds))
         stride *= 2
     return runs
 

@@ -56,5 +56,6 @@ def next_commands(plan: Plan) -> list[str]:
     """The commands that look at a finished run, of those that plugins provide."""
     scored = any("metrics" in step.spec.config.produces for step in plan.steps)
     known = {entry.name for entry in registry_in_use().entries("commands")}
-    wanted = [("eval", "eval show")] * scored + [("verify", "verify")]
+    trained = any("simulator" in step.spec.config.produces for step in plan.steps)
+    wanted = [("eval", "eval show")] * scored + [("predict", "predict")] * trained + [("verify", "verify")]
     return [f"ups {text} {shlex.quote(str(plan.directory))}" for name, text in wanted if name in known]

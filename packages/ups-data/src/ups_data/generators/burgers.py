@@ -122,7 +122,7 @@ def _advance(state: State, viscosity: float, step: float) -> State:
     drift = step * (low + high) / 2
     reach = step * (high - low) / 2 + WIDTHS * math.sqrt(2 * viscosity * step)
     block = BLOCK
-    while block > 1 and block / (2 * points) * reach / (2 * viscosity * step) > STEEPEST:
+    while block > 1 and _steepness(block / points, reach, viscosity * step) > STEEPEST:
         block //= 2
     middle = block // 2 / points
     first, last = math.floor(-(drift + reach) * fine), math.ceil((reach - drift) * fine) + finer * (block - 1)
@@ -145,6 +145,11 @@ def _advance(state: State, viscosity: float, step: float) -> State:
     constant = math.log(fine * math.sqrt(4 * math.pi * viscosity * step))
     field = (moment / total + ahead + drift) / step
     return State(field.ravel(), 2 * viscosity * (level.ravel() + constant), state.mean)
+
+
+def _steepness(width: float, reach: float, spread: float) -> float:
+    """Logarithm of the ratio of weights within a block; on coarse grids its own width counts too."""
+    return max(width / 2 * reach, width / 4 * (reach + width)) / (2 * spread)
 
 
 def _diffuse(state: State, viscosity: float, step: float, frames: int) -> Array:
