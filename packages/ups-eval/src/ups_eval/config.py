@@ -10,7 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ups_core import Component, EvaluationConfig, ModelConfig, Registered, Requirement, UPSError
+from ups_core.mistakes import did_you_mean
 from ups_core.names import FIELD, metric_key, step_id
+from ups_core.step_config import StepConfig
 from ups_eval.builtin_metrics import ENSEMBLE_METRICS, METRICS, PHYSICS_METRICS
 from ups_models.bundle_config import read_bundle_config, weights_sum
 from ups_models.residual.config import SamplerConfig
@@ -189,6 +191,18 @@ class RolloutConfig(EvaluationConfig):
             )
             for number, baseline in enumerate(self.baselines)
         )
+
+
+def known_metrics(rollout: RolloutConfig) -> list[str]:
+    """Names of the numbers that a rollout reports."""
+    return [*(metric_key(metric.kind) for metric in rollout.scores), *OWN_METRICS]
+
+
+def unknown_metric(metric: str, rollout: StepConfig | None) -> str:
+    """What is wrong with the name of a metric; "" if nothing is, or if the step before is not a rollout."""
+    if not isinstance(rollout, RolloutConfig) or metric_key(metric) in (known := known_metrics(rollout)):
+        return ""
+    return f"unknown metric '{metric}'{did_you_mean(metric, known)}"
 
 
 class ReportConfig(EvaluationConfig):

@@ -10,7 +10,8 @@ from pydantic import Field, PositiveInt, model_validator
 from ups_core import Config, EvaluationConfig
 from ups_core.mistakes import did_you_mean
 from ups_core.step_config import Issues, StepConfig
-from ups_eval.gate.names import CHAMPION, unknown_metric, unknown_model
+from ups_eval.config import unknown_metric
+from ups_eval.gate.names import CHAMPION, unknown_model
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,16 +70,6 @@ class Gates:
 
 
 _ADAPTER = TypeAdapter(Gates)
-
-
-def gates_passed(artifacts: Mapping[str, Path]) -> bool | None:
-    """Whether all gates of a run passed: step id -> its directory; None without any.
-
-    Raises:
-        UnsoundFile: a file is damaged.
-    """
-    found = [Gates.load(directory / FILE).passed for directory in artifacts.values() if directory.exists()]
-    return all(found) if found else None
 
 
 def known(value: float) -> float | None:

@@ -20,6 +20,7 @@ from ups_core.files import finite, write_text
 from ups_eval.leaderboard.entry import Entry
 from ups_eval.leaderboard.ranking import Ranking, rank
 from ups_eval.leaderboard.store import FILE, Leaderboard
+from ups_eval.leaderboard.words import board_title, gates_text, resolution_text
 from ups_eval.tables import format_number, metric_label
 
 EXAMPLES = """\
@@ -136,20 +137,6 @@ def ranked(entries: list[Entry], metric: str) -> dict[str, Ranking]:
     return rankings
 
 
-def board_title(entry: Entry) -> str:
-    """What a board compares, in words."""
-    count = len(entry.results.trajectories[entry.task])
-    limited = f", the first {entry.limit}" if entry.limit else ""
-    return f"{entry.task}: {count} {entry.split} trajectories{limited}, data {entry.data[:8]}"
-
-
-def resolution_text(ranking: Ranking) -> str:
-    """The smallest difference that the trajectories resolve."""
-    if not ranking.resolution > 0:
-        return ""
-    return f"differences below about {100 * ranking.resolution:.2g} % are not resolved by these trajectories"
-
-
 def rich_ranking(ranking: Ranking, metric: str) -> Table:
     """A board for a terminal."""
     table = Table(
@@ -172,11 +159,6 @@ def rich_ranking(ranking: Ranking, metric: str) -> Table:
             str(entry.number),
         )
     return table
-
-
-def gates_text(entry: Entry) -> str:
-    """`passed`, `failed`, or nothing for a baseline and a run without gates."""
-    return "" if entry.gates is None or entry.baseline else "passed" if entry.gates else "failed"
 
 
 def plain(entry: Entry) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ups_core import EvaluationConfig
 from ups_core.step_config import Issues, StepConfig
-from ups_eval.gate.names import unknown_metric
+from ups_eval.config import unknown_metric
 
 
 class LeaderboardConfig(EvaluationConfig):

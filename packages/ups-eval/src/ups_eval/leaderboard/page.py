@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ups_eval.leaderboard.ranking import Ranking
+from ups_eval.leaderboard.words import board_title, gates_text, resolution_text
 from ups_eval.pages import environment
 from ups_eval.tables import metric_label
 
@@ -19,8 +20,6 @@ def render(
         metric: that they are ranked by.
         histories: board -> time, run and reason of every promotion.
     """
-    from ups_eval.leaderboard.command import board_title, gates_text, resolution_text
-
     templates = environment("leaderboard")
     templates.filters |= {"gates": gates_text, "board": board_title}
     return templates.get_template("page.html.j2").render(

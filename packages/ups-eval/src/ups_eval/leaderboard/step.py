@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from ups_core import StepContext, StepResult
@@ -9,7 +10,6 @@ from ups_core.files import write_json
 from ups_core.fingerprint import digest
 from ups_core.finished_step import FinishedStep
 from ups_core.reading import UnsoundFile
-from ups_eval.gate.record import gates_passed
 from ups_eval.leaderboard.config import LeaderboardConfig
 from ups_eval.leaderboard.entry import Entry, restricted
 from ups_eval.leaderboard.promotion import judge
@@ -71,6 +71,16 @@ class LeaderboardStep:
         return StepResult(metrics)
 
 
+def gates_passed(context: StepContext) -> bool | None:
+    """Whether all gates of the run passed; None if none has judged."""
+    verdicts = []
+    for name in context.artifacts.get("gates", {}):
+        with suppress(UnsoundFile):  # a gate after one that stopped the run
+            verdicts.append(FinishedStep.read(context.run_directory, name).record.verdict)
+    found = [verdict.passed for verdict in verdicts if verdict is not None]
+    return all(found) if found else None
+
+
 def store_path(store: str | None, run_directory: Path) -> Path:
     """The file of a leaderboard."""
     return Path(store).expanduser() if store is not None else run_directory.parent / FILE
@@ -87,7 +97,7 @@ def run_entries(context: StepContext, baselines: bool = True) -> list[Entry]:
     if results is None:
         raise UnsoundFile(step.directory, "has no results to enter; name a rollout in 'needs'")
     arrays = read_statistics(step.file(STATISTICS))
-    gates = gates_passed(context.artifacts.get("gates", {}))
+    gates = gates_passed(context)
     effect = context.spec.effect()
     found = []
     for task in results.tasks:
