@@ -29,9 +29,12 @@ def part_rows(evaluation: Evaluation, task: str) -> list[Row]:
     results, arrays = evaluation.results, evaluation.statistics
     if task not in results.problems:
         return []
-    rows = (
-        [_row(evaluation, task, "one_step", "single steps from the truth")] if _has(evaluation, task) else []
-    )
+    probes = {"reconstruction": "the codec alone", "one_step": "single steps from the truth"}
+    rows = [
+        _row(evaluation, task, name, label)
+        for name, label in probes.items()
+        if results.value(task, results.model, name) is not None
+    ]
     steps = horizons(results, task)
     if len(steps) > 1:
         rows += [
@@ -85,7 +88,7 @@ def worst_rows(evaluation: Evaluation, task: str) -> list[Row]:
 def all_rows(evaluation: Evaluation, task: str) -> list[Row]:
     """Every metric of one task, but for those of other tables."""
     results = evaluation.results
-    elsewhere = {*results.physics, "semigroup", "one_step"}
+    elsewhere = {*results.physics, "semigroup", "one_step", "reconstruction"}
     return [
         _row(evaluation, task, metric, metric, intervals=False)
         for metric in results.metric_names
@@ -152,11 +155,6 @@ def _part(evaluation: Evaluation, task: str, part: Part, label: str) -> Row:
 def _interval(samples: Sequence[Sample]) -> str:
     found = estimate(samples)
     return f"{format_number(found.low)} to {format_number(found.high)}" if found.known else ""
-
-
-def _has(evaluation: Evaluation, task: str) -> bool:
-    results = evaluation.results
-    return results.value(task, results.model, "one_step") is not None
 
 
 def _frames(count: int, everything: bool) -> str:
