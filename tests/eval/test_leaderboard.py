@@ -135,6 +135,17 @@ def test_seeds_of_one_spec_are_one_line_and_the_diverged_come_last() -> None:
     assert ranking.places[0].spread > 0
 
 
+def test_a_baseline_without_parameters_is_one_line_for_all_runs() -> None:
+    rows = [entry(name, 2.0, model="persistence", baseline=True, noise=0.0) for name in ("a", "b", "c")]
+    for row in rows:
+        row.results.parameters["persistence"] = 0
+    trained = [entry(name, 2.0, model="fno", baseline=True) for name in ("a", "b")]
+    ranking = rank([*rows, *trained])
+    assert sorted((place.entry.model, place.seeds) for place in ranking.places) == [
+        ("fno", 1), ("fno", 1), ("persistence", 1),
+    ]  # fmt: skip
+
+
 def test_more_seeds_resolve_smaller_differences() -> None:
     single = rank([entry("a"), entry("b", 1.1)]).resolution
     several = rank(

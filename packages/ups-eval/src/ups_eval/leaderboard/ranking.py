@@ -59,7 +59,10 @@ def rank(entries: Sequence[Entry], metric: str = "nrmse", seed_spread: float = S
     """
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        groups.setdefault((entry.experiment, entry.model), []).append(entry)
+        if _untrained(entry):  # the same in every run
+            groups["", entry.model] = [entry]
+        else:
+            groups.setdefault((entry.experiment, entry.model), []).append(entry)
     found: list[tuple[Entry, list[Sample]]] = []
     for group in groups.values():
         entry = next((entry for entry in group if entry.champion), group[-1])
@@ -86,6 +89,11 @@ def rank(entries: Sequence[Entry], metric: str = "nrmse", seed_spread: float = S
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         places.append(Place(current, entry, len(samples), estimate(samples), spread))
     return Ranking(places, float(np.median(widths)) if widths else math.nan)
+
+
+def _untrained(entry: Entry) -> bool:
+    """Whether a baseline has nothing to train, such as persistence."""
+    return entry.baseline and entry.results.parameters.get(entry.model) == 0
 
 
 def _differs(ratio: Estimate, higher: bool) -> bool:
