@@ -117,6 +117,17 @@ def test_a_candidate_is_not_its_own_reference(tmp_path: Path) -> None:
     assert [reason for _, _, reason in board.history(first.board)] == ["first", "better"]
 
 
+def test_of_two_first_champions_one_is_judged_again(tmp_path: Path) -> None:
+    """Both processes found no champion; the slower one has to beat the faster."""
+    board = Leaderboard(tmp_path / "board.sqlite")
+    first, second = board.add([entry("a"), entry("b", 0.5)])
+    assert board.succeed(None, first, "the first champion of its board")
+    assert not board.succeed(None, second, "the first champion of its board")
+    assert [found.champion for found in board.entries()] == [True, False]
+    assert board.succeed(first, second, "better")
+    assert [found.champion for found in board.entries()] == [False, True]
+
+
 def test_models_that_cannot_be_told_apart_share_a_rank() -> None:
     ranking = rank([entry("a", 1.0), entry("b", 1.03), entry("c", 3.0), entry("d", 3.1), entry("e", 0.3)])
     assert [(place.rank, place.entry.experiment) for place in ranking.places] == [

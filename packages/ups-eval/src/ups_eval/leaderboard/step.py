@@ -10,6 +10,7 @@ from ups_core.files import write_json
 from ups_core.fingerprint import digest
 from ups_core.finished_step import FinishedStep
 from ups_core.reading import UnsoundFile
+from ups_core.step import Verdict
 from ups_eval.leaderboard.config import LeaderboardConfig
 from ups_eval.leaderboard.entry import Entry, restricted
 from ups_eval.leaderboard.promotion import judge
@@ -54,21 +55,22 @@ class LeaderboardStep:
             lines.append(content)
             if entry.baseline or self.config.promote == "never":
                 continue
-            verdict = judge(
-                entry,
-                board.champion(entry.board, without=entry.spec),
-                board.entries(entry.board),
-                self.config.metric,
-                self.config.seed_spread,
-            )
+            verdict = self._promote(board, entry)
             content |= {"promoted": verdict.passed, "reason": verdict.reason}
             metrics[f"{entry.task}/promoted"] = float(verdict.passed)
-            if verdict.passed:
-                board.promote(entry, verdict.reason)
             word = "promoted" if verdict.passed else "not promoted"
             context.console.say(f"  {entry.task}: {word}: {verdict.reason}")
         write_json(context.directory / RECORD, {"store": board.path.name, "entries": lines})
         return StepResult(metrics)
+
+    def _promote(self, board: Leaderboard, entry: Entry) -> Verdict:
+        """Promote the entry if it is better than the champion of the moment."""
+        while True:
+            champion = board.champion(entry.board, without=entry.spec)
+            others = board.entries(entry.board)
+            verdict = judge(entry, champion, others, self.config.metric, self.config.seed_spread)
+            if not verdict.passed or board.succeed(champion, entry, verdict.reason):
+                return verdict
 
 
 def gates_passed(context: StepContext) -> bool | None:

@@ -60,6 +60,11 @@ CREATE TABLE champions (
   reason TEXT NOT NULL
 );
 """
+CHAMPION = """
+SELECT entries.* FROM champions JOIN entries ON entries.number = champions.entry
+WHERE champions.board = ? AND entries.spec != ? ORDER BY champions.number DESC LIMIT 1
+"""
+PROMOTE = "INSERT INTO champions (board, entry, promoted, reason) VALUES (?, ?, ?, ?)"
 
 
 class Leaderboard:
@@ -118,20 +123,26 @@ class Leaderboard:
         if not self.path.exists():
             return None
         with self._reading() as connection:
-            row = connection.execute(
-                "SELECT entries.* FROM champions JOIN entries ON entries.number = champions.entry "
-                "WHERE champions.board = ? AND entries.spec != ? ORDER BY champions.number DESC LIMIT 1",
-                (board, without),
-            ).fetchone()
+            row = connection.execute(CHAMPION, (board, without)).fetchone()
         return None if row is None else self._entry(row, champion=True)
 
     def promote(self, entry: Entry, reason: str) -> None:
-        """Make a stored entry the champion of its board."""
+        """Make a stored entry the champion of its board, whoever is."""
         with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO champions (board, entry, promoted, reason) VALUES (?, ?, ?, ?)",
-                (entry.board, entry.number, _now(), reason),
-            )
+            connection.execute(PROMOTE, (entry.board, entry.number, _now(), reason))
+
+    def succeed(self, champion: Entry | None, entry: Entry, reason: str) -> bool:
+        """Make a stored entry the champion in place of the one that it was compared with.
+
+        Returns:
+            False if another process has promoted something else since; then nothing is changed.
+        """
+        with self._writing() as connection:
+            row = connection.execute(CHAMPION, (entry.board, entry.spec)).fetchone()
+            if (row and row["number"]) != (champion and champion.number):
+                return False
+            connection.execute(PROMOTE, (entry.board, entry.number, _now(), reason))
+        return True
 
     def history(self, board: str) -> list[tuple[str, str, str]]:
         """Time, run and reason of every promotion, the oldest first."""
