@@ -292,7 +292,7 @@ def test_a_tracker_that_fails_stops_nothing(
     spec.write_text(SPEC.replace("[spy]", f"[{{kind: spy, at: {at}, how: {how}}}, spy]"))
     assert ups_run([str(spec)]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracker")]
-    assert said == [f"tracker spy: {REASONS[how]}; the run goes on without it"]
+    assert said == [f"tracker spy: {REASONS[how]}; the run continues without it"]
     ends = [details for what, details in seen("finish")]
     assert ends == [{"status": "completed"}], "the other tracker got everything"
     (run,) = Path("runs").iterdir()
@@ -308,7 +308,7 @@ def test_a_tracker_that_hangs_is_left_alone(
     monkeypatch.setattr(tracking, "PATIENCE", 0.2)
     assert ups_run([str(spec), "--set", f"trackers.0.at={at}", "--set", "trackers.0.how=hang"]) == 0
     said = capsys.readouterr().err
-    assert said.count("tracker spy: no answer within 0 s; the run goes on without it\n") == 1
+    assert said.count("tracker spy: no answer within 0 s; the run continues without it\n") == 1
     assert not seen("finish")
 
 

@@ -102,3 +102,14 @@ def test_burgers_solves_on_coarse_grids_too_and_says_what_it_cannot(points: int,
     assert np.isfinite(found[:2]).all()
     assert np.isnan(found[2:]).all()
     assert np.abs(found[:2, -1]).max() <= np.abs(fields[:2]).max(), "the maximum principle"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("task", SMALL)
+def test_residuals_of_anything_are_numbers_or_not_but_never_errors(task: str, tmp_path: Path) -> None:
+    """A model may predict whatever it wants; what is not finite is infinitely wrong."""
+    data = prepare_task(task, SMALL[task] | {"trajectories": 10, "resolution": 32}, tmp_path)
+    solver, start, target = given(data)
+    for fields in (1e12 * target, np.full_like(target, np.nan), np.full_like(target, 3e38)):
+        found, scale = solver.residual(fields, start, data.info)
+        assert found.shape == scale.shape == target.shape

@@ -30,6 +30,10 @@ def run(script: str, *arguments: str, cwd: Path) -> str:
     return result.stdout
 
 
+def test_intervals(tmp_path: Path) -> None:
+    run("intervals.py", "--pairs", "2", "--repeats", "2", cwd=tmp_path)
+
+
 def test_classical_solvers(tmp_path: Path) -> None:
     run("classical.py", "--small", "--trajectories", "1", "--json", "rows.json", cwd=tmp_path)
     rows = json.loads((tmp_path / "rows.json").read_text())

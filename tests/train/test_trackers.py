@@ -244,7 +244,7 @@ def test_wandb_without_a_network_stops_nothing(tmp_path: Path) -> None:
         "WANDB_INIT_TIMEOUT": "2",
     }
     said = command("ups-run", "spec.yaml", cwd=tmp_path, **environment).stderr
-    assert len(re.findall("^tracker wandb: .*; the run goes on without it$", said, re.M)) == 1, said
+    assert len(re.findall("^tracker wandb: .*; the run continues without it$", said, re.M)) == 1, said
     (record,) = tmp_path.glob("runs/*/run.json")
     assert json.loads(record.read_text())["status"] == "completed"
 

@@ -62,7 +62,7 @@ class Tracker(Protocol):
     """Sends a run to some other program.
 
     The methods are called in one thread beside the run's own. One that raises is reported in a line; the
-    tracker gets no more of this run, and the run goes on.
+    tracker gets no more of this run, and the run continues.
     """
 
     def start(self, run: TrackedRun) -> None:

@@ -53,7 +53,7 @@ class Channel:
         name: of the tracker in messages.
         folder: where the tracker writes.
         environment: name -> value of the variables that the spec refers to, which stay secret.
-        console: told why the tracker stopped.
+        console: shows why the tracker stopped.
     """
 
     def __init__(self, name: str, folder: Path, environment: Mapping[str, str], console: Console) -> None:
@@ -100,7 +100,7 @@ class Channel:
     def fail(self, reason: str) -> None:
         """Report, once, that the tracker gets nothing more."""
         self.tracker = None
-        self.console.say(f"tracker {self.name}: {reason}; the run goes on without it", style="yellow")
+        self.console.say(f"tracker {self.name}: {reason}; the run continues without it", style="yellow")
 
     def _work(self) -> None:
         """The thread: one job after the other, and a look at the lines of a training between them."""

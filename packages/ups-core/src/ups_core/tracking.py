@@ -31,7 +31,7 @@ class Tracking:
 
     Args:
         plan: the run.
-        console: told which tracker failed, and why.
+        console: shows which tracker failed, and why.
 
     Raises:
         UPSError: a tracker cannot be used at all, for instance because its package is not installed.

@@ -4,7 +4,7 @@ Trajectories that start alike are drawn together, and a model and its reference 
 what makes a trajectory hard for both cancels. Ends of intervals are expanded percentiles (Hesterberg, "What
 Teachers Should Know About the Bootstrap", The American Statistician 69 (2015)), because plain ones are too
 narrow for few trajectories. Below :data:`FEWEST` independent trajectories, blocks of frames are drawn instead
-where the error of every frame is known; without them there is no interval.
+where the error of every frame is known; otherwise the interval is unknown.
 
 Training with another seed gives another model, which trajectories do not tell: a spread between seeds is
 assumed, and corrected by what several seeds of a model show."""

@@ -26,9 +26,9 @@ EPILOG = """MODEL is a run directory (its newest model), the directory of a step
 INPUT the command prints what the model expects, and an example that works.
 
 INPUT has initial states (a steady task: coefficients) in .npz, .npy, .mat, .pt, HDF5, netCDF or zarr:
-arrays that are called like the model's channels, or one array. Its axes are told by coordinates, lengths
-and the usual order trajectory, time, channel, x, y, z; --axes says them where they are not clear. Of a series
-the first frames are used. A PDE parameter is an array of its name with one number, or one for each
+arrays that are called like the model's channels, or one array. Its axes are recognised by coordinates,
+lengths and the usual order trajectory, time, channel, x, y, z; --axes names them where they are not clear. Of
+a series the first frames are used. A PDE parameter is an array of its name with one number, or one for each
 trajectory, or --param. Parameters outside the range of training and other grids than its own are reported,
 and recorded in the output.
 

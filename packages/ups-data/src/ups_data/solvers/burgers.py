@@ -14,6 +14,9 @@ FARTHEST = 4.0
 """Lengths of the domain that characteristics may move apart within a step; predictions that diverge exceed
 it."""
 
+TURNS = 1e6
+"""Lengths of the domain that anything may move within a step: points are counted in integers."""
+
 
 class ColeHopf(ClassicalSolver):
     """Exact for the trapezoid integrals of the given frame; NaN where that is not one of a flow."""
@@ -24,7 +27,8 @@ class ColeHopf(ClassicalSolver):
         """See :class:`ClassicalSolver`."""
         found = np.empty((len(given.state), frames, *given.state.shape[1:]))
         for row, (start, nu) in enumerate(zip(given.state[:, 0], given.params[:, 0], strict=True)):
-            if not np.ptp(start) * info.dt <= FARTHEST:  # also where it is not finite
+            moved = np.ptp(start) * info.dt, np.abs(start).max() * info.dt
+            if not (moved[0] <= FARTHEST and moved[1] <= TURNS):  # also where it is not finite
                 found[row] = np.nan
                 continue
             integrals = 0.5 * (start + np.roll(start, -1)) / len(start)

@@ -170,7 +170,7 @@ def _member(path: Path, member: zipfile.ZipInfo) -> Callable[[tuple[slice, ...]]
 def _mapped(path: Path, member: zipfile.ZipInfo | None) -> Callable[[tuple[slice, ...]], Array]:
     """Reads from a numpy file, or from one that an archive has uncompressed.
 
-    It is mapped for each selection anew: pages of a map that stays count as memory of the process.
+    Every selection maps it again: pages of a map that stays open count as memory of the process.
     """
 
     def read(selection: tuple[slice, ...]) -> Array:

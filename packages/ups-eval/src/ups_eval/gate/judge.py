@@ -91,7 +91,7 @@ def _compared(
     if name == CHAMPION:
         if task not in evidence.champion:
             bound = _bounds(criterion, evidence)[2]
-            return Judgement(label, None, None, None, bound, True, "there is no champion yet")
+            return Judgement(label, None, None, None, bound, True, "no champion yet")
         theirs = list(evidence.champion[task](task, criterion.metric, part))
     else:
         other = sample(results, evidence.arrays, task, name, criterion.metric, part)

@@ -46,7 +46,7 @@ def _task(evaluation: Evaluation, task: str) -> str:
 
 
 def _against(evaluation: Evaluation, task: str) -> tuple[list[str], list[str], list[str]]:
-    """Shares of the errors of baselines, baselines that cannot be told apart, and what else is to say."""
+    """Shares of the errors of baselines, baselines that cannot be told apart, and what else must be said."""
     results = evaluation.results
     shares, ties, others = [], [], []
     ours = sample(results, evaluation.statistics, task, results.model, results.criterion)

@@ -53,7 +53,7 @@ def check_gates(run: Path, step: FinishedStep) -> Iterator[Finding]:
     skipped = 0
     for (criterion, found), noted in zip(again, stored.criteria, strict=True):
         if criterion.against == CHAMPION:
-            skipped += 1  # the leaderboard has gone on since
+            skipped += 1  # the champion may have changed since
         elif not _same(found, noted):
             yield Finding(what, "MISMATCH", f"{noted.label} is {noted.value!r}, but {found.value!r} follows")
             return

@@ -2,7 +2,7 @@
 
 ONNX has no FFT over several axes that its runtimes execute, and no complex numbers. A transform along an axis
 of n points to m frequencies is two real (n, m) matrices, exact up to rounding: O(n m) in place of O(n log n),
-which is no more where few modes are kept.
+which costs no more where few modes are kept.
 """
 
 from __future__ import annotations
