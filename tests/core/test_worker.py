@@ -346,3 +346,20 @@ def test_a_stopped_rank_stops_the_run(
     monkeypatch.delenv("TOY_FAULT")
     assert ups_run([str(ranks), *change]) == 0
     assert record()["metrics"]["train/resumed"] == 1.0
+
+
+def test_a_rank_leaves_without_finalising_the_interpreter() -> None:
+    """A thread that wants the interpreter's lock during finalisation, as gloo's do, would abort the rank."""
+    script = """if True:
+        import atexit, weakref
+        from ups_core.worker import leave
+        class Never:
+            def __del__(self): print("finalised")
+        kept = Never()
+        atexit.register(print, "exit functions")
+        print("output", end=" ")
+        leave(3)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stdout == "output exit functions\n"

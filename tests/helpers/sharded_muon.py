@@ -15,6 +15,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
+from ups_core.worker import leave
 from ups_train.optimizers.muon import Float32Muon
 
 SHAPES = (12, 12), (20, 6), (6, 20), (7, 5)
@@ -48,3 +49,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave(0)

@@ -7,6 +7,7 @@ re-entered.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 import threading
@@ -14,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ups_core import interrupts
 from ups_core.console import Console
@@ -85,6 +87,18 @@ def _end_with(parent: int) -> None:
     os._exit(1)  # sys.exit would end this thread only
 
 
+def leave(code: int) -> NoReturn:
+    """End this process without finalising the interpreter.
+
+    The threads of torch's gloo groups may still release tensors that Python knows. During finalisation they
+    cannot get its lock, and the process aborts although its work is done (pytorch/pytorch#179291).
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _report(directory: Path, rank: int, message: str, **details: int) -> None:
     """Leave the message for the launcher, or print it where there is none.
 
@@ -103,4 +117,4 @@ if __name__ == "__main__":
     code = main()
     asked = code == interrupts.OUT_OF_TIME or code > 128
     # A rank that stopped on request has not failed; after a failure torchrun would restart all ranks.
-    sys.exit(0 if asked and "RANK" in os.environ else code)
+    leave(0 if asked and "RANK" in os.environ else code)
