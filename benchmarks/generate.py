@@ -1,94 +1,126 @@
-"""How fast data are made: advection and Darcy generators in memory, HDF5 writing apart.
+"""How fast data are generated, and how accurately: every generator on its official grid, with all cores.
 
-Usage: python benchmarks/generate.py [--repeats 5] [--json]
+Usage: python benchmarks/generate.py [TASK ...] [--repeats 3] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-import h5py
-import numpy as np
+from gates_exact import GATES as EXACT
 
 from ups_core.cpus import available_cores
-from ups_data.generators import advection, darcy
-from ups_data.sources.writing import BLOCK
+from ups_data.sources.writing import load_generator
 from ups_data.tasks.create import create_task
+from ups_data.tasks.sourced import SourcedTask
 
 SEED = 2022
+GATES = {**EXACT}
 
 
-def rate(work: Callable[[int], Any], count: float, repeats: int) -> float:
-    """Median of count per second; the first call warms up and does not count."""
-    work(0)
-    seconds = []
+@dataclass(frozen=True)
+class Case:
+    """What is timed.
+
+    Attributes:
+        task: the registered task.
+        count: trajectories of one repeat.
+        options: of the task.
+        what: the grid and the frames, for the table.
+    """
+
+    task: str
+    count: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    what: str = ""
+
+
+CASES = (
+    Case("advection1d", 512, {"resolution": 1024, "frames": 201, "time_stride": 1}, "1024 x 201 frames"),
+    Case("burgers1d", 8, {"resolution": 1024, "frames": 201, "time_stride": 1}, "1024 x 201 frames"),
+    Case("darcy2d", 32, {"resolution": 128}, "128 x 128"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table.
+
+    Attributes:
+        task: the registered task.
+        what: the grid and the frames.
+        seconds: for one trajectory, the median of the repeats.
+        fastest: the smallest of them.
+        slowest: the greatest of them.
+        gate: what the accuracy gate compares.
+        error: what it finds.
+        limit: what it allows.
+    """
+
+    task: str
+    what: str
+    seconds: float
+    fastest: float
+    slowest: float
+    gate: str
+    error: float
+    limit: float
+
+
+def measure(case: Case, repeats: int) -> Measured:
+    """Time a generator in memory, and pass its gate."""
+    task = create_task(case.task, dict(case.options))
+    assert isinstance(task, SourcedTask)
+    request = task.request
+    assert request.generation is not None
+    generate = load_generator(request.generation.function)
+    parameters = request.files[0].parameters
+    generate(request.info, parameters, SEED, 0, 1)  # imports and tables
+    times = []
     for repeat in range(repeats):
         begin = time.perf_counter()
-        work(repeat + 1)
-        seconds.append(time.perf_counter() - begin)
-    return count / median(seconds)
-
-
-def advection_rate(points: int, frames: int, stride: int, repeats: int) -> float:
-    """Trajectories per second."""
-    info = create_task(
-        "advection1d", {"resolution": points, "frames": frames, "time_stride": stride}
-    ).describe(Path())
-
-    def work(block: int) -> Any:
-        return advection.generate(info, {"beta": 0.4}, SEED, block * BLOCK, (block + 1) * BLOCK)
-
-    return rate(work, BLOCK, repeats)
-
-
-def darcy_rate(repeats: int, count: int = 32) -> float:
-    """Samples per second on all cores, solved and kept on 128 x 128 points."""
-    info = create_task("darcy2d", {"resolution": 128}).describe(Path())
-
-    def work(block: int) -> Any:
-        return darcy.generate(info, {"beta": 1.0}, SEED, block * count, (block + 1) * count)
-
-    return rate(work, count, repeats)
-
-
-def writing_rate(repeats: int) -> float:
-    """Megabytes per second into a contiguous HDF5 dataset, in blocks as the generators write."""
-    block = np.ones((BLOCK, 201, 1024), dtype=np.float32)
-    with tempfile.TemporaryDirectory() as directory:
-
-        def work(repeat: int) -> None:
-            with h5py.File(Path(directory) / "file.hdf5", "w") as file:
-                dataset = file.create_dataset("tensor", (4 * BLOCK, 201, 1024), np.float32)
-                for start in range(0, 4 * BLOCK, BLOCK):
-                    dataset[start : start + BLOCK] = block
-
-        return rate(work, 4 * block.nbytes / 1e6, repeats)
+        start, stop = case.count * repeat, case.count * (repeat + 1)
+        for first in range(start, stop, request.generation.block):
+            last = min(first + request.generation.block, stop)
+            generate(request.info, parameters, SEED, first, last)
+        times.append((time.perf_counter() - begin) / case.count)
+    gate, error, limit = GATES[case.task]()
+    return Measured(case.task, case.what, median(times), min(times), max(times), gate, error, limit)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure how fast data are made.")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: all")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     args = parser.parse_args()
-    cores = available_cores()
-    rows = [
-        ("advection 201 x 1024, in memory", advection_rate(1024, 201, 1, args.repeats), "trajectories/s"),
-        ("advection 41 x 256, in memory", advection_rate(256, 41, 5, args.repeats), "trajectories/s"),
-        (f"Darcy 128 x 128, {cores} threads", darcy_rate(args.repeats), "samples/s"),
-        ("HDF5 writing", writing_rate(args.repeats), "MB/s"),
-    ]
+    found = []
+    if not args.json:
+        print(f"seconds for one trajectory on {available_cores()} cores: median (range of {args.repeats})")
+    for case in CASES:
+        if args.tasks and case.task not in args.tasks:
+            continue
+        row = measure(case, args.repeats)
+        found.append(row)
+        if not args.json:
+            verdict = "passed" if row.error <= row.limit else "FAILED"
+            print(
+                f"{row.task:24} {row.what:24} {row.seconds:8.4f} ({row.fastest:.4f} to {row.slowest:.4f})   "
+                f"{row.gate}: {row.error:.1e}, limit {row.limit:.0e}, {verdict}",
+                flush=True,
+            )
     if args.json:
-        print(json.dumps({"cores": cores, "rates": {what: round(value, 1) for what, value, _ in rows}}))
-    else:
-        for what, value, unit in rows:
-            print(f"{what:36} {value:9.0f} {unit}")
+        print(
+            json.dumps({"cores": available_cores(), "generators": [asdict(row) for row in found]}, indent=2)
+        )
+    if any(row.error > row.limit for row in found):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

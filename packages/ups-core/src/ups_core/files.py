@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,28 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_room(directory: Path, nbytes: int, what: str) -> None:
+    """Check that a disk has room, before work begins that would end without it.
+
+    Args:
+        directory: where files will be written; it need not exist yet.
+        nbytes: size of what will be written.
+        what: its name, for the message.
+
+    Raises:
+        UPSError: there is less room than that.
+    """
+    place = directory.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if nbytes > free:
+        raise UPSError(
+            f"{directory} has room for {free / 1e9:.1f} GB, but {what} needs {nbytes / 1e9:.1f} GB; "
+            "free some disk space or choose another directory"
+        )
 
 
 def sync_directory(directory: Path) -> None:

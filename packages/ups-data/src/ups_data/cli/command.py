@@ -9,7 +9,7 @@ from ups_core import CommandConfig, UsageError
 from ups_core.cli.options import add_data_root, add_overrides, data_root, user_path
 from ups_core.cli.output import print_json
 from ups_core.console import Console
-from ups_data.cli.generation import GENERATED, add_options, generate
+from ups_data.cli.generation import add_generate, generate
 
 EXAMPLES = """examples:
   ups data new measured.npz -o measured.yaml
@@ -62,13 +62,9 @@ class DataCommand:
         _set_epilog(parser, EXAMPLES)
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         _add_new(actions.add_parser("new", help="print a complete spec for own data files"))
-        making = actions.add_parser("generate", help="generate a data file in PDEBench's layout")
+        making = actions.add_parser("generate", help="generate data files in the official layout")
         _set_epilog(making, EXAMPLES)
-        tasks = making.add_subparsers(dest="task", required=True, metavar="TASK")
-        for name, entry in GENERATED.items():
-            task = tasks.add_parser(name, help=f"a file like {entry.family.file((1.0,)).name}")
-            _set_epilog(task, entry.epilog)
-            add_options(task, entry)
+        add_generate(making)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
         _add_inspect(inspect)
         check = actions.add_parser("check", help="audit the data of specs, compare files with checksums")

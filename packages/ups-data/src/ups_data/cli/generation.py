@@ -1,149 +1,102 @@
-"""`ups data generate`: data files of PDEBench's problems in its layout."""
+"""`ups data generate`: data files of every problem that has a generator, in the official layout."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from ups_core import UsageError
+from ups_core import UPSError, UsageError
 from ups_core.cli.options import user_path
 from ups_core.console import Console
+from ups_data.cli.task_options import add_tasks, given_options, sourced_tasks
 from ups_data.sources.config import GenerateConfig
-from ups_data.tasks.advection1d import ADVECTION
-from ups_data.tasks.burgers1d import BURGERS
 from ups_data.tasks.create import create_task
-from ups_data.tasks.darcy2d import DARCY
-from ups_data.tasks.pdebench import Family
+from ups_data.tasks.pdebench import EvolutionConfig, PDEBenchTask
 from ups_data.tasks.sourced import SourcedTask
 
-
-@dataclass(frozen=True)
-class Generated:
-    """What `ups data generate` says about one family.
-
-    Attributes:
-        option: name of the option of the parameter.
-        default: its default.
-        meaning: what the parameter is.
-        epilog: end of the help text.
-    """
-
-    family: Family
-    option: str
-    default: float
-    meaning: str
-    epilog: str
-
-
-GENERATED = {
-    entry.family.name: entry
-    for entry in (
-        Generated(
-            ADVECTION,
-            "beta",
-            0.4,
-            "advection speed",
-            """The file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
-attribute beta. PDEBench published 201 frames 0.01 apart on 1024 points.
+EPILOG = """The file has the name and the layout of the official one, if there is one; the default grid and
+frames are the official ones, too. docs/data.md says what is generated, and how accurately.
 
 examples:
-  ups data generate advection1d --out data
-  ups data generate advection1d --resolution 256 --frames 41 --time-stride 5 --out data
-""",
-        ),
-        Generated(
-            BURGERS,
-            "nu",
-            0.01,
-            "viscosity",
-            """The file has PDEBench's name and layout: tensor (trajectory, time, x), coordinates,
-attribute Nu. PDEBench published 201 frames 0.01 apart on 1024 points. The generated
-solutions are exact at the points.
-
-examples:
-  ups data generate burgers1d --nu 0.01 --out data
-  ups data generate burgers1d --nu 0.001 --resolution 256 --frames 41 --time-stride 5 --out data
-""",
-        ),
-        Generated(
-            DARCY,
-            "beta",
-            1.0,
-            "constant source",
-            """The file has PDEBench's name and layout: nu (sample, x, y), tensor (sample, 1, x, y),
-coordinates, attribute beta. The solution is steady; the published files contain a
-transient state.
-
-examples:
-  ups data generate darcy2d --trajectories 100 --out data
-  ups data generate darcy2d --beta 0.1 --resolution 64 --out data
-""",
-        ),
-    )
-}
-"""Task -> its help."""
+  ups data generate {task} --trajectories 10 --out data
+  ups data generate {task} --trajectories 10 --resolution 32 --out data
+"""
+WITHOUT = ("source", "split", "test", "history", "trajectories")
+TRAJECTORIES = 1000
+"""Default of `--trajectories`."""
 
 
-def add_options(parser: argparse.ArgumentParser, entry: Generated) -> None:
-    """Declare the options of one family."""
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    """Declare a subcommand for every problem that has a generator."""
+    found = [(entry, task) for entry, task in sourced_tasks() if task.request.generation is not None]
+    defaults = {entry.name: _official(task) for entry, task in found}
+    add_tasks(parser, [entry for entry, _ in found], WITHOUT, _add_own, defaults)
 
-    def number(flag: str, default: int, what: str) -> None:
-        parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what}; default: {default}")
 
-    native = entry.family.native[0]
+def _add_own(parser: argparse.ArgumentParser, task: str) -> None:
+    parser.epilog = EPILOG.format(task=task)
     parser.add_argument(
-        "--out", type=user_path, required=True, metavar="DIR", help="directory to write the file to"
+        "--out", type=user_path, required=True, metavar="DIR", help="directory to write the files to"
     )
     parser.add_argument(
-        f"--{entry.option}",
-        dest="value",
-        type=float,
-        default=entry.default,
-        metavar="X",
-        help=f"{entry.meaning}; default: {entry.default}",
+        "--trajectories", type=int, default=TRAJECTORIES, metavar="N", help=f"default: {TRAJECTORIES}"
     )
-    number("--trajectories", 1000, "number of trajectories")
-    number("--resolution", native, f"grid points along each axis, a divisor of {native}")
-    if entry.family.dt:
-        number("--frames", entry.family.frames, "number of frames, the first one at t = 0")
-        number("--time-stride", 1, "raw frames of 0.01 from one frame to the next")
-    number("--seed", GenerateConfig().seed, "seed of the random initial conditions or media")
+    seed = GenerateConfig().seed
+    parser.add_argument(
+        "--seed", type=int, default=seed, metavar="N", help=f"seed of the initial states; default: {seed}"
+    )
 
 
 def generate(args: argparse.Namespace, console: Console) -> None:
-    """Write one file.
+    """Write the files of a task, one for each set of parameter values.
 
     Raises:
-        UPSError: a wrong option, or a file that exists already or cannot be written.
+        UPSError: a wrong option, no room, or a file that exists already or cannot be written.
     """
-    from ups_data.sources.writing import write_file  # `ups --help` must not import numpy
+    from ups_data.sources.writing import write_file  # `ups data --help` must not import numpy
 
     if args.trajectories < 1:
         raise UsageError(f"--trajectories is {args.trajectories}; a file needs one or more")
     # A task's trajectories are split, so it asks for ten; a file may have fewer.
     request = replace(_task(args).request, trajectories=args.trajectories)
-    wanted = request.files[0]
-    path: Path = args.out / wanted.name
-    if path.exists():
-        raise UsageError(f"{path} already exists; choose another --out or remove the file")
-    begin = time.perf_counter()
-    write_file(request, wanted, args.seed, path, console)
-    seconds = time.perf_counter() - begin
-    shape = (request.trajectories, request.info.frames, *request.info.shape)
-    print(f"{path}: {shape} in {seconds:.2f} s, {request.trajectories / seconds:.0f} trajectories/s")
+    if request.generation is not None and request.generation.limit:
+        raise UsageError(f"{args.task} cannot be generated: {request.generation.limit}")
+    paths = [args.out / file.name for file in request.files]
+    for path in paths:
+        if path.exists():
+            raise UsageError(f"{path} already exists; choose another --out or remove the file")
+    for wanted, path in zip(request.files, paths, strict=True):
+        begin = time.perf_counter()
+        write_file(request, wanted, args.seed, path, console)
+        seconds = time.perf_counter() - begin
+        shape = (request.trajectories, request.info.frames, *request.info.shape)
+        rate = request.trajectories / seconds
+        print(f"{path}: {shape} in {seconds:.2f} s, {rate:.{0 if rate >= 10 else 2}f} trajectories/s")
 
 
 def _task(args: argparse.Namespace) -> SourcedTask:
-    options: dict[str, Any] = {"resolution": args.resolution}
-    name = GENERATED[args.task].option
-    if args.task == DARCY.name:
-        options |= {name: args.value}
-    else:
-        options |= {name: [args.value], "frames": args.frames, "time_stride": args.time_stride}
-    options["source"] = {"kind": "generate", "seed": args.seed}
-    task = create_task(args.task, options)
-    assert isinstance(task, SourcedTask)
+    given = given_options(args)
+    source = {"source": {"kind": "generate", "seed": args.seed}}
+    task = _create(args.task, given | source)
+    return _create(args.task, _official(task) | given | source)
+
+
+def _create(kind: str, options: Mapping[str, Any]) -> SourcedTask:
+    task = create_task(kind, options)
+    if not isinstance(task, SourcedTask):
+        raise UPSError(f"task '{kind}' has no files that could be generated")
     return task
+
+
+def _official(task: SourcedTask) -> dict[str, Any]:
+    """The grid and the frames of the official files, of which a spec's default is a coarser part."""
+    if not isinstance(task, PDEBenchTask):
+        return {}
+    family = task.family
+    official: dict[str, Any] = {"resolution": family.native[0]}
+    if isinstance(task.config, EvolutionConfig):
+        official |= {"frames": family.frames, "time_stride": 1}
+    return official

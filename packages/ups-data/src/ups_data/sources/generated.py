@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ups_core import DataPlan, UPSError
 from ups_core.console import Console
+from ups_core.files import check_room
 from ups_core.fingerprint import digest
 from ups_core.reading import UnsoundFile
 from ups_core.sums import FileSum, check_size
@@ -28,10 +29,12 @@ class Generate:
         """See :class:`~ups_data.sources.base.Source`.
 
         Raises:
-            UPSError: the task has no generator.
+            UPSError: the task has no generator, or none that is accurate for its options.
         """
         if request.generation is None:
             raise UPSError(f"'{request.family}' has no generator; use source: official")
+        if request.generation.limit:
+            raise UPSError(f"'{request.family}' cannot be generated: {request.generation.limit}")
         seed = self.config.seed
         # Without the parameter values: a later spec with more of them finds the files that are there.
         folder = digest(request.generated_identity(seed))[:12]
@@ -51,6 +54,9 @@ class Generate:
         """Generate the missing files, and those again that do not match their checksums."""
         from ups_data.sources.writing import write_file  # needs numpy, which planning must not import
 
+        if plan.missing:
+            what = f"{len(plan.missing)} files" if len(plan.missing) > 1 else plan.missing[0].name
+            check_room(plan.missing[0].parent, len(plan.missing) * request.nbytes, what)
         created = 0
         for file, path in zip(request.files, plan.files, strict=True):
             problem = _problem(path, quick=False)

@@ -43,10 +43,15 @@ class Generation:
     Attributes:
         function: `"module:function"`, a :class:`ups_data.sources.writing.Generator`.
         version: raised whenever the function's values change.
+        block: trajectories computed and written at once; few for an expensive generator, so that progress
+            shows.
+        limit: why these options cannot be computed accurately, with the way out; "" if they can.
     """
 
     function: str
     version: int
+    block: int = 64
+    limit: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ups_core import UPSError
 from ups_core.console import Console
-from ups_core.files import replacing
+from ups_core.files import check_room, replacing
 from ups_core.fingerprint import digest
 from ups_core.references import load_object
 from ups_data.info import TaskInfo
@@ -16,9 +16,6 @@ from ups_data.sources.request import GENERATOR_ATTRIBUTE, DataFile, Request
 from ups_data.stores.base import Fields
 from ups_data.stores.checksums import note_sum
 from ups_data.stores.layout import Writer
-
-BLOCK = 64
-"""Trajectories generated and written at once."""
 
 
 class Generator(Protocol):
@@ -68,6 +65,9 @@ def write_file(request: Request, wanted: DataFile, seed: int, path: Path, consol
     layout: Writer = request.layout.create()
     if generation is None or not hasattr(layout, "write"):
         raise UPSError(f"{wanted.name} cannot be generated: '{request.family}' has no generator")
+    if generation.limit:
+        raise UPSError(f"{wanted.name} cannot be generated: {generation.limit}")
+    check_room(path.parent, request.nbytes, wanted.name)
     attributes = {
         GENERATOR_ATTRIBUTE: f"{generation.function} version {generation.version}",
         "ups_fingerprint": digest(request.generated_identity(seed, wanted)),
@@ -87,7 +87,7 @@ def _blocks(request: Request, wanted: DataFile, seed: int, what: str, console: C
     assert request.generation is not None
     generate = load_generator(request.generation.function)
     with console.progress(f"generating {what}", request.trajectories) as advance:
-        for start in range(0, request.trajectories, BLOCK):
-            stop = min(start + BLOCK, request.trajectories)
+        for start in range(0, request.trajectories, request.generation.block):
+            stop = min(start + request.generation.block, request.trajectories)
             yield generate(request.info, wanted.parameters, seed, start, stop)
             advance(stop - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_core import UPSError
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Fields
 from ups_data.stores.hdf5 import names_of
 from ups_data.stores.hdf5_fields import HDF5Fields
 from ups_data.stores.layout import Head
@@ -16,6 +20,8 @@ from ups_data.stores.layout_config import PDEBenchGroupsConfig
 
 DATA = "data"
 SPACE = ("x", "y", "z")
+DIGITS = 4
+"""Of the names of groups, at least; all names of a file have the same number of them."""
 
 
 class PDEBenchGroups:
@@ -33,6 +39,38 @@ class PDEBenchGroups:
     def open(self, path: Path) -> GroupsFile:
         """See :class:`~ups_data.stores.layout.Layout`."""
         return GroupsFile(path, self.config)
+
+    def write(
+        self,
+        path: Path,
+        info: TaskInfo,
+        attributes: Mapping[str, Any],
+        trajectories: int,
+        blocks: Iterable[Fields],
+    ) -> None:
+        """See :class:`~ups_data.stores.layout.Writer`."""
+        if info.static_channels:
+            raise UPSError(
+                f"the layout pdebench_groups has no place for the given fields of task '{info.name}' "
+                f"({', '.join(channel.name for channel in info.static_channels)})"
+            )
+        times = [info.dt * frame for frame in range(info.frames)]
+        digits = max(DIGITS, len(str(trajectories - 1)))
+        number = 0
+        with h5py.File(path, "w") as file:
+            # Attributes first: `sources.official` recognises generated files by the head of the file.
+            for key, value in attributes.items():
+                file.attrs[key] = value
+            for block in blocks:
+                for frames in np.moveaxis(block.frames, 2, -1):
+                    group = file.create_group(f"{number:0{digits}d}")
+                    space = range(1, frames.ndim - 1)
+                    order = space if self.config.axes == "xy" else reversed(space)
+                    group[DATA] = frames.transpose(0, *order, frames.ndim - 1)
+                    for axis, points in zip(SPACE, info.axes, strict=False):
+                        group[f"grid/{axis}"] = np.asarray(points, dtype=np.float32)
+                    group["grid/t"] = np.asarray(times, dtype=np.float32)
+                    number += 1
 
 
 class GroupsFile(HDF5Fields):

@@ -190,6 +190,11 @@ class PDEBenchTask(SourcedTask):
         """Parameter values of every file."""
 
     @property
+    def generation(self) -> Generation | None:
+        """How the files are computed; its `limit` says why not, where these options are beyond it."""
+        return self.family.generation
+
+    @property
     def info(self) -> TaskInfo:
         """The problem."""
         config, family = self.config, self.family
@@ -247,7 +252,7 @@ class PDEBenchTask(SourcedTask):
             layout=Component.of("layouts", family.layout, family.layout_options),
             trajectories=config.trajectories,
             selection={"resolution": config.resolution, "frames": frames, "time_stride": stride},
-            generation=family.generation,
+            generation=self.generation,
             paired=family.paired,
             published=family.published,
             caveat=family.caveat,
