@@ -9,6 +9,7 @@ from ups_core import CommandConfig, UsageError
 from ups_core.cli.options import add_data_root, add_overrides, data_root, user_path
 from ups_core.cli.output import print_json
 from ups_core.console import Console
+from ups_data.cli.fetch import add_fetch, fetch
 from ups_data.cli.generation import add_generate, generate
 
 EXAMPLES = """examples:
@@ -65,6 +66,8 @@ class DataCommand:
         making = actions.add_parser("generate", help="generate data files in the official layout")
         _set_epilog(making, EXAMPLES)
         add_generate(making)
+        fetching = actions.add_parser("fetch", help="download official files of PDEBench")
+        add_fetch(fetching)
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
         _add_inspect(inspect)
         check = actions.add_parser("check", help="audit the data of specs, compare files with checksums")
@@ -80,6 +83,8 @@ class DataCommand:
             return _check(args, console)
         if args.action == "generate":
             generate(args, console)
+        elif args.action == "fetch":
+            fetch(args, console)
         elif args.action == "new":
             _new(args)
         else:

@@ -8,7 +8,11 @@ from ups_core import SourceConfig
 
 
 class OfficialConfig(SourceConfig):
-    """Official PDEBench files, downloaded by the user, or an error that says what to download."""
+    """Official PDEBench files, or an error that says how to get them."""
+
+    fetch: bool = False
+    """Download files that are missing, and refuse others than today's official ones. Above 2 GB a terminal
+    asks; elsewhere `ups data fetch TASK --yes` downloads them before the run."""
 
 
 class GenerateConfig(SourceConfig):

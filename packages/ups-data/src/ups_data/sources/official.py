@@ -9,13 +9,13 @@ from ups_core import DataPlan, UPSError
 from ups_core.console import Console
 from ups_core.fingerprint import digest
 from ups_data.sources.config import OfficialConfig
+from ups_data.sources.fetching import fetch_files, size_text
+from ups_data.sources.manifest import DATAFILE, DATASET, MD5
 from ups_data.sources.request import GENERATOR_ATTRIBUTE, DataFile, Request
 from ups_data.sources.versions import other_version
 from ups_data.stores.checksums import place_of_sum, sampled_sum
 
 HEAD_BYTES = 64 * 1024
-DATASET = "https://doi.org/10.18419/darus-2986"
-"""PDEBench's data."""
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -29,31 +29,57 @@ class Official:
         """See :class:`~ups_data.sources.base.Source`.
 
         Raises:
-            UPSError: a file is missing (the message says where to download it) or is not readable HDF5.
+            UPSError: a file is missing (the message says how to get it) or is not readable HDF5.
         """
-        files = []
+        files, missing = [], []
         for file in request.files:
             path = find_official(file, data_root)
             if path is None:
-                raise UPSError(_how_to_get(request, file, data_root))
+                if not self.config.fetch or file.datafile not in MD5:
+                    raise UPSError(_how_to_get(request, file, data_root))
+                path = data_root / file.folder / file.name
+                missing.append(path)
             files.append(path)
-        content = [[path.name, file_digest(path)] for path in files]
+        if self.config.fetch:  # the content is the manifest's, before the download and after it
+            content = [[file.name, MD5[file.datafile]] for file in request.files if file.datafile in MD5]
+        else:
+            content = [[path.name, file_digest(path)] for path in files]
+        note = request.caveat
+        if missing:
+            count = f"{len(missing)} files" if len(missing) > 1 else "1 file"
+            note = f"{count} to fetch, about {size_text(sum(file.nbytes for file in request.files))}; {note}"
         return DataPlan(
             fingerprint=digest(["official", content, request.identity()]),
             source="official",
             files=tuple(files),
-            note=request.caveat,
+            missing=tuple(missing),
+            note=note,
         )
 
     def provide(self, request: Request, plan: DataPlan, console: Console) -> int:
-        """Create nothing: a plan of official files has no missing ones. Of files that are used for the first
-        time it says which are not today's versions."""
+        """Fetch what is missing. Of files that are used for the first time it says which are not today's
+        versions.
+
+        Raises:
+            UPSError: a file cannot be fetched, or is to be today's version but is not.
+        """
+        wanted = [
+            (file, path)
+            for file, path in zip(request.files, plan.files, strict=True)
+            if path in plan.missing and not path.exists()
+        ]
+        if wanted:
+            way_out = f"run 'ups data fetch {request.family} --yes' with the same options first"
+            files, paths = [file for file, _ in wanted], [path for _, path in wanted]
+            fetch_files(files, paths, console, yes=False, way_out=way_out)
         for file, path in zip(request.files, plan.files, strict=True):
             if file.datafile is not None and not os.path.lexists(place_of_sum(path)):
                 said = other_version(path, file.datafile)
+                if said and self.config.fetch:
+                    raise UPSError(f"{said}; remove it, or set source.fetch to false")
                 if said:
                     console.say(said, "yellow")
-        return 0
+        return len(wanted)
 
 
 def find_official(file: DataFile, data_root: Path) -> Path | None:
@@ -113,7 +139,7 @@ def _how_to_get(request: Request, file: DataFile, data_root: Path) -> str:
         generate = ": use source: generate" if request.generation else ""
         return f"{message}; PDEBench published {request.published}, not {wanted}{generate}"
     return (
-        f"{message}; download its {file.nbytes / 1e9:.1f} GB from "
-        f"https://darus.uni-stuttgart.de/api/access/datafile/{file.datafile} (DaRUS file id {file.datafile})"
+        f"{message}; fetch its {file.nbytes / 1e9:.1f} GB with 'ups data fetch {request.family}', "
+        f"or download {DATAFILE.format(file.datafile)} (DaRUS file id {file.datafile})"
         + (", or use source: auto" if request.generation else "")
     )

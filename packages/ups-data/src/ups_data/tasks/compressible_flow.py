@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ups_data.info import Channel
+from ups_data.sources.request import DataFile
 from ups_data.stores.striding import check_resolution
 from ups_data.tasks.pdebench import EvolutionConfig, Family, FileParameter, PDEBenchTask, Values, distinct
 
@@ -227,10 +228,19 @@ class CompressibleFlow3dConfig(FlowConfig):
         return self
 
 
+def _published(*families: Family) -> tuple[DataFile, ...]:
+    return tuple(file for family in families for file in family.published_files)
+
+
 class CompressibleFlow1d(PDEBenchTask):
     """Compressible flow along a line."""
 
     config: CompressibleFlow1dConfig
+
+    @classmethod
+    def published_files(cls) -> tuple[DataFile, ...]:
+        """All official files, whatever the initial states."""
+        return _published(FLOW_1D, OPEN_1D, SHOCK_1D)
 
     @property
     def family(self) -> Family:
@@ -250,6 +260,11 @@ class CompressibleFlow2d(PDEBenchTask):
 
     config: CompressibleFlow2dConfig
 
+    @classmethod
+    def published_files(cls) -> tuple[DataFile, ...]:
+        """All official files, whatever the initial states."""
+        return _published(FLOW_2D, INVISCID_2D, TURBULENCE_2D)
+
     @property
     def family(self) -> Family:
         """The files of the initial states and viscosities."""
@@ -267,6 +282,11 @@ class CompressibleFlow3d(PDEBenchTask):
     """Compressible flow in a periodic cube."""
 
     config: CompressibleFlow3dConfig
+
+    @classmethod
+    def published_files(cls) -> tuple[DataFile, ...]:
+        """All official files, whatever the initial states."""
+        return _published(FLOW_3D, TURBULENCE_3D)
 
     @property
     def family(self) -> Family:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from ups_data.info import Channel
+from ups_data.sources.manifest import NS_INCOMPRESSIBLE
 from ups_data.sources.request import DataFile
 from ups_data.tasks.pdebench import EvolutionConfig, Family, PDEBenchTask, Values, distinct
 
@@ -74,6 +75,19 @@ class IncompressibleFlow2d(PDEBenchTask):
     @property
     def files(self) -> tuple[DataFile, ...]:
         """One file for every seed."""
-        family = self.family
-        names = map(family.pattern.format, self.config.seeds)
-        return tuple(DataFile(name, folder=family.folder, nbytes=family.official_bytes) for name in names)
+        return tuple(map(_file, self.config.seeds))
+
+    @classmethod
+    def published_files(cls) -> tuple[DataFile, ...]:
+        """The official files of the manifest."""
+        return tuple(map(_file, NS_INCOMPRESSIBLE))
+
+
+def _file(seed: int) -> DataFile:
+    family = INCOMPRESSIBLE_FLOW
+    return DataFile(
+        family.pattern.format(seed),
+        folder=family.folder,
+        datafile=NS_INCOMPRESSIBLE.get(seed),
+        nbytes=family.official_bytes,
+    )

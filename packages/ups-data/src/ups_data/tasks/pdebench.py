@@ -120,6 +120,11 @@ class Family:
         )
 
     @property
+    def published_files(self) -> tuple[DataFile, ...]:
+        """All official files."""
+        return tuple(map(self.file, self.datafiles))
+
+    @property
     def published(self) -> str:
         """The values of the official files in a few words; "" if none are listed."""
         if not self.datafiles:
@@ -183,6 +188,13 @@ class PDEBenchTask(SourcedTask):
     @abstractmethod
     def family(self) -> Family:
         """The problem and its official files."""
+
+    @classmethod
+    def published_files(cls) -> tuple[DataFile, ...]:
+        """All official files of the problem, whatever the options."""
+        family = cls.family
+        assert isinstance(family, Family), "a problem of several families says what their files are"
+        return family.published_files
 
     @property
     @abstractmethod
