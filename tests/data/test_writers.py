@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from problems import info_of
 from ups_core import Component, UPSError
 from ups_core.console import Console
 from ups_data.info import Channel, TaskInfo
@@ -21,26 +22,6 @@ from ups_data.stores.file_store import FileStore, Part
 
 COUNT = 5
 QUIET = Console(quiet=True)
-
-
-def info_of(channels: int, shape: tuple[int, ...]) -> TaskInfo:
-    return TaskInfo(
-        name="written",
-        family="written",
-        kind="evolution",
-        channels=tuple(Channel(f"c{number}", "1", "state") for number in range(channels)),
-        parameters=(),
-        boundary="periodic",
-        domain=((0.0, 1.0),) * len(shape),
-        shape=shape,
-        dt=0.5,
-        frames=3,
-        history=1,
-        invariants=(),
-        symmetries=(),
-        equation="",
-        points=tuple((0.5 / points, 1 - 0.5 / points) for points in shape),
-    )
 
 
 def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: int, stop: int) -> Fields:

@@ -9,6 +9,7 @@ from ups_core import CommandConfig, UsageError
 from ups_core.cli.options import add_data_root, add_overrides, data_root, user_path
 from ups_core.cli.output import print_json
 from ups_core.console import Console
+from ups_data.cli.export import add_export, export_task
 from ups_data.cli.fetch import add_fetch, fetch
 from ups_data.cli.generation import add_generate, generate
 
@@ -68,6 +69,7 @@ class DataCommand:
         add_generate(making)
         fetching = actions.add_parser("fetch", help="download official files of PDEBench")
         add_fetch(fetching)
+        add_export(actions.add_parser("export", help="write data of a task for other loaders"))
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
         _add_inspect(inspect)
         check = actions.add_parser("check", help="audit the data of specs, compare files with checksums")
@@ -85,6 +87,8 @@ class DataCommand:
             generate(args, console)
         elif args.action == "fetch":
             fetch(args, console)
+        elif args.action == "export":
+            export_task(args, console)
         elif args.action == "new":
             _new(args)
         else:

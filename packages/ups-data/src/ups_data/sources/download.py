@@ -1,4 +1,4 @@
-"""Downloads one HDF5 file over HTTP: continues where it was cut, waits for busy servers, refuses other content.
+"""Downloads one HDF5 file over HTTP: resumes after cuts, waits for busy servers, refuses other content.
 
 :class:`Download` is a downloader of the library pooch, which verifies the checksum and moves the file into
 place.

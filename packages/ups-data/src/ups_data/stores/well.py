@@ -6,7 +6,7 @@ Format: https://github.com/PolymathicAI/the_well, docs/data_format.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_data.info import TaskInfo
+from ups_data.stores.base import Fields
 from ups_data.stores.hdf5 import names_of
 from ups_data.stores.layout import Head, Points
 from ups_data.stores.layout_config import TheWellConfig
@@ -22,6 +24,7 @@ from ups_data.stores.well_boundary import read_boundary
 from ups_data.stores.well_fields import GROUPS, WellField, allowed_shapes, channel_components
 from ups_data.stores.well_items import WellItems
 from ups_data.stores.well_scalars import Scalars, read_scalars
+from ups_data.stores.well_writer import write_well
 
 KINDS = ("symmetric", "antisymmetric")
 """Flags of a tensor."""
@@ -42,6 +45,17 @@ class TheWell:
     def open(self, path: Path) -> WellFile:
         """See :class:`~ups_data.stores.layout.Layout`."""
         return WellFile(path, self.config)
+
+    def write(
+        self,
+        path: Path,
+        info: TaskInfo,
+        attributes: Mapping[str, Any],
+        trajectories: int,
+        blocks: Iterable[Fields],
+    ) -> None:
+        """See :class:`~ups_data.stores.layout.Writer`."""
+        write_well(path, info, attributes, trajectories, blocks)
 
 
 class Content(NamedTuple):

@@ -1,0 +1,1 @@
+"""Data of any task in files that other loaders read."""
