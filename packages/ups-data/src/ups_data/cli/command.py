@@ -12,6 +12,7 @@ from ups_core.console import Console
 from ups_data.cli.export import add_export, export_task
 from ups_data.cli.fetch import add_fetch, fetch
 from ups_data.cli.generation import add_generate, generate
+from ups_data.cli.storage import run_repack
 
 EXAMPLES = """examples:
   ups data new measured.npz -o measured.yaml
@@ -33,6 +34,12 @@ examples:
 INSPECT = """examples:
   ups data inspect data/1D_Advection_Sols_beta0.4.hdf5
   ups data inspect measured.npz --plot measured.png
+"""
+REPACK = """The new file has the same numbers, contiguous and not compressed: windows of it are read as fast
+as the disk allows. `ups data inspect FILE` says whether a file is worth it.
+
+examples:
+  ups data repack measured.h5 -o fast.h5
 """
 CHECK = """A PATH that ends in .yaml or .yml is a spec. The data of its tasks are read once: sizes of splits,
 repeats between splits, NaN and infinite values, constant channels, jumps in time, ranges of channels and
@@ -72,6 +79,10 @@ class DataCommand:
         add_export(actions.add_parser("export", help="write data of a task for other loaders"))
         inspect = actions.add_parser("inspect", help="show layout, shapes, attributes and values of a file")
         _add_inspect(inspect)
+        repacking = actions.add_parser("repack", help="store a file so that windows are read fast")
+        _set_epilog(repacking, REPACK)
+        repacking.add_argument("file", type=user_path, metavar="FILE", help="an HDF5 file")
+        repacking.add_argument("-o", "--out", type=user_path, required=True, metavar="NEW", help="new file")
         check = actions.add_parser("check", help="audit the data of specs, compare files with checksums")
         _add_check(check)
 
@@ -87,6 +98,8 @@ class DataCommand:
             generate(args, console)
         elif args.action == "fetch":
             fetch(args, console)
+        elif args.action == "repack":
+            run_repack(args, console)
         elif args.action == "export":
             export_task(args, console)
         elif args.action == "new":

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError
 from ups_core.errors import printable
-from ups_data.cli.layouts import HDF5, layout_of, recognise
+from ups_data.cli.layouts import HDF5, Recognised, layout_of, recognise
+from ups_data.cli.storage import slow_datasets
 from ups_data.guesses.facts import line_of
 from ups_data.stores.array_files import READERS, ArrayFile, NamedArray, reading
 from ups_data.stores.hdf5 import open_hdf5, refusal
@@ -73,28 +74,32 @@ def _findings(path: Path, file: h5py.File) -> dict[str, Any]:
         lines = {key: line for key, item in numeric.items() if (line := line_of(item)) is not None}
         coordinates |= {key: _coordinate(line) for key, line in lines.items()}
         numeric = {key: item for key, item in numeric.items() if key not in lines}
+    recognised = _recognised(path) if layout else None
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
         "layout": layout,
-        "contents": _contents(path) if layout else None,
+        "contents": _contents(recognised) if recognised else None,
         "made_by_ups": "ups_generator" in file.attrs,
         "attributes": {key: _attribute(file.attrs, key) for key in file.attrs},
         "datasets": datasets,
         "coordinates": coordinates,
         "values": {key: _values(item) for key, item in numeric.items()},
         "not_read": _links(file) | unread,
+        "slow": slow_datasets(found, recognised),
     }
 
 
-def _contents(path: Path) -> dict[str, Any] | None:
-    """What a file has by its layout; None if the layout cannot read it."""
+def _recognised(path: Path) -> Recognised | None:
+    """A file by its layout; None if the layout cannot read it."""
     try:
-        recognised = recognise(path)
+        return recognise(path)
     except UPSError:
         return None  # inspecting a damaged file shows what can be read
-    if recognised is None:
-        return None
+
+
+def _contents(recognised: Recognised) -> dict[str, Any]:
+    """What a file has by its layout."""
     head = recognised.file.head
     return {
         "trajectories": head.trajectories,
@@ -134,6 +139,7 @@ def _array_findings(path: Path) -> dict[str, Any]:
         "coordinates": {key: _coordinate(line) for key, line in lines.items()},
         "values": {key: _values(array) for key, array in numeric.items() if key not in lines},
         "not_read": unread,
+        "slow": {},
     }
 
 

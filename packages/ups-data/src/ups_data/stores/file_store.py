@@ -7,7 +7,7 @@ read once and kept; of a larger one only requested windows are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
@@ -20,12 +20,15 @@ from ups_core.errors import printable
 from ups_data.info import TaskInfo
 from ups_data.stores.base import Array, Chunk, Integers
 from ups_data.stores.hdf5_fields import DAMAGED
-from ups_data.stores.layout import FieldFile, Head, Points
+from ups_data.stores.layout import FieldFile, FieldwiseFile, Head, Points
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of float32 up to which a task's selection is kept in memory, by every training process."""
 
 CHUNK_BYTES = 64 * 1024**2
+"""Bytes that are read at once."""
+CHUNKS_AT_MOST = 1024**3
+"""Bytes up to which all trajectories of a chunk are read at once."""
 
 MAX_TRAJECTORY = 2 * 1024**3
 """Limit of bytes of a trajectory on the file's own grid; the largest of PDEBench has 0.4 GB."""
@@ -145,6 +148,12 @@ class FileStore:
             raise self._error(part, f"has no parameter '{name}' (found {', '.join(found) or 'none'})")
         return found[name][:count]
 
+    @cached_property
+    def _fieldwise(self) -> tuple[Callable[[slice, slice], Iterator[NDArray[Any]]] | None, ...]:
+        """For every file the method that reads its fields one by one, if it has one."""
+        files = (part.file for part in self.parts)
+        return tuple(file.fieldwise if isinstance(file, FieldwiseFile) else None for file in files)
+
     @property
     def _channels(self) -> int:
         """Number of fields that vary in time."""
@@ -160,14 +169,22 @@ class FileStore:
         """Everything in order, in pieces of one file each."""
         first = 0
         for number, end in enumerate(self._ends):
-            rows = max(1, CHUNK_BYTES // self.trajectory_bytes(number))
+            rows = self._rows_at_once(number)
             for start in range(first, int(end), rows):
                 part = slice(start, min(start + rows, int(end)))
                 local = slice(part.start - first, part.stop - first)
-                yield Chunk(
-                    part, self._frames(number, local, 0, self.info.frames), self._static(number, local)
-                )
+                frames = self._empty(local.stop - local.start, self.info.frames)
+                self._read(frames, number, local, 0)
+                yield Chunk(part, frames, self._static(number, local))
             first = int(end)
+
+    def _rows_at_once(self, number: int) -> int:
+        """Trajectories of a file that are read together: complete chunks, so that each is decoded once."""
+        size = self.trajectory_bytes(number)
+        rows, together = max(1, CHUNK_BYTES // size), self.parts[number].file.head.chunk_rows
+        if together * size > CHUNKS_AT_MOST:
+            return rows
+        return max(1, rows // together) * together
 
     def frames(self, trajectories: Integers, starts: Integers, count: int) -> Array:
         """Frames `(B, count, C, *S)`: of each trajectory `count` from its start on."""
@@ -175,10 +192,10 @@ class FileStore:
             # One indexing operation for the complete batch: a loop over samples would dominate a small step.
             kept: Array = self._kept[0][trajectories[:, None], starts[:, None] + np.arange(count)]
             return kept
-        places = zip(*self._locate(trajectories), starts, strict=True)
-        return np.concatenate(
-            [self._frames(int(file), slice(row, row + 1), int(start), count) for file, row, start in places]
-        )
+        frames = self._empty(len(trajectories), count)
+        for number, (file, row, start) in enumerate(zip(*self._locate(trajectories), starts, strict=True)):
+            self._read(frames[number : number + 1], int(file), slice(row, row + 1), int(start))
+        return frames
 
     def static(self, trajectories: Integers) -> Array:
         """Given fields `(B, Cs, *S)`; Cs is 0 if there are none."""
@@ -226,14 +243,34 @@ class FileStore:
             )
         return size
 
-    def _frames(self, number: int, rows: slice, start: int, count: int) -> Array:
-        stride = self._strides(number).time
-        frames = slice(start * stride, (start + count - 1) * stride + 1, stride)
-        raw, names = self.parts[number].file.frames(rows, frames), self.parts[number].file.head.channels
+    def _empty(self, trajectories: int, frames: int) -> Array:
+        return np.empty((trajectories, frames, self._channels, *self.info.shape), dtype=np.float32)
+
+    def _read(self, target: Array, number: int, rows: slice, start: int) -> None:
+        """Read frames of neighbouring trajectories of a file.
+
+        Args:
+            target: where they go, `(n, T, C, *S)`.
+            number: of the file.
+            rows: the trajectories.
+            start: the first frame.
+        """
+        stride, file = self._strides(number).time, self.parts[number].file
+        frames = slice(start * stride, (start + target.shape[1] - 1) * stride + 1, stride)
+        names = file.head.channels
+        places = list(range(len(names)))
         if self.info.forcing_channels:  # the file has them anywhere, the store has them last
             wanted = [channel.name for channel in (*self.info.target_channels, *self.info.forcing_channels)]
-            raw, names = raw[:, :, [names.index(name) for name in wanted]], tuple(wanted)
-        return self._strided(number, raw, names, rows, start)
+            places = [wanted.index(name) for name in names]
+        # Field by field: each is checked and copied to its place while it is in the processor's cache.
+        read = self._fieldwise[number]
+        pieces = [file.frames(rows, frames)] if read is None else read(rows, frames)
+        first = 0
+        for raw in pieces:
+            last = first + raw.shape[2]
+            values = self._strided(number, raw, names[first:last], rows, start)
+            target[:, :, places[first:last] if self.info.forcing_channels else slice(first, last)] = values
+            first = last
 
     def _static(self, number: int, rows: slice) -> Array:
         if not self.info.static_channels:
@@ -249,9 +286,10 @@ class FileStore:
         # Complete grid rows are read and strided in memory: HDF5 is slow at selecting single points.
         space = (slice(None, None, stride) for stride in self._strides(number).space)
         selection: tuple[Any, ...] = (..., *space)
-        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinity
+        with np.errstate(over="ignore", invalid="ignore"):  # a value beyond float32 becomes infinity
             values = np.ascontiguousarray(raw[selection], dtype=np.float32)
-        if values.size and not -MAX_VALUE < values.min() <= values.max() < MAX_VALUE:  # false for NaN too
+            sound = _within_limits(values)
+        if not sound:
             self._report_damage(number, values, names, rows, first)
         return values
 
@@ -351,6 +389,15 @@ class FileStore:
     @staticmethod
     def _error(part: Part, problem: str) -> UPSError:
         return UPSError(f"{part.file.path} {printable(problem)}")
+
+
+def _within_limits(values: Array) -> bool:
+    """Whether all numbers are finite and below :data:`MAX_VALUE`."""
+    flat = values.reshape(-1)
+    # A sum of squares needs one pass; it is NaN or large if any number is. Large sums are looked at twice.
+    if np.dot(flat, flat) < np.float32(MAX_VALUE) ** 2:
+        return True
+    return not flat.size or bool(-MAX_VALUE < flat.min() <= flat.max() < MAX_VALUE)
 
 
 def _stride(points: Points, wanted: float) -> int:

@@ -122,6 +122,11 @@ class HDF5Fields(ABC):
             raise self.error(f"'{key}' has type {dataset.dtype}; expected float32")
         return dataset
 
+    @staticmethod
+    def chunk_rows(*datasets: h5py.Dataset) -> int:
+        """Length of the longest chunk along the first axis of some datasets; 1 without chunks."""
+        return max((dataset.chunks[0] for dataset in datasets if dataset.chunks), default=1)
+
     def points(self, key: str, group: h5py.Group | None = None) -> Points:
         """A coordinate: finite, increasing numbers."""
         dataset = self.dataset(key, group)

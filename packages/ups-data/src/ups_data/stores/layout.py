@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class Head:
         boundary: words of :data:`ups_data.info.Boundary` for the low and the high end of every axis, "" for
             an end where the file does not say; None if it says nothing at all.
         components: channel or given field -> its vector or tensor, and the axes of the component.
+        chunk_rows: neighbouring trajectories that are stored, perhaps compressed, as one chunk.
     """
 
     channels: tuple[str, ...]
@@ -44,6 +45,7 @@ class Head:
     parameters: Mapping[str, Points] = field(default_factory=dict)
     boundary: tuple[tuple[str, str], ...] | None = None
     components: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    chunk_rows: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,6 +76,15 @@ class FieldFile(Protocol):
 
     def static(self, rows: slice) -> NDArray[Any]:
         """Given fields `(n, Cs, *S)` of neighbouring trajectories, on the file's grid."""
+        ...
+
+
+@runtime_checkable
+class FieldwiseFile(FieldFile, Protocol):
+    """A file that stores its fields one by one, so that they can be read without stacking them."""
+
+    def fieldwise(self, rows: slice, frames: slice) -> Iterator[NDArray[Any]]:
+        """Numbers `(n, T, c, *S)` of neighbouring channels, which together are those of :meth:`frames`."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,17 @@ class FieldsFile(HDF5Fields):
             times={TIME: self.points(TIME)},
             frame_bytes=sum(item.dtype.itemsize for item in found.values()) * int(np.prod(first.shape[2:])),
             parameters=repeated(self.attributes(), len(first)),
+            chunk_rows=self.chunk_rows(*found.values()),
         )
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""
-        return np.stack([self.read(key, (rows, frames)) for key in self.names], axis=2)
+        return np.concatenate(list(self.fieldwise(rows, frames)), axis=2)
+
+    def fieldwise(self, rows: slice, frames: slice) -> Iterator[NDArray[Any]]:
+        """See :class:`~ups_data.stores.layout.FieldwiseFile`."""
+        for key in self.names:
+            yield self.read(key, (rows, frames))[:, :, None]
 
     def static(self, rows: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`; there are none."""

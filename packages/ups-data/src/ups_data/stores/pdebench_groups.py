@@ -125,7 +125,7 @@ class GroupsFile(HDF5Fields):
                 raise self.error(f"'{key}/{DATA}' has shape {data.shape}, but the first group has {shape}")
             with self.reading(f"'{key}/{DATA}'"):
                 found.append(data[frames])
-        values = np.moveaxis(np.stack(found), -1, 2)
+        values = np.moveaxis(found[0][None] if len(found) == 1 else np.stack(found), -1, 2)
         return (
             values if self.config.axes == "xy" else values.transpose(0, 1, 2, *range(values.ndim - 1, 2, -1))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class NSFile(HDF5Fields):
             frames=frames,
             axes={axis: self._centres(points) for axis, points in zip("xy", cells, strict=True)},
             times={TIMES: self._times(count, frames)},
+            chunk_rows=self.chunk_rows(velocity, particles),
             frame_bytes=3 * velocity.dtype.itemsize * int(np.prod(cells)),
         )
 
@@ -90,8 +92,12 @@ class NSFile(HDF5Fields):
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""
-        parts = [self.read(key, (rows, frames)) for key in (VELOCITY, PARTICLES)]
-        return np.moveaxis(np.concatenate(parts, axis=-1), -1, 2)
+        return np.concatenate(list(self.fieldwise(rows, frames)), axis=2)
+
+    def fieldwise(self, rows: slice, frames: slice) -> Iterator[NDArray[Any]]:
+        """See :class:`~ups_data.stores.layout.FieldwiseFile`."""
+        for key in (VELOCITY, PARTICLES):
+            yield np.moveaxis(self.read(key, (rows, frames)), -1, 2)
 
     def static(self, rows: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""

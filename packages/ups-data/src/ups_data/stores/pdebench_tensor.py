@@ -88,6 +88,7 @@ class TensorFile(HDF5Fields):
             times={} if static else {TIME: self.points(TIME)},
             frame_bytes=solution.dtype.itemsize * int(np.prod(solution.shape[2:])),
             parameters=repeated(self.attributes(), len(solution)),
+            chunk_rows=self.chunk_rows(solution),
         )
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:

@@ -108,6 +108,7 @@ class WellFile(WellItems):
             times={"time": content.times},
             frame_bytes=cells * sum(item.dtype.itemsize * len(shape) ** item.order for item in predicted),
             parameters=self.scalars.constant,
+            chunk_rows=self.chunk_rows(*(file[item.key] for item in predicted if item.sample_varying)),
             boundary=read_boundary(self, content.axes, content.trajectories, len(content.times)),
             components={
                 channel: (item.name, component)
