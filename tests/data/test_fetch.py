@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,20 @@ NUMBER = 133219
 """DaRUS number of the Darcy file of beta 1.0."""
 NAME = "2D_DarcyFlow_beta1.0_Train.hdf5"
 OPTIONS = {"trajectories": 10, "resolution": 16}
+FOLDERS = {
+    "1D/Advection/Train",
+    "1D/Burgers/Train",
+    "1D/CFD/Train",
+    "1D/ReactionDiffusion/Train",
+    "1D/diffusion-sorption",
+    "2D/CFD/2D_Train_Rand",
+    "2D/CFD/2D_Train_Turb",
+    "2D/DarcyFlow",
+    "2D/NS_incom",
+    "2D/diffusion-reaction",
+    "2D/shallow-water",
+    "3D/Train",
+}
 Answer = Callable[["Handler", bytes, int], None]
 
 
@@ -308,9 +323,14 @@ def test_unpublished_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_dry_run_lists_every_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "fetch", "--dry-run", "--json", "--data-root", str(tmp_path)]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["folder"].split("/")[1] for row in rows} >= {"Advection", "Burgers", "CFD", "DarcyFlow"}
-    assert all(len(row["md5"]) == 32 and row["bytes"] > 1e9 for row in rows)
-    assert len({row["md5"] for row in rows}) == len(rows) == len({row["url"] for row in rows})
+    assert {row["folder"] for row in rows} == FOLDERS
+    assert all(re.fullmatch("[0-9a-f]{32}", row["md5"]) and row["bytes"] > 1e9 for row in rows)
+    assert len({row["name"] for row in rows}) == len(rows) == len({row["url"] for row in rows})
+    sums = [row["md5"] for row in rows if "NS_incom" not in row["folder"]]
+    assert len(set(sums)) == len(sums)
+    flows = [row["md5"] for row in rows if "NS_incom" in row["folder"]]
+    assert len(flows) == 274, "every number from 0 to 274 but 49"
+    assert len(flows) - len(set(flows)) == 24, "as in PDEBench's manifest"
     assert main(["data", "fetch", "--dry-run", "--data-root", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert all(row["name"] in text and row["md5"] in text for row in rows)

@@ -5,6 +5,9 @@ doi:10.18419/darus-2986)."""
 
 from __future__ import annotations
 
+import csv
+from importlib.resources import files
+
 DATASET = "https://doi.org/10.18419/darus-2986"
 """PDEBench's data."""
 DATAFILE = "https://darus.uni-stuttgart.de/api/access/datafile/{}"
@@ -71,5 +74,14 @@ MD5 = {
     164694: "4f0eacaec5ff000bbd9a31026ea207b8",
 }
 """DaRUS number -> MD5 of today's official file."""
-NS_INCOMPRESSIBLE: dict[int, int] = {}
-"""Seed in the name of a file of incompressible flow -> DaRUS number."""
+
+
+def _incompressible() -> list[dict[str, str]]:
+    """The rows of `incompressible_flow_files.csv`, which is of the same manifest."""
+    table = files("ups_data.sources").joinpath("incompressible_flow_files.csv")
+    return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+
+
+NS_INCOMPRESSIBLE = {int(row["seed"]): int(row["datafile"]) for row in _incompressible()}
+"""Number in the name of a file of incompressible flow -> DaRUS number."""
+MD5 |= {int(row["datafile"]): row["md5"] for row in _incompressible()}

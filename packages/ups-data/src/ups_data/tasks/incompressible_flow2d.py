@@ -34,6 +34,7 @@ INCOMPRESSIBLE_FLOW = Family(
     symmetries=("reflection", "transpose"),
     trajectories=4,
     paired=False,
+    caveat="24 pairs of the 274 official files have the same checksum; repeats across splits are left out",
 )
 
 Seed = Annotated[int, Field(ge=0)]
