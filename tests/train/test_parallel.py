@@ -21,6 +21,11 @@ QUICK = [
 ]
 """Objectives, optimizers and strategies of the default suite; the other combinations are slow."""
 
+NOISE = 2e-3
+"""Difference allowed of weights that noise passes: members are nearly equal, so the gradients of these weights
+are differences of nearly equal numbers, and AdamW makes steps of their rounding errors. Other vector
+instructions alone move them by 6e-4 in one process, of up to 6e-2 that they can move in 30 steps."""
+
 
 @pytest.mark.parametrize(
     ("objective", "optimizer", "strategy"),
@@ -62,7 +67,8 @@ def test_two_processes_train_what_one_trains(
     for name, weight in one.weights.items():
         if name == "codec.head.advection1d.bias":
             continue  # of a flux: without effect on anything, so it moves by rounding errors alone
-        assert torch.allclose(two.weights[name], weight, rtol=0, atol=50 * tolerance), name
+        allowed = max(50 * tolerance, NOISE) if name.startswith("condition.of_noise") else 50 * tolerance
+        assert torch.allclose(two.weights[name], weight, rtol=0, atol=allowed), name
 
 
 def test_muon_orthogonalises_complete_matrices_from_their_shards(folder: Path) -> None:
