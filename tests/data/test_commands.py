@@ -84,6 +84,12 @@ def test_damaged_and_foreign_files(tmp_path: Path, capsys: pytest.CaptureFixture
         ["generate", "darcy2d"],
         ["generate", "advection1d"],
         ["generate", "burgers1d"],
+        ["fetch"],
+        ["fetch", "burgers1d"],
+        ["export"],
+        ["export", "darcy2d"],
+        ["export", "spec"],
+        ["repack"],
         ["inspect"],
         ["new"],
         ["check"],
@@ -128,3 +134,20 @@ def test_check_names_what_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"{generated}: damaged: cannot be read (No such file" in capsys.readouterr().out
     assert main(["data", "check", str(tmp_path / "absent")]) == 1
     assert "absent does not exist; name a data file or a data root" in capsys.readouterr().err
+
+
+def test_files_of_several_parameter_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--trajectories", "3", "--frames", "2", "--resolution", "64", "--out", str(tmp_path)]
+    assert main(["data", "generate", "advection1d", "--beta", "0.1", "2", *options]) == 0
+    assert [path.name for path in sorted(tmp_path.glob("*.hdf5"))] == [
+        "1D_Advection_Sols_beta0.1.hdf5",
+        "1D_Advection_Sols_beta2.0.hdf5",
+    ]
+    assert capsys.readouterr().out.count(": (3, 2, 64) in ") == 2
+    assert main(["data", "generate", "advection1d", "--beta", "4", "2", *options]) == 2
+    assert "beta2.0.hdf5 already exists; choose another --out or remove" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("*.hdf5"))) == 2, "nothing is generated before all targets are free"
+    assert main(["data", "generate", "advection1d", "--beta", "fast", *options]) == 2
+    assert "beta" in capsys.readouterr().err
+    assert main(["data", "generate", "advection1d", "--beta", "[", *options]) == 2
+    assert "the command line" in capsys.readouterr().err

@@ -160,5 +160,5 @@ def ups_register_commands(register: Register) -> None:
         "data",
         "ups_data.cli.command:DataCommand",
         config="ups_core:CommandConfig",
-        summary="make specs for own data, inspect and check data, generate data in the official layout",
+        summary="make specs for own data; generate, download, export, inspect, repack and check data",
     )

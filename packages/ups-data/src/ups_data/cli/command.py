@@ -1,4 +1,4 @@
-"""`ups data`: generate data files, make specs for own ones, inspect and check them."""
+"""`ups data`: make specs for own files; generate, download, export, inspect, repack and check data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ EXAMPLES = """examples:
   ups data check measured.yaml
   ups data inspect measured.npz --plot measured.png
   ups data generate advection1d --beta 0.4 --trajectories 1000 --out data
-  ups data generate darcy2d --beta 1 --trajectories 100 --resolution 64 --out data
+  ups data fetch darcy2d --beta 1.0
+  ups data export burgers1d --trajectories 100 --format the_well -o burgers
+  ups data repack measured.h5 -o fast.h5
   ups data check data
 """
 NEW = """The spec is complete: a task with these files, a model, training, evaluation, a report. Every guess
@@ -59,15 +61,15 @@ examples:
 
 
 class DataCommand:
-    """Generate data files in PDEBench's layout, make specs for own files, inspect and check data."""
+    """Make specs for own data files; generate, download, export, inspect, repack and check data."""
 
-    help = "make specs for own data, inspect and check data, generate data in the official layout"
+    help = "make specs for own data; generate, download, export, inspect, repack and check data"
 
     def __init__(self, config: CommandConfig) -> None:
         self.config = config
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare `new`, `generate`, `inspect` and `check`."""
+        """Declare the actions."""
         _set_epilog(parser, EXAMPLES)
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         _add_new(actions.add_parser("new", help="print a complete spec for own data files"))
