@@ -35,8 +35,9 @@ from ups_data.batches.windows import Windows
 from ups_data.info import Channel, TaskInfo
 from ups_data.stores import file_store
 from ups_data.stores.base import Fields
-from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.file_store import FileStore
 from ups_data.stores.layout_config import PDEBenchFieldsConfig, TheWellConfig
+from ups_data.stores.part import Part
 from ups_data.stores.pdebench_fields import PDEBenchFields
 from ups_data.stores.well import TheWell
 

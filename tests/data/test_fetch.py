@@ -338,6 +338,21 @@ def test_dry_run_lists_every_family(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_arguments_may_stand_before_the_task(
+    order: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--data-root", str(tmp_path), "--dry-run", "--json"]
+    words = [*own[: 2 * order], "darcy2d", *own[2 * order :]]
+    assert main(["data", "fetch", *words]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["name"] == NAME
+    place(tmp_path).parent.mkdir(parents=True)
+    place(tmp_path).write_bytes(b"there")
+    assert main(["data", "fetch", *words]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["path"] == str(place(tmp_path))
+
+
 def test_a_spec_fetches_only_if_asked(server: Server, content: bytes, tmp_path: Path) -> None:
     official: dict[str, Any] = {"kind": "official"}
     with pytest.raises(UPSError, match=r"official file not found.*'ups data fetch darcy2d'"):

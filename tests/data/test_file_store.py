@@ -14,7 +14,8 @@ import pytest
 
 from ups_core import UPSError
 from ups_data.stores import file_store as store_module
-from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.file_store import FileStore
+from ups_data.stores.part import Part
 from ups_data.tasks.sourced import SourcedTask
 
 Official = Callable[..., Path]
@@ -238,7 +239,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.file_store import FileStore
+from ups_data.stores.part import Part
 from ups_data.tasks.create import create_task
 
 task = create_task(

@@ -20,7 +20,8 @@ from ups_data.sources import writing
 from ups_data.sources.request import GENERATOR_ATTRIBUTE, Generation
 from ups_data.sources.writing import load_generator, write_file
 from ups_data.stores.base import Fields
-from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.file_store import FileStore
+from ups_data.stores.part import Part
 from ups_data.stores.striding import cell_centres, check_resolution
 from ups_data.tasks.advection1d import ADVECTION
 from ups_data.tasks.burgers1d import BURGERS

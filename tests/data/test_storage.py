@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from problems import info_of
 from ups_core.cli.main import main
 from ups_data.stores import storage
-from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.file_store import FileStore
 from ups_data.stores.layout_config import PDEBenchFieldsConfig
+from ups_data.stores.part import Part
 from ups_data.stores.pdebench_fields import PDEBenchFields
 
 SHAPE = (6, 21, 64, 64)

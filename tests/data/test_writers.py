@@ -18,7 +18,8 @@ from ups_data.info import Channel, TaskInfo
 from ups_data.sources.request import DataFile, Generation, Request
 from ups_data.sources.writing import write_file
 from ups_data.stores.base import Fields
-from ups_data.stores.file_store import FileStore, Part
+from ups_data.stores.file_store import FileStore
+from ups_data.stores.part import Part
 
 COUNT = 5
 QUIET = Console(quiet=True)

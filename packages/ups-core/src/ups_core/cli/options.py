@@ -42,11 +42,17 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data_root(parser: argparse.ArgumentParser) -> None:
-    """`--data-root DIR`, as `args.data_root`; :func:`data_root` gives the default."""
+def add_data_root(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """`--data-root DIR`, as `args.data_root`; :func:`data_root` gives the default.
+
+    Args:
+        parser: of the command.
+        default: `argparse.SUPPRESS` for a subcommand of a command with the same option.
+    """
     parser.add_argument(
         "--data-root",
         type=user_path,
+        default=default,
         metavar="DIR",
         help="directory of data files, generated ones included (default: $UPS_DATA_ROOT, else ./data)",
     )

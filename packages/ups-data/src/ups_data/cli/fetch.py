@@ -51,19 +51,17 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_own(parser: argparse.ArgumentParser, task: str) -> None:
-    # Arguments of the command and of its subcommands alike: a default of the latter would replace what the
-    # former has parsed.
-    default = argparse.SUPPRESS if task else None
-    off = argparse.SUPPRESS if task else False
+    # A default of a subcommand would replace what stands before its name, so only the command has defaults.
     if task:
         parser.epilog = FETCH
-    add_data_root(parser)
-    parser.set_defaults(**({} if task else {"data_root": default}))
-    parser.add_argument("--yes", action="store_true", default=off, help="do not ask, whatever the size")
-    parser.add_argument(
-        "--dry-run", action="store_true", default=off, help="print files, sizes and checksums only"
-    )
-    parser.add_argument("--json", action="store_true", default=off, help="print the files as JSON")
+    unset = argparse.SUPPRESS if task else None
+    add_data_root(parser, default=unset)
+    for flag, meaning in (
+        ("--yes", "do not ask, whatever the size"),
+        ("--dry-run", "print files, sizes and checksums only"),
+        ("--json", "print the files as JSON"),
+    ):
+        parser.add_argument(flag, action="store_true", default=unset, help=meaning)
 
 
 def fetch(args: argparse.Namespace, console: Console) -> None:

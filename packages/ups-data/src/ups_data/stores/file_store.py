@@ -1,16 +1,14 @@
 """Trajectories in files of any layout: those grid points and frames that the task selects.
 
-Space and time strides follow from the files' own coordinates, so one reader serves native and already strided
-files, and a file of another grid is rejected instead of misread. A selection below :data:`MEMORY_LIMIT` is
-read once and kept; of a larger one only requested windows are read.
+A selection below :data:`MEMORY_LIMIT` is read once and kept; of a larger one only requested windows are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,8 @@ from ups_core.errors import printable
 from ups_data.info import TaskInfo
 from ups_data.stores.base import Array, Chunk, Integers
 from ups_data.stores.hdf5_fields import DAMAGED
-from ups_data.stores.layout import FieldFile, FieldwiseFile, Head, Points
+from ups_data.stores.layout import FieldwiseFile, Points
+from ups_data.stores.part import Part, Strides, part_error, strides_of
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of float32 up to which a task's selection is kept in memory, by every training process."""
@@ -35,30 +34,6 @@ MAX_TRAJECTORY = 2 * 1024**3
 
 MAX_VALUE = 1e18
 """Limit of absolute values: far above any field of the tasks, and (2e18)² still fits float32."""
-
-TOLERANCE = 1e-2
-"""Of coordinates, in spacings: most files have float32 ones; a hundredth tells rounding from another grid."""
-
-
-class Strides(NamedTuple):
-    """Strides that turn a file's grid into the task's."""
-
-    time: int
-    space: tuple[int, ...]
-
-
-class Part(NamedTuple):
-    """A file of a store, with what the task knows about it from elsewhere.
-
-    Attributes:
-        file: the file.
-        parameters: values by their names in the file, from the file's name or from the spec.
-        given: where these values come from, for messages.
-    """
-
-    file: FieldFile
-    parameters: Mapping[str, float] = {}
-    given: str = "its name"
 
 
 class FileStore:
@@ -145,7 +120,7 @@ class FileStore:
             return np.full(count, part.parameters[name])
         found = part.file.head.parameters
         if name not in found:
-            raise self._error(part, f"has no parameter '{name}' (found {', '.join(found) or 'none'})")
+            raise part_error(part, f"has no parameter '{name}' (found {', '.join(found) or 'none'})")
         return found[name][:count]
 
     @cached_property
@@ -236,7 +211,7 @@ class FileStore:
         size = part.file.head.frame_bytes * self.info.frames
         if size > MAX_TRAJECTORY:
             shape = part.file.head.shape
-            raise self._error(
+            raise part_error(
                 part,
                 f"has trajectories of {size / 1e9:.1f} GB ({self.info.frames} frames of {shape} points); "
                 f"more than {MAX_TRAJECTORY / 1e9:.1f} GB are not read at once; use fewer frames",
@@ -309,86 +284,8 @@ class FileStore:
     def _strides(self, number: int) -> Strides:
         """Strides of a file, which is checked the first time."""
         if number not in self._checked:
-            part = self.parts[number]
-            self._check(part)
-            self._checked[number] = Strides(self._time_stride(part), self._space_strides(part))
+            self._checked[number] = strides_of(self.parts[number], self.info, self.trajectories)
         return self._checked[number]
-
-    def _check(self, part: Part) -> None:
-        """Check the number of channels and trajectories, and the parameters."""
-        head, info = part.file.head, self.info
-        for what, found, wanted in (
-            ("fields in time", head.channels, (*info.target_channels, *info.forcing_channels)),
-            ("given fields", head.static, info.static_channels),
-        ):
-            if len(found) != len(wanted):
-                names = ", ".join(channel.name for channel in wanted)
-                raise self._error(
-                    part,
-                    f"has {len(found)} {what} ({', '.join(found) or 'none'}), "
-                    f"but the task has {len(wanted)} ({names or 'none'})",
-                )
-        if self.trajectories is not None and head.trajectories < self.trajectories:
-            key = (*head.channels, *head.static)[0]
-            raise UPSError(
-                f"{part.file.path}: '{key}' has {head.trajectories} trajectories; "
-                f"the task asks for {self.trajectories}"
-            )
-        for name, value in part.parameters.items():
-            stored = head.parameters.get(name)
-            if stored is not None and not np.isclose(stored, value).all():
-                wrong = stored[~np.isclose(stored, value)][0]
-                raise UPSError(
-                    f"{part.file.path}: {name} is {wrong:g} in the file but {value} in {part.given}; "
-                    "correct the name"
-                )
-
-    def _space_strides(self, part: Part) -> tuple[int, ...]:
-        head, info = part.file.head, self.info
-        if len(head.axes) != info.dim:
-            raise self._error(part, f"has {len(head.axes)} axes of space, but the task has {info.dim}")
-        strides = []
-        for (key, points), wanted in zip(head.axes.items(), info.axes, strict=True):
-            stride = _stride(points, wanted[1] - wanted[0] if len(wanted) > 1 else 0.0)
-            spacing = min(np.diff(wanted), default=1.0)
-            if not _same(points[::stride], wanted, TOLERANCE * float(spacing)):
-                raise UPSError(
-                    f"{part.file.path}: '{key}' ({len(points)} points from {points[0]:g} to {points[-1]:g}) "
-                    f"does not contain the {len(wanted)} points of the task, "
-                    f"from {wanted[0]:g} to {wanted[-1]:g}"
-                )
-            strides.append(stride)
-        return tuple(strides)
-
-    def _time_stride(self, part: Part) -> int:
-        head, info = part.file.head, self.info
-        if info.frames < 2:
-            return 1
-        key, times = self._times(part, head)
-        stride = _stride(times, info.dt)
-        last = (info.frames - 1) * stride
-        if last >= head.frames:
-            raise UPSError(
-                f"{part.file.path}: '{head.channels[0]}' has {head.frames} frames, but {info.frames} frames "
-                f"{stride} apart need {last + 1}"
-            )
-        wanted = [info.dt * frame for frame in range(info.frames)]
-        found = times[: head.frames : stride][: info.frames]
-        if not _same(found - found[0], wanted, TOLERANCE * info.dt):
-            raise UPSError(
-                f"{part.file.path}: '{key}' does not contain the {info.frames} frames {info.dt:g} apart "
-                "of the task"
-            )
-        return stride
-
-    def _times(self, part: Part, head: Head) -> tuple[str, Points]:
-        if not head.times:
-            raise self._error(part, "has no times, but the task is an evolution")
-        return next(iter(head.times.items()))
-
-    @staticmethod
-    def _error(part: Part, problem: str) -> UPSError:
-        return UPSError(f"{part.file.path} {printable(problem)}")
 
 
 def _within_limits(values: Array) -> bool:
@@ -398,14 +295,3 @@ def _within_limits(values: Array) -> bool:
     if np.dot(flat, flat) < np.float32(MAX_VALUE) ** 2:
         return True
     return not flat.size or bool(-MAX_VALUE < flat.min() <= flat.max() < MAX_VALUE)
-
-
-def _stride(points: Points, wanted: float) -> int:
-    """How many spacings of these points make the one that is wanted."""
-    own = float(points[1] - points[0]) if len(points) > 1 else 0.0
-    ratio = wanted / own if own > 0 else 1.0
-    return max(1, round(min(ratio, len(points))))
-
-
-def _same(found: Points, wanted: Sequence[float], tolerance: float) -> bool:
-    return len(found) == len(wanted) and bool(np.abs(found - np.asarray(wanted)).max() < tolerance)

@@ -31,8 +31,8 @@ from ups_data.tasks.time_parts import gap_of, time_parts
 if TYPE_CHECKING:
     from ups_core.console import Console
     from ups_data.stores.base import SplitStores, TrajectoryStore
-    from ups_data.stores.file_store import Part
     from ups_data.stores.layout import FieldFile, Layout
+    from ups_data.stores.part import Part
 
 NOT_FINITE = "replace such values in the file, or leave the trajectory out"
 QUICK = 64 * 1024**2
@@ -130,7 +130,7 @@ class FilesTask(Task):
 
     def _parts(self, paths: Sequence[Path]) -> tuple[Part, ...]:
         """The files with the parameters that their names have."""
-        from ups_data.stores.file_store import Part  # needs numpy
+        from ups_data.stores.part import Part  # needs numpy
 
         # Opened once: describing a task, planning and reading ask for the heads of the same files.
         for path in paths:

@@ -150,7 +150,8 @@ class SourcedTask(Task):
         return only(plan.files[:count]), only(plan.files[count:])
 
     def _store(self, plan: DataPlan) -> FileStore:
-        from ups_data.stores.file_store import FileStore, Part
+        from ups_data.stores.file_store import FileStore
+        from ups_data.stores.part import Part
 
         request = self.request
         layout = request.layout.create()

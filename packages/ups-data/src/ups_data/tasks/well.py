@@ -15,8 +15,8 @@ from ups_data.tasks.well_config import WellConfig
 if TYPE_CHECKING:
     from ups_core.console import Console
     from ups_data.prepare.statistics import Statistics
-    from ups_data.stores.file_store import Part
     from ups_data.stores.layout import Layout
+    from ups_data.stores.part import Part
     from ups_data.stores.well_scalars import Scalars
 
 FOLDERS = {"train": "train", "val": "valid", "test": "test"}
