@@ -319,7 +319,8 @@ def test_every_published_file_has_a_checksum() -> None:
     }
     assert numbers <= set(versions.MD5)
     assert all(len(md5) == 32 for md5 in versions.MD5.values())
-    assert len(set(versions.MD5.values())) == len(versions.MD5)
+    repeated = 24  # pairs of files of incompressible flow are one file, in the manifest too
+    assert len(set(versions.MD5.values())) == len(versions.MD5) - repeated
 
 
 def linked(kind: str, root: Path, how: str) -> tuple[SourcedTask, Path, Any]:
