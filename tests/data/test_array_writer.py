@@ -94,6 +94,14 @@ def test_hdf5_has_attributes_and_scales(tmp_path: Path) -> None:
         assert np.array_equal(file["u"].dims[2][0], X)
 
 
+@pytest.mark.parametrize("ending", [".h5", ".nc"])
+def test_hdf5_is_contiguous(ending: str, tmp_path: Path) -> None:
+    needs(ending)
+    write(tmp_path / f"a{ending}", "u")
+    with h5py.File(tmp_path / f"a{ending}") as file:
+        assert file["u"].chunks is None
+
+
 @pytest.mark.parametrize("ending", [".nc", ".zarr"])
 def test_xarray_finds_coordinates_and_units(ending: str, tmp_path: Path) -> None:
     needs(ending)

@@ -105,7 +105,7 @@ def test_the_file_documents_itself(tmp_path: Path) -> None:
         assert set(group) == arrays | {"prediction", "nrmse"}
         assert json.loads(group.attrs["info"])["equation"] == info.equation
         assert group["target"].chunks == (1, 4, 2, 32), "one trajectory is one read"
-        assert group["target"].compression == "gzip"
+        assert group["target"].compression is None
         assert group["target"].dtype == np.float32
         assert group["index"].dtype == np.int64
         assert group["static"].shape == (3, 0, 32)

@@ -12,6 +12,7 @@ best, median and worst trajectory.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 FILE = "predictions.h5"
 SCHEMA = 2
 """Of the file; since 2 it has positions."""
+LARGE = 1024**2
+"""Bytes of a chunk above which it is divided: members, then frames."""
 ARRAYS = ("index", "position", "params", "coords", "state", "static", "target")
 FloatArray = NDArray[np.float32]
 
@@ -125,9 +128,7 @@ class PredictionsWriter:
         # The first batch fixes shape and chunks; later ones extend the first axis.
         if name not in group:
             shape = (None, *(size or None for size in rows.shape[1:]))  # HDF5 cannot chunk a fixed 0
-            compression = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-            options = compression if rows[:1].size else {}
-            group.create_dataset(name, data=rows, maxshape=shape, chunks=_chunk(rows), **options)
+            group.create_dataset(name, data=rows, maxshape=shape, chunks=_chunk(rows))
             return
         dataset = group[name]
         dataset.resize(len(dataset) + len(rows), axis=0)
@@ -142,8 +143,12 @@ def write_predictions(path: Path) -> Iterator[PredictionsWriter]:
 
 
 def _chunk(rows: NDArray[np.generic]) -> tuple[int, ...]:
-    """One trajectory per chunk, because readers ask for single trajectories."""
-    return (1, *(max(size, 1) for size in rows.shape[1:]))
+    """One trajectory per chunk, because readers ask for single trajectories; one frame of a large one."""
+    chunk = [1, *(max(size, 1) for size in rows.shape[1:])]
+    for axis in range(1, rows.ndim):
+        if math.prod(chunk) * rows.itemsize > LARGE:
+            chunk[axis] = 1
+    return tuple(chunk)
 
 
 def read_predictions(path: Path) -> dict[str, TaskPredictions]:

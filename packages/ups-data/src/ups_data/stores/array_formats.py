@@ -119,8 +119,7 @@ def _hdf5(path: Path, contents: Contents) -> Iterator[Write]:
         file.attrs.update(contents.attributes)
         for item in contents.variables:
             if item.values is None:
-                shape, chunks = contents.shape(item), contents.chunks(item)
-                data = file.create_dataset(item.name, shape, "f4", chunks=chunks)
+                data = file.create_dataset(item.name, contents.shape(item), "f4")  # contiguous
             else:
                 data = file.create_dataset(item.name, data=item.values)
             data.attrs.update(item.attributes)
@@ -148,8 +147,7 @@ def _netcdf(path: Path, contents: Contents) -> Iterator[Write]:
         file.attrs.update(contents.attributes)
         for item in contents.variables:
             if item.values is None:
-                chunks = contents.chunks(item)
-                data = file.create_variable(item.name, item.axes, "f4", chunks=chunks)
+                data = file.create_variable(item.name, item.axes, "f4")  # contiguous
             else:
                 values = np.asarray(item.values)
                 data = file.create_variable(item.name, item.axes, values.dtype, data=values)
