@@ -20,7 +20,7 @@ def print_plan(plan: Plan) -> None:
         print(line)
     rows = []
     for name, data in plan.data.items():
-        state = f"{len(data.missing)} of {len(data.files)} to generate" if data.missing else "ready"
+        state = f"{len(data.missing)} of {len(data.files)} missing" if data.missing else "ready"
         rows.append((name, data.source, state, data.fingerprint[:12], data.note))
     print_table(("task", "source", "files", "fingerprint", "note"), rows)
     print()

@@ -31,7 +31,7 @@ class Official:
         Raises:
             UPSError: a file is missing (the message says how to get it) or is not readable HDF5.
         """
-        files, missing = [], []
+        files, missing, nbytes = [], [], 0
         for file in request.files:
             path = find_official(file, data_root)
             if path is None:
@@ -39,6 +39,7 @@ class Official:
                     raise UPSError(_how_to_get(request, file, data_root))
                 path = data_root / file.folder / file.name
                 missing.append(path)
+                nbytes += file.nbytes
             files.append(path)
         if self.config.fetch:  # the content is the manifest's, before the download and after it
             content = [[file.name, MD5[file.datafile]] for file in request.files if file.datafile in MD5]
@@ -47,7 +48,7 @@ class Official:
         note = request.caveat
         if missing:
             count = f"{len(missing)} files" if len(missing) > 1 else "1 file"
-            note = f"{count} to fetch, about {size_text(sum(file.nbytes for file in request.files))}; {note}"
+            note = f"{count} to fetch, about {size_text(nbytes)}; {note}"
         return DataPlan(
             fingerprint=digest(["official", content, request.identity()]),
             source="official",
