@@ -129,6 +129,15 @@ class FileStore:
         files = (part.file for part in self.parts)
         return tuple(file.fieldwise if isinstance(file, FieldwiseFile) else None for file in files)
 
+    @cached_property
+    def _places(self) -> tuple[Any, ...]:
+        """For every file the places of its fields among the channels of the store; None where they agree."""
+        info = self.info
+        if not info.forcing_channels:  # the file has them anywhere, the store has them last
+            return (None,) * len(self.parts)
+        wanted = [channel.name for channel in (*info.target_channels, *info.forcing_channels)]
+        return tuple([wanted.index(name) for name in part.file.head.channels] for part in self.parts)
+
     @property
     def _channels(self) -> int:
         """Number of fields that vary in time."""
@@ -232,39 +241,32 @@ class FileStore:
         """
         stride, file = self._strides(number).time, self.parts[number].file
         frames = slice(start * stride, (start + target.shape[1] - 1) * stride + 1, stride)
-        names = file.head.channels
-        places = list(range(len(names)))
-        if self.info.forcing_channels:  # the file has them anywhere, the store has them last
-            wanted = [channel.name for channel in (*self.info.target_channels, *self.info.forcing_channels)]
-            places = [wanted.index(name) for name in names]
         # Field by field: each is checked and copied to its place while it is in the processor's cache.
-        read = self._fieldwise[number]
+        read, places = self._fieldwise[number], self._places[number]
         pieces = [file.frames(rows, frames)] if read is None else read(rows, frames)
         first = 0
-        for raw in pieces:
-            last = first + raw.shape[2]
-            values = self._strided(number, raw, names[first:last], rows, start)
-            target[:, :, places[first:last] if self.info.forcing_channels else slice(first, last)] = values
-            first = last
+        with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite
+            for raw in pieces:
+                last = first + raw.shape[2]
+                values = self._strided(number, raw, file.head.channels[first:last], rows, start)
+                target[:, :, places[first:last] if places else slice(first, last)] = values
+                first = last
 
     def _static(self, number: int, rows: slice) -> Array:
         if not self.info.static_channels:
             return np.empty((rows.stop - rows.start, 0, *self.info.shape), dtype=np.float32)
         self._strides(number)
         raw = self.parts[number].file.static(rows)
-        return self._strided(number, raw, self.parts[number].file.head.static, rows, None)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._strided(number, raw, self.parts[number].file.head.static, rows, None)
 
     def _strided(
         self, number: int, raw: NDArray[np.generic], names: tuple[str, ...], rows: slice, first: int | None
     ) -> Array:
         """Numbers on the task's grid as float32, all of them finite."""
         # Complete grid rows are read and strided in memory: HDF5 is slow at selecting single points.
-        space = (slice(None, None, stride) for stride in self._strides(number).space)
-        selection: tuple[Any, ...] = (..., *space)
-        with np.errstate(over="ignore", invalid="ignore"):  # a value beyond float32 becomes infinity
-            values = np.ascontiguousarray(raw[selection], dtype=np.float32)
-            sound = _within_limits(values)
-        if not sound:
+        values: Array = np.ascontiguousarray(raw[self._strides(number).points], dtype=np.float32)
+        if not _within_limits(values):
             self._report_damage(number, values, names, rows, first)
         return values
 

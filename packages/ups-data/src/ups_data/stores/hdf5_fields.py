@@ -79,7 +79,10 @@ class HDF5Fields(ABC):
         except UPSError:
             raise
         except Exception as error:
-            raise self.error(f"cannot read {what} ({' '.join(str(error).split())}); {DAMAGED}") from error
+            raise self._unreadable(what, error) from error
+
+    def _unreadable(self, what: str, error: Exception) -> UPSError:
+        return self.error(f"cannot read {what} ({' '.join(str(error).split())}); {DAMAGED}")
 
     def error(self, message: str) -> UPSError:
         """An error that names the file."""
@@ -155,8 +158,10 @@ class HDF5Fields(ABC):
         _ = self.file  # of this process, whose datasets are those that were opened
         if dataset not in self._datasets:
             self._datasets[dataset] = self.dataset(dataset)
-        with self.reading(f"'{dataset}' of trajectories {selection[0]}"):
+        try:  # without `reading`, whose generator would take longer than a small window
             found: NDArray[Any] = self._datasets[dataset][selection]
+        except Exception as error:
+            raise self._unreadable(f"'{dataset}' of trajectories {selection[0]}", error) from error
         return found
 
     def attributes(self, group: h5py.Group | None = None) -> dict[str, float]:

@@ -7,7 +7,7 @@ file of another grid is rejected instead of misread.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,15 @@ TOLERANCE = 1e-2
 
 
 class Strides(NamedTuple):
-    """Strides that turn a file's grid into the task's."""
+    """Strides that turn a file's grid into the task's.
+
+    Attributes:
+        time: frames of the file from one frame of the task to the next.
+        points: the points of an array `(..., *S)` that the task has.
+    """
 
     time: int
-    space: tuple[int, ...]
+    points: tuple[Any, ...]
 
 
 class Part(NamedTuple):
@@ -53,7 +58,8 @@ def strides_of(part: Part, info: TaskInfo, trajectories: int | None) -> Strides:
         UPSError: the file has other fields, parameters, points or times than the task.
     """
     _check(part, info, trajectories)
-    return Strides(_time_stride(part, info), _space_strides(part, info))
+    space = (slice(None, None, stride) for stride in _space_strides(part, info))
+    return Strides(_time_stride(part, info), (..., *space))
 
 
 def _check(part: Part, info: TaskInfo, trajectories: int | None) -> None:
