@@ -24,6 +24,8 @@ from ups_data.stores.part import Part, Strides, part_error, strides_of
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of float32 up to which a task's selection is kept in memory, by every training process."""
 
+IN_CACHE = 1024**2
+"""Bytes of a field that are checked and copied before the next ones are read."""
 CHUNK_BYTES = 64 * 1024**2
 """Bytes that are read at once."""
 CHUNKS_AT_MOST = 1024**3
@@ -178,7 +180,7 @@ class FileStore:
             return kept
         frames = self._empty(len(trajectories), count)
         for number, (file, row, start) in enumerate(zip(*self._locate(trajectories), starts, strict=True)):
-            self._read(frames[number : number + 1], int(file), slice(row, row + 1), int(start))
+            self._read_window(frames[number : number + 1], int(file), slice(row, row + 1), int(start))
         return frames
 
     def static(self, trajectories: Integers) -> Array:
@@ -229,6 +231,14 @@ class FileStore:
 
     def _empty(self, trajectories: int, frames: int) -> Array:
         return np.empty((trajectories, frames, self._channels, *self.info.shape), dtype=np.float32)
+
+    def _read_window(self, target: Array, number: int, rows: slice, start: int) -> None:
+        """:meth:`_read`, a few frames after the other where fields are larger than the processor's cache."""
+        head, count = self.parts[number].file.head, target.shape[1]
+        field = head.frame_bytes // len(head.channels)
+        step = max(1, IN_CACHE // field) if head.frames_apart else count
+        for first in range(0, count, step):
+            self._read(target[:, first : first + step], number, rows, start + first)
 
     def _read(self, target: Array, number: int, rows: slice, start: int) -> None:
         """Read frames of neighbouring trajectories of a file.

@@ -130,6 +130,11 @@ class HDF5Fields(ABC):
         """Length of the longest chunk along the first axis of some datasets; 1 without chunks."""
         return max((dataset.chunks[0] for dataset in datasets if dataset.chunks), default=1)
 
+    @staticmethod
+    def frames_apart(*datasets: h5py.Dataset) -> bool:
+        """Whether no chunk of some datasets (trajectory, time, ...) has several frames."""
+        return all(dataset.chunks is None or dataset.chunks[1] == 1 for dataset in datasets)
+
     def points(self, key: str, group: h5py.Group | None = None) -> Points:
         """A coordinate: finite, increasing numbers."""
         dataset = self.dataset(key, group)

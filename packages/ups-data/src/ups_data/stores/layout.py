@@ -33,6 +33,7 @@ class Head:
             an end where the file does not say; None if it says nothing at all.
         components: channel or given field -> its vector or tensor, and the axes of the component.
         chunk_rows: neighbouring trajectories that are stored, perhaps compressed, as one chunk.
+        frames_apart: whether frames are read one by one as fast as together: no chunk has several.
     """
 
     channels: tuple[str, ...]
@@ -46,6 +47,7 @@ class Head:
     boundary: tuple[tuple[str, str], ...] | None = None
     components: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     chunk_rows: int = 1
+    frames_apart: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

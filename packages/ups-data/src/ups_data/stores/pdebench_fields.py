@@ -91,6 +91,7 @@ class FieldsFile(HDF5Fields):
             frame_bytes=sum(item.dtype.itemsize for item in found.values()) * int(np.prod(first.shape[2:])),
             parameters=repeated(self.attributes(), len(first)),
             chunk_rows=self.chunk_rows(*found.values()),
+            frames_apart=self.frames_apart(*found.values()),
         )
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:

@@ -89,6 +89,7 @@ class TensorFile(HDF5Fields):
             frame_bytes=solution.dtype.itemsize * int(np.prod(solution.shape[2:])),
             parameters=repeated(self.attributes(), len(solution)),
             chunk_rows=self.chunk_rows(solution),
+            frames_apart=self.frames_apart(solution),
         )
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
