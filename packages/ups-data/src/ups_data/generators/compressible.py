@@ -1,7 +1,8 @@
 """Compressible flow after PDEBench's 1D_CFD to 3D_CFD, by finite volumes.
 
 rho_t + div(rho v) = 0, (rho v)_t + div(rho v v) + grad p = div s, E_t + div((E + p) v - v s) = 0, with
-E = p / (gamma - 1) + rho v² / 2, gamma = 5/3 and the stress of :mod:`ups_data.generators.finite_volume.viscosity`.
+E = p / (gamma - 1) + rho v² / 2, gamma = 5/3 and the stress s of
+:mod:`ups_data.generators.finite_volume.viscosity`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ups_core import UPSError
 from ups_core.cpus import available_cores
+from ups_data.generators.compressible_resolution import NEGLIGIBLE
 from ups_data.generators.compressible_states import (
     GAMMA,
     States,
@@ -33,8 +35,6 @@ from ups_data.stores.base import Fields
 
 Frames = NDArray[np.float32]
 
-NEGLIGIBLE = 1e-8
-"""Viscosity that is left out: PDEBench's files without viscosity have it."""
 TOGETHER = 32768
 """Cells that one thread advances together."""
 
@@ -112,7 +112,7 @@ class Flow:
         law, shape = Gas(GAMMA), states.shape[2:]
         spacing = tuple(self.width / cells for cells in shape)
         viscosity = Viscosity(eta, zeta, spacing, self.ends) if max(eta, zeta) > NEGLIGIBLE else None
-        points = (..., *[slice(None, None, stride)] * len(shape))
+        points = (slice(None), slice(None), *[slice(None, None, stride)] * len(shape))
         order = [0, states.shape[1] - 1, *range(1, states.shape[1] - 1)]
         first = states[:, order][points]
         found = np.empty((len(states), (frames - 1) // every + 1, *first.shape[1:]), dtype=np.float32)

@@ -2,9 +2,10 @@
 
 M. Takamoto et al., "PDEBench: An Extensive Benchmark for Scientific Machine Learning", arXiv 2210.07182.
 
-A state is drawn from a generator of random numbers that belongs to one trajectory, always the same numbers in
-the same order: it is the same on every grid and for every viscosity, and scales with the Mach number. Functions
-return primitive variables (density, velocity, pressure) at cell centres, `(2 + d, *S)`.
+Every trajectory has its own generator of random numbers, from which a function draws the same numbers in the
+same order whatever its arguments: a state is the same on every grid and for every viscosity, and scales with
+the Mach number. The functions return primitive variables (density, velocity, pressure) at cell centres,
+`(2 + d, *S)`.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def random_waves(random: np.random.Generator, shape: tuple[int, ...], mach: floa
 def shock_tube(random: np.random.Generator, shape: tuple[int, ...], mach: float) -> Array:
     """Two constant states side by side, the border between 1/4 and 3/4 of the line.
 
-    Density and pressure are log-uniform in (1, 10) and (10, 100), the velocity is uniform in (-2, 2). The cell
-    with the border has the averages of mass, momentum and energy.
+    Density and pressure are log-uniform in (1, 10) and (10, 100), the velocity is uniform in (-2, 2). The
+    cell with the border has the averages of mass, momentum and energy.
     """
     border = 0.25 + 0.5 * random.random()
     density, pressure = 10 ** random.random((2, 2)) * np.array([[1.0], [10.0]])
@@ -75,20 +76,22 @@ def random_fields(random: np.random.Generator, shape: tuple[int, ...], mach: flo
     """Random Fourier fields around a uniform gas, half of them within a window.
 
     Density and temperature (p / rho) of the gas are uniform in (0.1, 10); the fields change density and
-    pressure by at most a factor of 1 ± delta, delta uniform in (0.01, 0.2). The mean speed, without the window,
-    is `mach` times the sound speed of the gas.
+    pressure by at most a factor of 1 ± delta, delta uniform in (0.01, 0.2). The mean speed, without the
+    window, is `mach` times the sound speed of the gas.
     """
     fields = _fourier(random, shape, len(shape) + 2)
     density, temperature = 0.1 + 9.9 * random.random(2)
     delta = 0.01 + 0.19 * random.random(2)
     inside = _window(random, shape)
     velocity = _with_mean_speed(fields[2:], mach * math.sqrt(GAMMA * temperature))
-    relative = [1 + size * field / np.abs(field).max() * inside for size, field in zip(delta, fields)]
+    relative = [
+        1 + size * field / np.abs(field).max() * inside for size, field in zip(delta, fields[:2], strict=True)
+    ]
     return np.stack([density * relative[0], *(velocity * inside), density * temperature * relative[1]])
 
 
 def turbulence(random: np.random.Generator, shape: tuple[int, ...], mach: float) -> Array:
-    """Divergence-free random velocities of mean 1 in a uniform gas of density 1 and sound speed 1 / `mach`."""
+    """Divergence-free velocities of mean magnitude 1; the gas has density 1 and sound speed 1 / `mach`."""
     velocity = _with_mean_speed(_fourier(random, shape, len(shape), solenoidal=True), 1.0)
     uniform = np.ones((1, *shape))
     return np.concatenate([uniform, velocity, uniform / (GAMMA * mach**2)])
@@ -154,4 +157,5 @@ def _fourier(
 
 def _with_mean_speed(velocity: Array, speed: float) -> Array:
     """The velocities `(d, *S)`, scaled to a mean magnitude of `speed`."""
-    return velocity * (speed / np.sqrt((velocity**2).sum(axis=0)).mean())
+    scaled: Array = velocity * (speed / np.sqrt((velocity**2).sum(axis=0)).mean())
+    return scaled

@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ups_data.generators.compressible_resolution import unresolved
 from ups_data.info import Channel
-from ups_data.sources.request import DataFile
+from ups_data.sources.request import DataFile, Generation
 from ups_data.stores.striding import check_resolution
 from ups_data.tasks.pdebench import EvolutionConfig, Family, FileParameter, PDEBenchTask, Values, distinct
 
@@ -21,6 +22,11 @@ VISCOSITIES = (FileParameter("eta", "eta", "log"), FileParameter("zeta", "zeta",
 NAMES = {"random": "Rand", "shock": "Shock", "turbulence": "Turb"}
 INVISCID = 1e-8
 """Viscosity of the files that PDEBench calls inviscid."""
+
+
+def computed(flow: str, block: int) -> Generation:
+    """How the files of a family are computed, `block` trajectories at once."""
+    return Generation(f"ups_data.generators.compressible:{flow}", version=1, block=block)
 
 
 def channels(dim: int) -> tuple[Channel, ...]:
@@ -51,6 +57,7 @@ FLOW_1D = Family(
     symmetries=("translation", "reflection"),
     spellings={INVISCID: "1.e-8"},
     caveat=CAVEAT,
+    generation=computed("RANDOM_1D", 32),
 )
 OPEN_1D = replace(
     FLOW_1D,
@@ -58,6 +65,7 @@ OPEN_1D = replace(
     pattern="1D_CFD_Rand_Eta{}_Zeta{}_trans_Train.hdf5",
     datafiles={(INVISCID, INVISCID): 133155},
     symmetries=("reflection",),
+    generation=computed("OPEN_1D", 32),
 )
 SHOCK_1D = replace(
     OPEN_1D,
@@ -65,6 +73,7 @@ SHOCK_1D = replace(
     dt=0.005,
     pattern="1D_CFD_Shock_Eta{}_Zeta{}_trans_Train.hdf5",
     datafiles={(INVISCID, INVISCID): 133156},
+    generation=computed("SHOCK_1D", 32),
 )
 FLOW_2D = Family(
     name="compressible_flow2d",
@@ -88,6 +97,7 @@ FLOW_2D = Family(
     equation=EQUATION,
     symmetries=("translation", "reflection", "transpose"),
     caveat=CAVEAT,
+    generation=computed("RANDOM_2D", 4),
 )
 INVISCID_2D = replace(
     FLOW_2D,
@@ -95,12 +105,14 @@ INVISCID_2D = replace(
     pattern="2D_CFD_Rand_M{}_Eta{}_Zeta{}_periodic_512_Train.hdf5",
     datafiles={(0.1, INVISCID, INVISCID): 164689, (1.0, INVISCID, INVISCID): 164692},
     trajectories=1000,
+    generation=computed("INVISCID_2D", 2),
 )
 TURBULENCE_2D = replace(
     INVISCID_2D,
     folder="2D/CFD/2D_Train_Turb",
     pattern="2D_CFD_Turb_M{}_Eta{}_Zeta{}_periodic_512_Train.hdf5",
     datafiles={(0.1, INVISCID, INVISCID): 164685, (1.0, INVISCID, INVISCID): 164686},
+    generation=computed("TURBULENCE_2D", 2),
 )
 FLOW_3D = Family(
     name="compressible_flow3d",
@@ -120,6 +132,7 @@ FLOW_3D = Family(
     symmetries=("translation", "reflection", "transpose"),
     trajectories=100,
     caveat=CAVEAT,
+    generation=computed("RANDOM_3D", 1),
 )
 TURBULENCE_3D = replace(
     FLOW_3D,
@@ -127,6 +140,7 @@ TURBULENCE_3D = replace(
     pattern="3D_CFD_Turb_M{}_Eta{}_Zeta{}_periodic_Train.hdf5",
     datafiles={(1.0, INVISCID, INVISCID): 164694},
     trajectories=600,
+    generation=computed("TURBULENCE_3D", 2),
 )
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -232,7 +246,20 @@ def _published(*families: Family) -> tuple[DataFile, ...]:
     return tuple(file for family in families for file in family.published_files)
 
 
-class CompressibleFlow1d(PDEBenchTask):
+class CompressibleFlow(PDEBenchTask):
+    """Compressible flow in any dimension."""
+
+    config: FlowConfig
+
+    @property
+    def generation(self) -> Generation | None:
+        """See :class:`~ups_data.tasks.pdebench.PDEBenchTask`."""
+        native, generation = self.family.native, self.family.generation
+        limit = unresolved(self.config.eta, getattr(self.config, "mach", []), native[0], len(native))
+        return replace(generation, limit=limit) if generation else None
+
+
+class CompressibleFlow1d(CompressibleFlow):
     """Compressible flow along a line."""
 
     config: CompressibleFlow1dConfig
@@ -255,7 +282,7 @@ class CompressibleFlow1d(PDEBenchTask):
         return tuple((eta, eta) for eta in self.config.eta)
 
 
-class CompressibleFlow2d(PDEBenchTask):
+class CompressibleFlow2d(CompressibleFlow):
     """Compressible flow on a periodic square."""
 
     config: CompressibleFlow2dConfig
@@ -278,7 +305,7 @@ class CompressibleFlow2d(PDEBenchTask):
         return tuple((mach, eta, eta) for mach, eta in product(self.config.mach, self.config.eta))
 
 
-class CompressibleFlow3d(PDEBenchTask):
+class CompressibleFlow3d(CompressibleFlow):
     """Compressible flow in a periodic cube."""
 
     config: CompressibleFlow3dConfig

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ups_data.info import Channel
+from ups_data.sources.request import Generation
 from ups_data.tasks.pdebench import EvolutionConfig, Family, PDEBenchTask, Values
 
 SHALLOW_WATER = Family(
@@ -24,6 +25,7 @@ SHALLOW_WATER = Family(
     layout="pdebench_groups",
     equation="h_t + div(h v) = 0, (h v)_t + div(h v v) + grad(g h^2 / 2) = 0",
     symmetries=("reflection", "transpose"),
+    generation=Generation("ups_data.generators.shallow_water:generate", version=1, block=16),
     trajectories=1000,
     caveat="official files have about 81 different initial states; repeats across splits are left out",
 )
