@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class Flow:
         width: length of an edge of the domain.
         interval: time between raw frames; steps end at each of them, whichever the task keeps.
         ends: of the domain.
+        precision: of the computation. The many short steps on a line need double precision.
     """
 
     states: States
@@ -56,6 +57,7 @@ class Flow:
     width: float
     interval: float
     ends: Ends = "periodic"
+    precision: type[np.floating[Any]] = np.float32
 
     def __call__(
         self, info: TaskInfo, parameters: Mapping[str, float], seed: int, start: int, stop: int
@@ -90,7 +92,6 @@ class Flow:
         frames: int,
         every: int = 1,
         stride: int = 1,
-        dtype: type[np.floating[Any]] = np.float32,
     ) -> Frames:
         """Density, pressure and velocity of some raw frames and cells.
 
@@ -101,7 +102,6 @@ class Flow:
             frames: raw frames, including the first one.
             every: raw frames from one kept frame to the next.
             stride: cells from one kept point to the next.
-            dtype: of the computation.
 
         Returns:
             `(n, T, C, *P)`.
@@ -122,16 +122,16 @@ class Flow:
             kept = np.flatnonzero(frame % every == 0)
             found[rows[kept], frame[kept] // every] = law.primitive(made[kept])[:, order][points]
 
-        start = law.conserved(states).astype(dtype)
+        start = law.conserved(states).astype(self.precision)
         Scheme(law, spacing, self.ends, viscosity).march(start, self.interval, frames, record)
         return found
 
 
-RANDOM_1D = Flow(random_waves, (1024,), 2.0, 0.01)
-OPEN_1D = Flow(random_waves, (1024,), 2.0, 0.01, "open")
-SHOCK_1D = Flow(shock_tube, (1024,), 2.0, 0.005, "open")
+RANDOM_1D = Flow(random_waves, (1024,), 2.0, 0.01, precision=np.float64)
+OPEN_1D = replace(RANDOM_1D, ends="open")
+SHOCK_1D = replace(OPEN_1D, states=shock_tube, interval=0.005)
 RANDOM_2D = Flow(random_fields, (128, 128), 1.0, 0.05)
-INVISCID_2D = Flow(random_fields, (512, 512), 1.0, 0.05)
-TURBULENCE_2D = Flow(turbulence, (512, 512), 1.0, 0.05)
-RANDOM_3D = Flow(random_fields, (128, 128, 128), 1.0, 0.05)
+INVISCID_2D = replace(RANDOM_2D, shape=(512, 512))
+TURBULENCE_2D = replace(INVISCID_2D, states=turbulence)
+RANDOM_3D = replace(RANDOM_2D, shape=(128, 128, 128))
 TURBULENCE_3D = Flow(turbulence, (64, 64, 64), 1.0, 0.05)

@@ -85,7 +85,7 @@ def disc_fractions(radius: float, cells: int) -> NDArray[np.float64]:
     # Area of the quarter disc within [0, x] x [0, y], odd in both: differences of it are areas of cells.
     x = np.minimum(np.abs(edges), radius)
     y = x[:, None]
-    bound = np.sqrt(radius**2 - y**2)
+    bound = np.sqrt(np.maximum(radius**2 - y**2, 0))
     corner = y * np.minimum(x, bound) + np.maximum(_under_arc(x, radius) - _under_arc(bound, radius), 0)
     signed = np.sign(edges)[:, None] * np.sign(edges) * (corner + corner.T) / 2
     area = np.diff(np.diff(signed, axis=0), axis=1)
@@ -95,4 +95,6 @@ def disc_fractions(radius: float, cells: int) -> NDArray[np.float64]:
 
 def _under_arc(x: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     """Integral of sqrt(radius² - t²) from 0 to x."""
-    return (x * np.sqrt(radius**2 - x**2) + radius**2 * np.arcsin(x / radius)) / 2
+    angle = np.arcsin(np.minimum(x / radius, 1))
+    area: NDArray[np.float64] = radius**2 * (angle + np.sin(2 * angle) / 2) / 2
+    return area

@@ -2,7 +2,8 @@
 
 Time steps are the second-order strong-stability-preserving Runge-Kutta method of C.-W. Shu and S. Osher,
 "Efficient implementation of essentially non-oscillatory shock-capturing schemes", J. Comput. Phys. 77 (1988)
-439, doi:10.1016/0021-9991(88)90177-5; viscosity is split off, half a step before and half a step after.
+439, doi:10.1016/0021-9991(88)90177-5, between two half steps of viscosity (G. Strang, "On the construction
+and comparison of difference schemes", SIAM J. Numer. Anal. 5 (1968) 506, doi:10.1137/0705041).
 
 All operations are elementwise or maxima over one trajectory, so its bits do not depend on the others.
 """
@@ -65,7 +66,7 @@ class Scheme:
         return COURANT / self.law.rates(self.law.primitive(state), self.spacing)
 
     def step(self, state: Array, size: NDArray[np.float64]) -> Array:
-        """The state `(n, C, *S)` after a time step of `size` `(n,)`.
+        """The state `(n, C, *S)` after a time step of `size` `(n,)` without viscosity.
 
         Where a step leaves a cell without positive density or pressure, it is repeated without slopes near
         that cell, and then without slopes.
@@ -77,8 +78,6 @@ class Scheme:
             return self._step(state, size)
 
     def _step(self, state: Array, size: NDArray[np.float64]) -> Array:
-        if self.viscosity is not None:
-            state = self.viscosity.advance(state, size / 2)
         made = self._transport(state, size, None)
         troubled = self.law.troubled(made)
         for reach in (2, None):
@@ -90,10 +89,14 @@ class Scheme:
             troubled[rows] = self.law.troubled(made[rows])
         if troubled.any():
             raise NotPositive(int(np.argwhere(troubled)[0, 0]))
-        return made if self.viscosity is None else self.viscosity.advance(made, size / 2)
+        return made
+
+    def diffuse(self, state: Array, size: NDArray[np.float64]) -> Array:
+        """The state after a time step of `size` `(n,)` of viscosity alone."""
+        return state if self.viscosity is None else self.viscosity.advance(state, size)
 
     def _transport(self, state: Array, size: NDArray[np.float64], flat: Array | None) -> Array:
-        """Two-stage Runge-Kutta step without viscosity; `flat` `(n, *S)` is 1 where slopes are 0."""
+        """Two-stage Runge-Kutta step; `flat` `(n, *S)` is 1 where slopes are 0."""
         step = size.astype(state.dtype).reshape(-1, *[1] * (state.ndim - 1))
         first = self.change(state, flat)
         first *= step
@@ -142,23 +145,27 @@ class Scheme:
         """
         rows = np.arange(len(state))
         frame = np.zeros(len(state), dtype=np.int64)
-        elapsed = np.zeros(len(state))
+        elapsed, pending = np.zeros((2, len(state)))  # since the last frame; of viscosity
         while rows.size:
             size, left = self.stable_step(state), interval - elapsed
             arriving = size >= left
             # Two equal steps rather than a long one and a short one.
             size = np.where(arriving, left, np.minimum(size, left / 2))
             try:
-                state = self.step(state, size)
+                # Half a step of viscosity ends the step before, and half a one begins this step.
+                state = self.step(self.diffuse(state, pending + size / 2), size)
             except NotPositive as error:
                 raise NotPositive(int(rows[error.row])) from error
-            elapsed = np.where(arriving, 0.0, elapsed + size)
+            elapsed, pending = elapsed + size, size / 2
             frame += arriving
             if arriving.any():
+                state[arriving] = self.diffuse(state[arriving], pending[arriving])
+                elapsed[arriving] = pending[arriving] = 0
                 record(rows[arriving], frame[arriving], state[arriving])
                 going = frame < frames - 1
                 if not going.all():
-                    rows, frame, elapsed, state = rows[going], frame[going], elapsed[going], state[going]
+                    rows, frame, state = rows[going], frame[going], state[going]
+                    elapsed, pending = elapsed[going], pending[going]
 
 
 def _nearby(troubled: NDArray[np.bool_], reach: int | None) -> NDArray[np.bool_]:
