@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ups_data.generators.compressible_resolution import unresolved
+from ups_data.generators.compressible_resolution import too_viscous, unresolved
 from ups_data.info import Channel
 from ups_data.sources.request import DataFile, Generation
 from ups_data.stores.striding import check_resolution
@@ -254,9 +254,13 @@ class CompressibleFlow(PDEBenchTask):
     @property
     def generation(self) -> Generation | None:
         """See :class:`~ups_data.tasks.pdebench.PDEBenchTask`."""
-        native, generation = self.family.native, self.family.generation
-        limit = unresolved(self.config.eta, getattr(self.config, "mach", []), native[0], len(native))
-        return replace(generation, limit=limit) if generation else None
+        generation = self.family.generation
+        return replace(generation, limit=self._limit) if generation else None
+
+    @property
+    def _limit(self) -> str:
+        """Why the flows cannot be computed accurately, or ""."""
+        return too_viscous(self.config.eta)
 
 
 class CompressibleFlow1d(CompressibleFlow):
@@ -304,6 +308,10 @@ class CompressibleFlow2d(CompressibleFlow):
         """Mach number, shear and bulk viscosity."""
         return tuple((mach, eta, eta) for mach, eta in product(self.config.mach, self.config.eta))
 
+    @property
+    def _limit(self) -> str:
+        return unresolved(self.config.eta, self.config.mach, self.family.native[0])
+
 
 class CompressibleFlow3d(CompressibleFlow):
     """Compressible flow in a periodic cube."""
@@ -324,3 +332,7 @@ class CompressibleFlow3d(CompressibleFlow):
     def values(self) -> tuple[Values, ...]:
         """Mach number, shear and bulk viscosity."""
         return tuple((mach, eta, eta) for mach, eta in product(self.config.mach, self.config.eta))
+
+    @property
+    def _limit(self) -> str:
+        return unresolved(self.config.eta, self.config.mach, self.family.native[0])

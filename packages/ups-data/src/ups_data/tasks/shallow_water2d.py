@@ -24,6 +24,7 @@ SHALLOW_WATER = Family(
     datafiles={(): 133021},
     layout="pdebench_groups",
     equation="h_t + div(h v) = 0, (h v)_t + div(h v v) + grad(g h^2 / 2) = 0",
+    invariants=("mean",),
     symmetries=("reflection", "transpose"),
     generation=Generation("ups_data.generators.shallow_water:generate", version=1, block=16),
     trajectories=1000,

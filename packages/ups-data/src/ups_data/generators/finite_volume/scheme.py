@@ -148,6 +148,8 @@ class Scheme:
         elapsed, pending = np.zeros((2, len(state)))  # since the last frame; of viscosity
         while rows.size:
             size, left = self.stable_step(state), interval - elapsed
+            if not (size > 0).all():  # zero, or not a number
+                raise NotPositive(int(rows[np.argmin(size > 0)]))
             arriving = size >= left
             # Two equal steps rather than a long one and a short one.
             size = np.where(arriving, left, np.minimum(size, left / 2))
