@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ups_data.info import Channel
+from ups_data.sources.request import Generation
 from ups_data.tasks.pdebench import EvolutionConfig, Family, PDEBenchTask, Values
 
 DIFFUSION_REACTION = Family(
@@ -25,6 +26,7 @@ DIFFUSION_REACTION = Family(
     layout_options={"axes": "yx"},
     equation="u_t = Du lap u + u - u^3 - k - v, v_t = Dv lap v + u - v",
     symmetries=("reflection", "transpose"),
+    generation=Generation("ups_data.generators.diffusion_reaction:generate", version=1, block=16),
     trajectories=1000,
     caveat="official files were solved with loose tolerances: about 1e-2 off the equation",
 )
