@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
+from ups_data.generators.spectral_limits import limit_of_reaction_diffusion
 from ups_data.info import Channel
+from ups_data.sources.request import Generation
 from ups_data.tasks.pdebench import EvolutionConfig, Family, FileParameter, PDEBenchTask, Values, distinct
 
 REACTION_DIFFUSION = Family(
@@ -29,6 +32,7 @@ REACTION_DIFFUSION = Family(
     layout="pdebench_tensor",
     equation="u_t = nu u_xx + rho u (1 - u)",
     symmetries=("translation", "reflection"),
+    generation=Generation("ups_data.generators.reaction_diffusion:generate", version=1),
     caveat="the reaction is missing in official files: fields are constant from about t = 0.1",
 )
 
@@ -67,3 +71,11 @@ class ReactionDiffusion1d(PDEBenchTask):
     def values(self) -> tuple[Values, ...]:
         """Every pair of diffusivity and reaction rate."""
         return tuple(product(self.config.nu, self.config.rho))
+
+    @property
+    def generation(self) -> Generation:
+        """See :class:`PDEBenchTask`; fronts must be resolved."""
+        generation = self.family.generation
+        assert generation is not None
+        limits = (limit_of_reaction_diffusion(nu, rho) for nu, rho in self.values)
+        return replace(generation, limit=next(filter(None, limits), ""))
