@@ -33,13 +33,22 @@ def in_groups(
         # What overflows is refused below, in one line instead of a warning per operation.
         with np.errstate(over="ignore", invalid="ignore"):
             values = compute(first, min(first + group, stop))
-        sound = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        if not sound.all():
-            number = first + int(np.argmin(sound))
-            raise UPSError(
-                f"{family}: generated trajectory {number} has values that are not finite; use another seed"
-            )
+        check_finite(values, first, family)
         return values
 
     with ThreadPoolExecutor(available_cores()) as pool:
         return np.concatenate(list(pool.map(checked, range(start, stop, group))))
+
+
+def check_finite(values: Array, first: int, family: str) -> None:
+    """Check trajectories `(n, ...)`, of which the first has number `first`.
+
+    Raises:
+        UPSError: a value is not finite.
+    """
+    sound = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if not sound.all():
+        number = first + int(np.argmin(sound))
+        raise UPSError(
+            f"{family}: generated trajectory {number} has values that are not finite; use another seed"
+        )

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ups_data.info import Channel
+from ups_data.sources.request import Generation
 from ups_data.tasks.pdebench import EvolutionConfig, Family, PDEBenchTask, Values
 
 DIFFUSION_SORPTION = Family(
@@ -22,7 +23,8 @@ DIFFUSION_SORPTION = Family(
     pattern="1D_diff-sorp_NA_NA.h5",
     datafiles={(): 133020},
     layout="pdebench_groups",
-    equation="u_t = D / R(u) u_xx, u = 1 at x = 0, u = D u_x at x = 1",
+    equation="u_t = D / R(u) u_xx, u = 1 at x = 0, u = -D u_x at x = 1",
+    generation=Generation("ups_data.generators.diffusion_sorption:generate", version=1, block=16),
     caveat="the initial states are constants, so all solutions depend on one number",
 )
 
