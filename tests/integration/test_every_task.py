@@ -88,6 +88,11 @@ def files(kind: str, root: Path) -> dict[str, Any]:
     }
 
 
+def generated(kind: str, root: Path) -> dict[str, Any]:
+    """Options of a task without official files."""
+    return {"kind": kind, "source": "generate", "trajectories": 10, "resolution": 16, "frames": 5}
+
+
 def well(kind: str, root: Path) -> dict[str, Any]:
     """Options of a folder of The Well."""
     for split, count in (("train", 4), ("valid", 1), ("test", 1)):
@@ -97,7 +102,13 @@ def well(kind: str, root: Path) -> dict[str, Any]:
     return {"kind": kind, "path": "well"}
 
 
-MAKERS = dict.fromkeys(PDEBENCH, official) | {"arrays": arrays, "files": files, "the_well": well}
+MAKERS = dict.fromkeys(PDEBENCH, official) | {
+    "vorticity2d": generated,
+    "kuramoto_sivashinsky1d": generated,
+    "arrays": arrays,
+    "files": files,
+    "the_well": well,
+}
 
 
 def test_every_registered_task_is_here() -> None:

@@ -37,3 +37,26 @@ THE_WELL = Citation(
     year="2024",
     eprint="2412.00568",
 )
+FOURIER_NEURAL_OPERATOR = Citation(
+    key="li2021fourier",
+    kind="inproceedings",
+    title="Fourier Neural Operator for Parametric Partial Differential Equations",
+    author="Li, Zongyi and Kovachki, Nikola and Azizzadenesheli, Kamyar and Liu, Burigede and "
+    "Bhattacharya, Kaushik and Stuart, Andrew and Anandkumar, Anima",
+    booktitle="International Conference on Learning Representations",
+    year="2021",
+    eprint="2010.08895",
+)
+"""The same entry as of the model, so that a spec with both cites it once."""
+KURAMOTO_SIVASHINSKY = Citation(
+    key="kuramoto1976persistent",
+    kind="article",
+    title="Persistent Propagation of Concentration Waves in Dissipative Media Far from Thermal Equilibrium",
+    author="Kuramoto, Yoshiki and Tsuzuki, Toshio",
+    journal="Progress of Theoretical Physics",
+    volume="55",
+    number="2",
+    pages="356--369",
+    year="1976",
+    doi="10.1143/PTP.55.356",
+)

@@ -74,6 +74,20 @@ def ups_register_tasks(register: Register) -> None:
         cite=("ups_data.citations:PDEBENCH",),
     )
     register(
+        "vorticity2d",
+        "ups_data.tasks.vorticity2d:Vorticity2d",
+        config="ups_data.tasks.vorticity2d:Vorticity2dConfig",
+        summary="forced incompressible Navier-Stokes as vorticity, periodic (generated only)",
+        cite=("ups_data.citations:FOURIER_NEURAL_OPERATOR",),
+    )
+    register(
+        "kuramoto_sivashinsky1d",
+        "ups_data.tasks.kuramoto_sivashinsky1d:KuramotoSivashinsky1d",
+        config="ups_data.tasks.kuramoto_sivashinsky1d:KuramotoSivashinsky1dConfig",
+        summary="chaos: u_t + u u_x + u_xx + u_xxxx = 0, periodic (generated only)",
+        cite=("ups_data.citations:KURAMOTO_SIVASHINSKY",),
+    )
+    register(
         "arrays",
         "ups_data.tasks.arrays:ArraysTask",
         config="ups_data.tasks.files_config:ArraysConfig",

@@ -131,6 +131,8 @@ def _candidates(file: DataFile, data_root: Path) -> tuple[Path, Path]:
 
 
 def _how_to_get(request: Request, file: DataFile, data_root: Path) -> str:
+    if not file.folder:
+        return f"'{request.family}' has no official files, its data are generated only; use source: generate"
     places = " nor ".join(str(path) for path in _candidates(file, data_root))
     message = f"official file not found: neither {places}"
     if not request.published:
