@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from gates_exact import GATES as EXACT
+from gates_spectral import GATES as SPECTRAL
 
 from ups_core.cpus import available_cores
 from ups_data.sources.writing import load_generator
@@ -21,7 +22,7 @@ from ups_data.tasks.create import create_task
 from ups_data.tasks.sourced import SourcedTask
 
 SEED = 2022
-GATES = {**EXACT}
+GATES = {**EXACT, **SPECTRAL}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,19 @@ CASES = (
     Case("advection1d", 512, {"resolution": 1024, "frames": 201, "time_stride": 1}, "1024 x 201 frames"),
     Case("burgers1d", 8, {"resolution": 1024, "frames": 201, "time_stride": 1}, "1024 x 201 frames"),
     Case("darcy2d", 32, {"resolution": 128}, "128 x 128"),
+    Case(
+        "reaction_diffusion1d", 64, {"resolution": 1024, "frames": 101, "time_stride": 1}, "1024 x 101 frames"
+    ),
+    Case(
+        "diffusion_sorption1d", 16, {"resolution": 1024, "frames": 101, "time_stride": 1}, "1024 x 101 frames"
+    ),
+    Case(
+        "diffusion_reaction2d", 16, {"resolution": 128, "frames": 101, "time_stride": 1}, "128² x 101 frames"
+    ),
+    Case("vorticity2d", 8, {"frames": 51}, "64² x 51"),
+    Case(
+        "kuramoto_sivashinsky1d", 64, {"resolution": 256, "frames": 201, "time_stride": 1}, "256 x 201 frames"
+    ),
 )
 
 
