@@ -68,6 +68,17 @@ TINY_OTHERS = {
 }
 """The same for the other shipped specs."""
 
+FAMILIES = {
+    "advection1d": {"trajectories": 20, "resolution": 32, "frames": 5},
+    "darcy2d": {"trajectories": 20, "resolution": 32},
+    "diffreact2d": {"trajectories": 10, "resolution": 32, "frames": 8},
+    "diffusion_sorption1d": {"trajectories": 20, "resolution": 32, "frames": 5},
+    "kuramoto_sivashinsky1d": {"trajectories": 20, "resolution": 32, "frames": 5},
+    "reaction_diffusion1d": {"trajectories": 10, "resolution": 32, "frames": 5},
+    "vorticity2d": {"trajectories": 10, "resolution": 32, "frames": 4},
+}
+"""Specs of one problem each -> options of its task that make them end in seconds."""
+
 
 @dataclass(frozen=True)
 class FinishedRun:

@@ -1,4 +1,4 @@
-"""Every shipped spec runs at a tiny size, and its first twenty losses are those of before.
+"""Shipped specs run at a tiny size, and their first twenty losses are those of before.
 
 The bits depend on torch and on the processor's instructions, so losses are equal on a machine of the kind that wrote
 the file, and within rounding elsewhere. After a change that is meant to change them:
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from commands import SPECS, TINY, TINY_OTHERS, command, overrides
+from commands import FAMILIES, SPECS, TINY, TINY_OTHERS, command, overrides
 
 FILE = Path(__file__).parent / "golden.json"
 STEPS = 20
@@ -40,7 +40,11 @@ GATED = ("pdebench_2task", "pdebench_2task_ddp")
 """Specs with a gate."""
 
 
-@pytest.fixture(scope="module", params=SPECS, ids=lambda path: path.stem)
+OWN = [path for path in SPECS if path.stem not in FAMILIES]
+"""Specs of one problem each are in `test_family_specs.py`."""
+
+
+@pytest.fixture(scope="module", params=OWN, ids=lambda path: path.stem)
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A shipped spec and the directory of its complete run at a tiny size: training, baselines, scores, report."""
     spec: Path = request.param
