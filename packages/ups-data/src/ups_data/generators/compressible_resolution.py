@@ -1,4 +1,4 @@
-"""Viscosities and Mach numbers that the compressible generator resolves: velocities are within 5 % of those
+"""Viscosities and Mach numbers that the compressible generator resolves: velocities are within 6 % of those
 on a twice finer grid. Without numpy, because planning checks them too."""
 
 from __future__ import annotations
