@@ -71,14 +71,14 @@ TINY_OTHERS = {
 FAMILIES = {
     "advection1d": {"trajectories": 20, "resolution": 32, "frames": 5},
     "compressible_flow1d": {"trajectories": 10, "resolution": 32, "frames": 3, "time_stride": 1},
-    "compressible_flow2d": {"trajectories": 10, "resolution": 32, "frames": 2},
+    "compressible_flow2d": {"trajectories": 10, "resolution": 32, "frames": 4},
     "compressible_flow3d": {"trajectories": 10, "resolution": 16, "frames": 2},
     "darcy2d": {"trajectories": 20, "resolution": 32},
     "diffreact2d": {"trajectories": 10, "resolution": 32, "frames": 8},
     "diffusion_sorption1d": {"trajectories": 20, "resolution": 32, "frames": 5},
     "kuramoto_sivashinsky1d": {"trajectories": 20, "resolution": 32, "frames": 5},
     "reaction_diffusion1d": {"trajectories": 10, "resolution": 32, "frames": 5},
-    "shallow_water2d": {"trajectories": 10, "resolution": 32, "frames": 3, "time_stride": 2},
+    "shallow_water2d": {"trajectories": 10, "resolution": 32, "frames": 5, "time_stride": 1},
     "vorticity2d": {"trajectories": 10, "resolution": 32, "frames": 4},
 }
 """Specs of one problem each -> options of its task that make them end in seconds."""

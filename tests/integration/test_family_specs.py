@@ -13,7 +13,12 @@ from ups_core.validate import load_spec
 PATHS = {path.stem: path for path in SPECS}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+SLOW = ("compressible_flow2d", "compressible_flow3d")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FAMILIES]
+)
 def test_a_spec_of_one_problem_ends_in_a_report(name: str, tmp_path: Path) -> None:
     spec, _ = load_spec(PATHS[name])
     (task,) = spec.tasks
