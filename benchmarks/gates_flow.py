@@ -38,22 +38,24 @@ def shallow_water_gate() -> tuple[str, float, float]:
     return "h on 512² cells, relative L2 error", distance(found, block_means(exact, 128, 2)), 0.015
 
 
-def of_velocity(flow: Flow, mach: float, eta: float, frames: int, finer: int) -> float:
-    """Relative L2 error of the velocity after the first frame on the native grid, against a finer one."""
+def of_velocity(flow: Flow, mach: float, eta: float, frames: int, finer: int, count: int = 1) -> float:
+    """Relative L2 error of the velocities of `count` trajectories after the first frame on the native grid,
+    against a finer one."""
     dim, cells = len(flow.shape), flow.shape[0]
-    found, exact = (
-        flow.solve(
-            flow.states(np.random.default_rng((SEED, 0)), (size,) * dim, mach)[None], eta, eta, frames
-        )[:, 1:, 2:]
-        for size in (cells, finer * cells)
-    )
-    return distance(found, block_means(exact, cells, dim))
+
+    def velocity(size: int) -> Array:
+        starts = [
+            flow.states(np.random.default_rng((SEED, number)), (size,) * dim, mach) for number in range(count)
+        ]
+        return flow.solve(np.stack(starts), eta, eta, frames)[:, 1:, 2:]
+
+    return distance(velocity(cells), block_means(velocity(finer * cells), cells, dim))
 
 
 def line_gate() -> tuple[str, float, float]:
-    """Random waves without viscosity until t = 0.2, on 1024 and on 4096 cells."""
-    error = of_velocity(compressible.RANDOM_1D, 1.0, 1e-8, 21, 4)
-    return "velocity on 4096 cells, relative L2 error", error, 0.02
+    """Random waves without viscosity, with shocks, until t = 0.2, on 1024 and on 4096 cells."""
+    error = of_velocity(compressible.RANDOM_1D, 1.0, 1e-8, 21, 4, count=8)
+    return "velocity on 4096 cells, relative L2 error", error, 0.05
 
 
 def square_gate() -> tuple[str, float, float]:

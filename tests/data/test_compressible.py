@@ -159,8 +159,8 @@ def test_solutions_are_near_those_of_a_finer_grid(
 @pytest.mark.parametrize(
     ("flow", "mach", "eta", "frames", "finer", "limit"),
     [
-        (compressible.RANDOM_1D, 1.0, 1e-8, 51, 4, 0.02),
-        (compressible.RANDOM_1D, 1.0, 0.01, 51, 2, 0.002),
+        (compressible.RANDOM_1D, 1.0, 1e-8, 51, 4, 0.08),
+        (compressible.RANDOM_1D, 1.0, 0.01, 51, 2, 0.005),
         (compressible.RANDOM_1D, 1.0, 0.1, 21, 2, 0.002),
         (compressible.SHOCK_1D, 1.0, 1e-8, 81, 4, 0.02),
         (compressible.RANDOM_2D, 0.1, 0.1, 6, 2, 0.01),
