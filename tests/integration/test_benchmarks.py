@@ -56,7 +56,11 @@ def test_memory_of_predictions(smoke: FinishedRun, tmp_path: Path) -> None:
 
 
 def test_generators_are_timed(tmp_path: Path) -> None:
-    assert json.loads(run("generate.py", "--repeats", "1", "--json", cwd=tmp_path))["cores"] >= 1
+    tasks = ["advection1d", "darcy2d", "reaction_diffusion1d"]
+    found = json.loads(run("generate.py", *tasks, "--repeats", "1", "--json", cwd=tmp_path))
+    assert found["cores"] >= 1
+    assert {row["task"] for row in found["generators"]} == set(tasks)
+    assert all(row["seconds"] > 0 and row["error"] <= row["limit"] for row in found["generators"])
 
 
 @pytest.mark.slow
