@@ -14,6 +14,7 @@ import pytest
 
 from ups_core import UPSError
 from ups_data.stores import file_store as store_module
+from ups_data.stores import recycled
 from ups_data.stores.file_store import FileStore
 from ups_data.stores.part import Part
 from ups_data.tasks.sourced import SourcedTask
@@ -22,11 +23,14 @@ Official = Callable[..., Path]
 Tasks = Callable[..., SourcedTask]
 
 
-@pytest.fixture(params=["memory", "windows"])
+@pytest.fixture(params=["memory", "windows", "direct"])
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of reading must give the same values."""
-    if request.param == "windows":
+    """All ways of reading must give the same values."""
+    if request.param != "memory":
         monkeypatch.setattr(store_module, "MEMORY_LIMIT", 0)
+    if request.param == "direct":
+        monkeypatch.setattr(store_module, "IN_CACHE", 0)
+        monkeypatch.setattr(recycled, "LARGE", 0)
 
 
 def store_of(task: SourcedTask, *paths: Path) -> FileStore:
@@ -46,15 +50,17 @@ def ids(*numbers: int) -> Any:
 
 
 @pytest.mark.usefixtures("limit")
-def test_native_advection_is_strided(task: Tasks, official: Official) -> None:
-    made = task("advection1d", beta=[0.4, 1.0], resolution=256, frames=21, time_stride=10)
+@pytest.mark.parametrize("resolution", [256, 1024])
+def test_native_advection_is_strided(task: Tasks, official: Official, resolution: int) -> None:
+    made = task("advection1d", beta=[0.4, 1.0], resolution=resolution, frames=21, time_stride=10)
     request, store = made.request, store_of(made, official(0.4), official(1.0))
     values = store.frames(ids(3, 11 + request.trajectories), ids(0, 18), 3)[:, :, 0]
-    x, t = (np.arange(0, 1024, 4) + 0.5) / 1024, np.array([[0.0, 0.1, 0.2], [1.8, 1.9, 2.0]])
+    x = (np.arange(0, 1024, 1024 // resolution) + 0.5) / 1024
+    t = np.array([[0.0, 0.1, 0.2], [1.8, 1.9, 2.0]])
     expected = np.array([3, 11])[:, None, None] + 10 * t[..., None] + x / 10
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert values.dtype == np.float32
-    assert store.static(ids(3, 11)).shape == (2, 0, 256)
+    assert store.static(ids(3, 11)).shape == (2, 0, resolution)
     assert store.parameters[ids(3, 11 + request.trajectories), 0].tolist() == [0.4, 1.0]
     assert store.groups[ids(3, 11 + request.trajectories)].tolist() == [3, 11]
 

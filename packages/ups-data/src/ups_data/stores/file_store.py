@@ -5,7 +5,7 @@ A selection below :data:`MEMORY_LIMIT` is read once and kept; of a larger one on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -18,14 +18,15 @@ from ups_core.errors import printable
 from ups_data.info import TaskInfo
 from ups_data.stores.base import Array, Chunk, Integers
 from ups_data.stores.hdf5_fields import DAMAGED
-from ups_data.stores.layout import FieldwiseFile, Points
+from ups_data.stores.layout import FieldwiseFile, Points, WindowFile
 from ups_data.stores.part import Part, Strides, part_error, strides_of
+from ups_data.stores.recycled import Recycled
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of float32 up to which a task's selection is kept in memory, by every training process."""
 
 IN_CACHE = 1024**2
-"""Bytes of a field that are checked and copied before the next ones are read."""
+"""Bytes of a field's window up to which a copy costs less than HDF5's way to write into a batch."""
 CHUNK_BYTES = 64 * 1024**2
 """Bytes that are read at once."""
 CHUNKS_AT_MOST = 1024**3
@@ -79,6 +80,7 @@ class FileStore:
         self.first_group = first_group
         self.way_out = way_out
         self._checked: dict[int, Strides] = {}
+        self._recycled = Recycled()
 
     @property
     def place(self) -> str:
@@ -126,10 +128,16 @@ class FileStore:
         return found[name][:count]
 
     @cached_property
-    def _fieldwise(self) -> tuple[Callable[[slice, slice], Iterator[NDArray[Any]]] | None, ...]:
-        """For every file the method that reads its fields one by one, if it has one."""
+    def _fieldwise(self) -> tuple[FieldwiseFile | None, ...]:
+        """The files whose fields can be read one by one; None for the others."""
         files = (part.file for part in self.parts)
-        return tuple(file.fieldwise if isinstance(file, FieldwiseFile) else None for file in files)
+        return tuple(file if isinstance(file, FieldwiseFile) else None for file in files)
+
+    @cached_property
+    def _direct(self) -> tuple[WindowFile | None, ...]:
+        """The files whose windows can be read to their places in a batch; None for the others."""
+        files = (part.file for part in self.parts)
+        return tuple(file if isinstance(file, WindowFile) else None for file in files)
 
     @cached_property
     def _places(self) -> tuple[Any, ...]:
@@ -178,9 +186,13 @@ class FileStore:
             # One indexing operation for the complete batch: a loop over samples would dominate a small step.
             kept: Array = self._kept[0][trajectories[:, None], starts[:, None] + np.arange(count)]
             return kept
-        frames = self._empty(len(trajectories), count)
-        for number, (file, row, start) in enumerate(zip(*self._locate(trajectories), starts, strict=True)):
-            self._read_window(frames[number : number + 1], int(file), slice(row, row + 1), int(start))
+        frames = self._recycled.empty((len(trajectories), count, self._channels, *self.info.shape))
+        files, rows = self._locate(trajectories)
+        places = list(zip(files.tolist(), rows.tolist(), starts.tolist(), strict=True))
+        for file, row, start in places:
+            self._announce(file, row, start, count)
+        for number, (file, row, start) in enumerate(places):
+            self._read_window(frames, number, file, row, start)
         return frames
 
     def static(self, trajectories: Integers) -> Array:
@@ -232,13 +244,29 @@ class FileStore:
     def _empty(self, trajectories: int, frames: int) -> Array:
         return np.empty((trajectories, frames, self._channels, *self.info.shape), dtype=np.float32)
 
-    def _read_window(self, target: Array, number: int, rows: slice, start: int) -> None:
-        """:meth:`_read`, a few frames after the other where fields are larger than the processor's cache."""
-        head, count = self.parts[number].file.head, target.shape[1]
-        field = head.frame_bytes // len(head.channels)
-        step = max(1, IN_CACHE // field) if head.frames_apart else count
-        for first in range(0, count, step):
-            self._read(target[:, first : first + step], number, rows, start + first)
+    def _announce(self, number: int, row: int, start: int, count: int) -> None:
+        """Let a disk fetch a window of a file while others are read."""
+        file = self._direct[number]
+        if file is not None:
+            file.announce(row, self._frames(number, start, count))
+
+    def _frames(self, number: int, start: int, count: int) -> slice:
+        """Frames of a file that are `count` frames of the task from `start` on."""
+        stride = self._strides(number).time
+        return slice(start * stride, (start + count - 1) * stride + 1, stride)
+
+    def _read_window(self, batch: Array, place: int, number: int, row: int, start: int) -> None:
+        """Read frames of a trajectory of a file into a batch `(B, T, C, *S)`."""
+        file, rows = self._direct[number], slice(row, row + 1)
+        field = batch[place, :, 0].nbytes
+        if file is None or field < IN_CACHE or not self._strides(number).complete:
+            self._read(batch[place : place + 1], number, rows, start)
+            return
+        order = self._places[number] or range(batch.shape[2])
+        file.read_window(batch, place, row, self._frames(number, start, batch.shape[1]), order)
+        if not _within_limits(batch[place]):
+            channels = [file.head.channels[order.index(channel)] for channel in range(batch.shape[2])]
+            self._report_damage(number, batch[place : place + 1], channels, rows, start)
 
     def _read(self, target: Array, number: int, rows: slice, start: int) -> None:
         """Read frames of neighbouring trajectories of a file.
@@ -249,11 +277,10 @@ class FileStore:
             rows: the trajectories.
             start: the first frame.
         """
-        stride, file = self._strides(number).time, self.parts[number].file
-        frames = slice(start * stride, (start + target.shape[1] - 1) * stride + 1, stride)
+        file, frames = self.parts[number].file, self._frames(number, start, target.shape[1])
         # Field by field: each is checked and copied to its place while it is in the processor's cache.
-        read, places = self._fieldwise[number], self._places[number]
-        pieces = [file.frames(rows, frames)] if read is None else read(rows, frames)
+        fieldwise, places = self._fieldwise[number], self._places[number]
+        pieces = [file.frames(rows, frames)] if fieldwise is None else fieldwise.fieldwise(rows, frames)
         first = 0
         with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite
             for raw in pieces:
@@ -281,7 +308,7 @@ class FileStore:
         return values
 
     def _report_damage(
-        self, number: int, values: Array, names: tuple[str, ...], rows: slice, first: int | None
+        self, number: int, values: Array, names: Sequence[str], rows: slice, first: int | None
     ) -> None:
         place = np.argwhere(~(np.abs(values) < MAX_VALUE))[0]
         value = values[tuple(place)]

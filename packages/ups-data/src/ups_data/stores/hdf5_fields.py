@@ -19,6 +19,7 @@ from ups_core.errors import printable
 from ups_core.reading import UnsoundFile
 from ups_data.stores.hdf5 import open_hdf5, own_dataset
 from ups_data.stores.layout import Head, Points
+from ups_data.stores.read_ahead import ReadAhead
 
 MAX_POINTS = 1_000_000
 """Limit of points of a coordinate: a damaged file may claim more than memory holds."""
@@ -43,6 +44,7 @@ class HDF5Fields(ABC):
         self.expected = expected
         self._handle: h5py.File | None = None
         self._datasets: dict[str, h5py.Dataset] = {}
+        self._ahead: ReadAhead | None = None
         self._process = 0
 
     @abstractmethod
@@ -62,14 +64,15 @@ class HDF5Fields(ABC):
         # A handle inherited through fork shares its file position with the parent process.
         if self._handle is None or self._process != os.getpid():
             try:
-                self._handle, self._process, self._datasets = open_hdf5(self.path), os.getpid(), {}
+                self._handle, self._process = open_hdf5(self.path), os.getpid()
+                self._datasets, self._ahead = {}, None
             except UnsoundFile as error:
                 raise UnsoundFile(self.path, f"{error.problem}; expected {self.expected}") from None
         return self._handle
 
     def __getstate__(self) -> dict[str, Any]:
         # HDF5 handles cannot be pickled; a worker process opens its own.
-        return self.__dict__ | {"_handle": None, "_process": 0, "_datasets": {}}
+        return self.__dict__ | {"_handle": None, "_process": 0, "_datasets": {}, "_ahead": None}
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
@@ -130,11 +133,6 @@ class HDF5Fields(ABC):
         """Length of the longest chunk along the first axis of some datasets; 1 without chunks."""
         return max((dataset.chunks[0] for dataset in datasets if dataset.chunks), default=1)
 
-    @staticmethod
-    def frames_apart(*datasets: h5py.Dataset) -> bool:
-        """Whether no chunk of some datasets (trajectory, time, ...) has several frames."""
-        return all(dataset.chunks is None or dataset.chunks[1] == 1 for dataset in datasets)
-
     def points(self, key: str, group: h5py.Group | None = None) -> Points:
         """A coordinate: finite, increasing numbers."""
         dataset = self.dataset(key, group)
@@ -158,16 +156,55 @@ class HDF5Fields(ABC):
         if shape[len(shape) - len(points) :] != points:
             raise self.error(f"'{key}' has shape {shape}, but its coordinates have {points} points")
 
-    def read(self, dataset: str, selection: tuple[slice, ...]) -> NDArray[Any]:
-        """A part of a dataset."""
+    def opened(self, dataset: str) -> h5py.Dataset:
+        """A dataset of the open file, which is looked up once."""
         _ = self.file  # of this process, whose datasets are those that were opened
         if dataset not in self._datasets:
             self._datasets[dataset] = self.dataset(dataset)
+        return self._datasets[dataset]
+
+    def read(self, dataset: str, selection: tuple[slice, ...]) -> NDArray[Any]:
+        """A part of a dataset."""
+        opened = self.opened(dataset)
         try:  # without `reading`, whose generator would take longer than a small window
-            found: NDArray[Any] = self._datasets[dataset][selection]
+            found: NDArray[Any] = opened[selection]
         except Exception as error:
             raise self._unreadable(f"'{dataset}' of trajectories {selection[0]}", error) from error
         return found
+
+    def read_into(
+        self,
+        batch: NDArray[np.float32],
+        number: int,
+        keys: Sequence[str],
+        row: int,
+        frames: slice,
+        places: Sequence[int],
+    ) -> None:
+        """Read frames of datasets (trajectory, time, *space) to their places in a batch `(B, T, C, *S)`.
+
+        By HDF5's own selections, because those of h5py take longer than a small window.
+        """
+        space, step = batch.shape[3:], frames.step or 1
+        zeros, ones = (0,) * len(space), (1,) * len(space)
+        memory = h5py.h5s.create_simple(batch.shape)
+        for key, place in zip(keys, places, strict=True):
+            opened = self.opened(key)
+            try:
+                selected = opened.id.get_space()
+                counts = (1, batch.shape[1], *space)
+                selected.select_hyperslab((row, frames.start, *zeros), counts, (1, step, *ones))
+                memory.select_hyperslab((number, 0, place, *zeros), (1, batch.shape[1], 1, *space))
+                opened.id.read(memory, selected, batch, h5py.h5t.NATIVE_FLOAT)
+            except Exception as error:
+                raise self._unreadable(f"'{key}' of trajectory {row}", error) from error
+
+    def fetch(self, keys: Sequence[str], row: int, frames: slice) -> None:
+        """Let the system fetch frames of datasets (trajectory, time, *space) that are read soon."""
+        _ = self.file  # of this process
+        if self._ahead is None:
+            self._ahead = ReadAhead([self.opened(key) for key in keys])
+        self._ahead.fetch(row, frames.start, frames.stop - 1)
 
     def attributes(self, group: h5py.Group | None = None) -> dict[str, float]:
         """The numbers among the attributes of the file or of a group."""

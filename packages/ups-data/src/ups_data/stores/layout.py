@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -33,7 +33,6 @@ class Head:
             an end where the file does not say; None if it says nothing at all.
         components: channel or given field -> its vector or tensor, and the axes of the component.
         chunk_rows: neighbouring trajectories that are stored, perhaps compressed, as one chunk.
-        frames_apart: whether frames are read one by one as fast as together: no chunk has several.
     """
 
     channels: tuple[str, ...]
@@ -47,7 +46,6 @@ class Head:
     boundary: tuple[tuple[str, str], ...] | None = None
     components: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     chunk_rows: int = 1
-    frames_apart: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,6 +85,29 @@ class FieldwiseFile(FieldFile, Protocol):
 
     def fieldwise(self, rows: slice, frames: slice) -> Iterator[NDArray[Any]]:
         """Numbers `(n, T, c, *S)` of neighbouring channels, which together are those of :meth:`frames`."""
+        ...
+
+
+@runtime_checkable
+class WindowFile(FieldFile, Protocol):
+    """A file whose fields are datasets, so that windows can be read to their places in a batch."""
+
+    def announce(self, row: int, frames: slice) -> None:
+        """Say which frames of a trajectory are read soon, so that a disk can fetch them meanwhile."""
+        ...
+
+    def read_window(
+        self, batch: NDArray[np.float32], number: int, row: int, frames: slice, places: Sequence[int]
+    ) -> None:
+        """Read frames of a trajectory to their place in a batch, without a copy.
+
+        Args:
+            batch: `(B, T, C, *S)` on the file's grid, contiguous.
+            number: of the window in the batch.
+            row: the trajectory.
+            frames: T frames.
+            places: for every field of the file its channel in the batch.
+        """
         ...
 
 

@@ -26,10 +26,12 @@ class Strides(NamedTuple):
     Attributes:
         time: frames of the file from one frame of the task to the next.
         points: the points of an array `(..., *S)` that the task has.
+        complete: whether these are all points of the file.
     """
 
     time: int
     points: tuple[Any, ...]
+    complete: bool
 
 
 class Part(NamedTuple):
@@ -58,8 +60,9 @@ def strides_of(part: Part, info: TaskInfo, trajectories: int | None) -> Strides:
         UPSError: the file has other fields, parameters, points or times than the task.
     """
     _check(part, info, trajectories)
-    space = (slice(None, None, stride) for stride in _space_strides(part, info))
-    return Strides(_time_stride(part, info), (..., *space))
+    strides = _space_strides(part, info)
+    space = (slice(None, None, stride) for stride in strides)
+    return Strides(_time_stride(part, info), (..., *space), all(stride == 1 for stride in strides))
 
 
 def _check(part: Part, info: TaskInfo, trajectories: int | None) -> None:

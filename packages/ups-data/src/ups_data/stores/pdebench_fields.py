@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,6 @@ class FieldsFile(HDF5Fields):
             frame_bytes=sum(item.dtype.itemsize for item in found.values()) * int(np.prod(first.shape[2:])),
             parameters=repeated(self.attributes(), len(first)),
             chunk_rows=self.chunk_rows(*found.values()),
-            frames_apart=self.frames_apart(*found.values()),
         )
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
@@ -102,6 +101,16 @@ class FieldsFile(HDF5Fields):
         """See :class:`~ups_data.stores.layout.FieldwiseFile`."""
         for key in self.names:
             yield self.read(key, (rows, frames))[:, :, None]
+
+    def announce(self, row: int, frames: slice) -> None:
+        """See :class:`~ups_data.stores.layout.WindowFile`."""
+        self.fetch(self.names, row, frames)
+
+    def read_window(
+        self, batch: NDArray[np.float32], number: int, row: int, frames: slice, places: Sequence[int]
+    ) -> None:
+        """See :class:`~ups_data.stores.layout.WindowFile`."""
+        self.read_into(batch, number, self.names, row, frames, places)
 
     def static(self, rows: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`; there are none."""

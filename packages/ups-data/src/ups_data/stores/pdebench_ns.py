@@ -69,7 +69,6 @@ class NSFile(HDF5Fields):
             axes={axis: self._centres(points) for axis, points in zip("xy", cells, strict=True)},
             times={TIMES: self._times(count, frames)},
             chunk_rows=self.chunk_rows(velocity, particles),
-            frames_apart=self.frames_apart(velocity, particles),
             frame_bytes=3 * velocity.dtype.itemsize * int(np.prod(cells)),
         )
 

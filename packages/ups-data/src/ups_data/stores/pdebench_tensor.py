@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +89,21 @@ class TensorFile(HDF5Fields):
             frame_bytes=solution.dtype.itemsize * int(np.prod(solution.shape[2:])),
             parameters=repeated(self.attributes(), len(solution)),
             chunk_rows=self.chunk_rows(solution),
-            frames_apart=self.frames_apart(solution),
         )
 
     def frames(self, rows: slice, frames: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""
         return self.read(self.config.solution, (rows, frames))[:, :, None]
+
+    def announce(self, row: int, frames: slice) -> None:
+        """See :class:`~ups_data.stores.layout.WindowFile`."""
+        self.fetch([self.config.solution], row, frames)
+
+    def read_window(
+        self, batch: NDArray[np.float32], number: int, row: int, frames: slice, places: Sequence[int]
+    ) -> None:
+        """See :class:`~ups_data.stores.layout.WindowFile`."""
+        self.read_into(batch, number, [self.config.solution], row, frames, places)
 
     def static(self, rows: slice) -> NDArray[Any]:
         """See :class:`~ups_data.stores.layout.FieldFile`."""
