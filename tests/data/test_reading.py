@@ -128,6 +128,7 @@ def test_windows_are_read_to_their_places(
             np.testing.assert_array_equal(found[number, :, channel], wanted.astype(np.float32))
     store.parts[0].file.file.close()  # type: ignore[attr-defined]
     with h5py.File(path, "r+") as file:
-        file[names[1]][0, 1, 2, 3] = np.inf
-    with pytest.raises(UPSError, match=f"'{names[1]}' contains NaN or infinity in trajectory 0, frame 1"):
+        file[names[1]][0, stride, 2, 3] = np.inf
+    problem = f"'{names[1]}' contains NaN or infinity in trajectory 0, frame {stride};"
+    with pytest.raises(UPSError, match=problem):
         FileStore(info, [Part(layout.open(path))]).frames(np.array([1, 0]), np.array([0, 0]), 3)
