@@ -47,7 +47,7 @@ FOURIER_NEURAL_OPERATOR = Citation(
     year="2021",
     eprint="2010.08895",
 )
-"""The same entry as of the model, so that a spec with both cites it once."""
+"""Of the flow and its data; the model `fno` cites it too."""
 KURAMOTO_SIVASHINSKY = Citation(
     key="kuramoto1976persistent",
     kind="article",

@@ -7,16 +7,6 @@ from collections.abc import Iterator
 from ups_core import Citation
 from ups_models.config import LatentOperatorConfig
 
-FNO = Citation(
-    key="li2021fourier",
-    kind="inproceedings",
-    title="Fourier Neural Operator for Parametric Partial Differential Equations",
-    author="Li, Zongyi and Kovachki, Nikola and Azizzadenesheli, Kamyar and Liu, Burigede and "
-    "Bhattacharya, Kaushik and Stuart, Andrew and Anandkumar, Anima",
-    booktitle="International Conference on Learning Representations",
-    year="2021",
-    eprint="2010.08895",
-)
 UNET = Citation(
     key="ronneberger2015unet",
     kind="inproceedings",

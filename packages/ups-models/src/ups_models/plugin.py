@@ -20,7 +20,7 @@ def ups_register_models(register: Register) -> None:
         "ups_models.fno:FNO",
         config="ups_models.config:FNOConfig",
         summary="Fourier neural operator (Li et al., arXiv 2010.08895), one per task",
-        cite=("ups_models.citations:FNO",),
+        cite=("ups_data.citations:FOURIER_NEURAL_OPERATOR",),
     )
     register(
         "unet",
