@@ -36,6 +36,18 @@ class ModelConfig(Config):
     stochastic: ClassVar[bool] = False
     """True for a model with an option `noise` that makes it a stochastic one, for ensembles."""
 
+    def local(self, task: Any) -> bool:
+        """Whether a cell of a prediction depends on cells near it only, so that tiles can be predicted.
+
+        Args:
+            task: the task's `info`.
+        """
+        return False
+
+    def tile_cells(self, task: Any) -> int:
+        """Cells along an axis that tiles, and their distances, must be multiples of."""
+        return 1
+
     def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Problems that need knowledge of the data (modes against grid…), as `(option path, message)`.
 
@@ -56,8 +68,19 @@ class ModelConfig(Config):
 class LossConfig(Config):
     """Options that every loss has."""
 
+    pointwise: ClassVar[bool] = False
+    """True for a mean over cells, so that the mean over tiles is the loss of the complete field."""
+
     weight: NonNegativeFloat = 1.0
     """Factor in the sum of losses."""
+
+    def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Problems that need knowledge of the data, as `(option path, message)`.
+
+        Args:
+            tasks: as for :meth:`ModelConfig.check`.
+        """
+        return ()
 
 
 class OptimizerConfig(Config):

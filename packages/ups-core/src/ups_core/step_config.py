@@ -141,6 +141,11 @@ class StageConfig(StepConfig):
         """The validation split: training stages report validation metrics."""
         return "val"
 
+    @property
+    def samples(self) -> bool:
+        """Whether what the stage trains draws samples, and not one prediction."""
+        return False
+
     def unused(self) -> Sequence[str]:
         """Names of options that do nothing with these values of the others; `ups cite` leaves them out."""
         return ()
