@@ -43,12 +43,11 @@ def measure(task: str, options: dict[str, object], count: int, data_root: Path) 
     found: dict[float, list[tuple[float, float]]] = {}
     for index in track(range(len(windows)), description=task, transient=True):
         batch = windows.batch([index])
-        state = batch.state[:, -1:].flatten(0, 1)
-        given = Given(*(part.double().numpy() for part in (state, batch.static, batch.params)))
+        given = Given.of(batch)
         begin = time.perf_counter()
         solution = solver.solve(given, windows.info, batch.target.shape[1])
         seconds = time.perf_counter() - begin
-        error = float(nrmse_per_frame(torch.from_numpy(solution), batch.target).mean())
+        error = float(nrmse_per_frame(solution, batch.target).mean())
         found.setdefault(float(batch.params[0, 0]), []).append((error, seconds))
     return [
         {

@@ -1,4 +1,4 @@
-"""Accuracy gates of the exact generators: advection, Burgers and Darcy."""
+"""Accuracy gates of the exact generators: advection, Burgers and both kinds of Darcy flow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.generators import advection, burgers, darcy
+from ups_data.generators import advection, burgers, darcy, darcy_grf
 from ups_data.tasks.create import create_task
 
 SEED = 2022
@@ -42,9 +42,21 @@ def darcy_gate() -> tuple[str, float, float]:
     return "residual of the discrete equation", float(np.abs(residual).max()), 1e-9
 
 
+def darcy_grf_gate() -> tuple[str, float, float]:
+    """64 x 64 cells against means of 128 x 128, in the same media."""
+    coarse, fine = (
+        darcy_grf.generate(create_task("darcy_grf", {"resolution": points}).describe(Path()), {}, SEED, 0, 8)
+        for points in (64, 128)
+    )
+    means = fine.frames.reshape(8, 64, 2, 64, 2).mean(axis=(2, 4))
+    error = np.linalg.norm(coarse.frames[:, 0, 0] - means) / np.linalg.norm(means)
+    return "64² against means of 128², relative", float(error), 0.02
+
+
 GATES: dict[str, Gate] = {
     "advection1d": advection_gate,
     "burgers1d": burgers_gate,
     "darcy2d": darcy_gate,
+    "darcy_grf": darcy_grf_gate,
 }
 """Task -> what is compared, the measured error, and its limit."""

@@ -58,6 +58,7 @@ CASES = (
     Case("compressible_flow1d", 8, "1024 x 101 frames, eta 0.1", official(1024, 101)),
     Case("compressible_flow1d", 8, "1024 x 101 frames, eta 1e-8", {**official(1024, 101), "eta": [1e-8]}),
     Case("darcy2d", 32, "128²", {"resolution": 128}),
+    Case("darcy_grf", 32, "128²", {"resolution": 128}),
     Case("diffusion_reaction2d", 16, "128² x 101 frames", official(128, 101)),
     Case("shallow_water2d", 8, "128² x 101 frames", official(128, 101)),
     Case("vorticity2d", 8, "64² x 51 frames, nu 1e-3", official(64, 51)),

@@ -93,6 +93,11 @@ def generated(kind: str, root: Path) -> dict[str, Any]:
     return {"kind": kind, "source": "generate", "trajectories": 10, "resolution": 16, "frames": 5}
 
 
+def steady(kind: str, root: Path) -> dict[str, Any]:
+    """Options of a steady task without official files."""
+    return {"kind": kind, "source": "generate", "trajectories": 10, "resolution": 16}
+
+
 def well(kind: str, root: Path) -> dict[str, Any]:
     """Options of a folder of The Well."""
     for split, count in (("train", 4), ("valid", 1), ("test", 1)):
@@ -103,6 +108,7 @@ def well(kind: str, root: Path) -> dict[str, Any]:
 
 
 MAKERS = dict.fromkeys(PDEBENCH, official) | {
+    "darcy_grf": steady,
     "vorticity2d": generated,
     "kuramoto_sivashinsky1d": generated,
     "arrays": arrays,
@@ -120,7 +126,7 @@ def test_every_registered_task_is_here() -> None:
 def test_every_task_ends_in_a_report(kind: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
     task = MAKERS[kind](kind, root)
-    untrained = "mean" if kind == "darcy2d" else "persistence"
+    untrained = "mean" if kind in ("darcy2d", "darcy_grf") else "persistence"
     baselines = [
         untrained,
         {"kind": "fno", "width": 4, "modes": 2},

@@ -43,6 +43,7 @@ class Channel:
         component: the spatial axes of the component: `(0,)` is the one along x of a vector, `(0, 1)` the xy
             one of a tensor. Mirrors and exchanges of axes change vectors and tensors by them.
         positive: whether the field cannot be negative (a density, a concentration).
+        values: the only values that it can have, in increasing order (materials); empty for any.
     """
 
     name: str
@@ -51,12 +52,15 @@ class Channel:
     vector: str = ""
     component: tuple[int, ...] = ()
     positive: bool = False
+    values: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"channel '{self.name}'"
         _check_word(where, "role", self.role, Role)
         if bool(self.vector) != bool(self.component):
             raise UPSError(f"{where}: a component needs the name of its vector and its axes")
+        if len(self.values) == 1 or any(not low < high for low, high in pairwise(self.values)):
+            raise UPSError(f"{where}: values {self.values} must be two or more that increase")
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,7 @@ class TaskInfo:
             | {
                 "boundary": boundary,
                 "channels": tuple(
-                    Channel(**channel | {"component": tuple(channel.get("component", ()))})
+                    Channel(**channel | {key: tuple(channel.get(key, ())) for key in ("component", "values")})
                     for channel in plain["channels"]
                 ),
                 "parameters": tuple(Parameter(**parameter) for parameter in plain["parameters"]),

@@ -74,6 +74,13 @@ def ups_register_tasks(register: Register) -> None:
         cite=("ups_data.citations:PDEBENCH",),
     )
     register(
+        "darcy_grf",
+        "ups_data.tasks.darcy_grf:DarcyGRF",
+        config="ups_data.tasks.darcy_grf:DarcyGRFConfig",
+        summary="-div(a grad u) = 1 through media of a Gaussian random field, coefficient to solution",
+        cite=("ups_data.citations:FOURIER_NEURAL_OPERATOR",),
+    )
+    register(
         "vorticity2d",
         "ups_data.tasks.vorticity2d:Vorticity2d",
         config="ups_data.tasks.vorticity2d:Vorticity2dConfig",

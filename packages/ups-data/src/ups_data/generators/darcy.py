@@ -29,14 +29,18 @@ MINORITY = 0.01
 
 
 def solve_darcy(
-    coefficient: NDArray[np.floating], source: float | NDArray[np.floating], spacing: tuple[float, float]
+    coefficient: NDArray[np.floating],
+    source: float | NDArray[np.floating],
+    spacing: tuple[float, float],
+    wall: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Solve -∇·(a∇u) = f with u = 0 one spacing outside the outermost points.
+    """Solve -∇·(a∇u) = f with u = 0 outside the outermost points.
 
     Args:
         coefficient: a > 0 at the points, `(nx, ny)`.
         source: f at the points `(nx, ny)`, or a constant.
         spacing: distance between neighbouring points along x and y; infinity decouples that axis.
+        wall: distance of the outermost points from the boundary, in spacings.
 
     Returns:
         u `(nx, ny)`.
@@ -46,7 +50,7 @@ def solve_darcy(
     # SuperLU's fastest settings for these matrices, which are symmetric positive definite: minimum degree on
     # the symmetric pattern, no pivoting.
     factors = splu(
-        darcy_matrix(coefficient, spacing),
+        darcy_matrix(coefficient, spacing, wall),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
         panel_size=8,
@@ -56,12 +60,16 @@ def solve_darcy(
     return solution
 
 
-def darcy_matrix(coefficient: NDArray[np.floating], spacing: tuple[float, float]) -> sparse.csc_array:
+def darcy_matrix(
+    coefficient: NDArray[np.floating], spacing: tuple[float, float], wall: float = 1.0
+) -> sparse.csc_array:
     """The symmetric positive definite matrix of -∇·(a∇·), points in row-major order."""
     rows, columns = coefficient.shape
     padded = np.pad(np.asarray(coefficient, dtype=np.float64), 1, mode="edge")
     x_faces = 0.5 * (padded[1:, 1:-1] + padded[:-1, 1:-1]) / spacing[0] ** 2
     y_faces = 0.5 * (padded[1:-1, 1:] + padded[1:-1, :-1]) / spacing[1] ** 2
+    x_faces[[0, -1]] /= wall
+    y_faces[:, [0, -1]] /= wall
     diagonal = x_faces[1:] + x_faces[:-1] + y_faces[:, 1:] + y_faces[:, :-1]
     to_next_row = -x_faces[1:-1].ravel()
     to_next_column = np.zeros((rows, columns))

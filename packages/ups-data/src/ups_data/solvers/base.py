@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
+from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 
-Array = NDArray[np.float64]
+RIDGE = 1e-9
+"""Added to the inner products of candidates' errors, relative to their sum of squares."""
 
 
 class Given(NamedTuple):
@@ -22,9 +24,15 @@ class Given(NamedTuple):
         params: `(B, P)`, in the order of the task's parameters.
     """
 
-    state: Array
-    static: Array
-    params: Array
+    state: Tensor
+    static: Tensor
+    params: Tensor
+
+    @classmethod
+    def of(cls, batch: FieldBatch, dtype: torch.dtype = torch.float64) -> Given:
+        """What a batch gives."""
+        newest = batch.state[:, -1] if batch.state.shape[1] else batch.state.flatten(1, 2)
+        return cls(newest.to(dtype), batch.static.to(dtype), batch.params.to(dtype))
 
 
 class ClassicalSolver(ABC):
@@ -35,9 +43,11 @@ class ClassicalSolver(ABC):
 
     name: ClassVar[str]
     """What it is called in tables."""
+    differentiable: ClassVar[bool] = False
+    """Whether gradients pass through :meth:`residual`, so that a loss can use it."""
 
     @abstractmethod
-    def solve(self, given: Given, info: TaskInfo, frames: int) -> Array:
+    def solve(self, given: Given, info: TaskInfo, frames: int) -> Tensor:
         """The next frames, or the solution of a steady task as one frame, `(B, frames, C, *S)`.
 
         Args:
@@ -46,7 +56,7 @@ class ClassicalSolver(ABC):
             frames: how many, `info.dt` apart.
         """
 
-    def residual(self, fields: Array, given: Given, info: TaskInfo) -> tuple[Array, Array]:
+    def residual(self, fields: Tensor, given: Given, info: TaskInfo) -> tuple[Tensor, Tensor]:
         """How far fields `(B, T, C, *S)` are from solving the equation, and the scale to compare it with.
 
         Of an evolution: what every frame differs from the solution that starts at the frame before, and how
@@ -55,8 +65,51 @@ class ClassicalSolver(ABC):
         Returns:
             Residual and scale, both `(B, T, C, *S)`.
         """
-        before = np.concatenate([given.state[:, None], fields[:, :-1]], axis=1)
-        flat, frames = before.reshape(-1, *before.shape[2:]), fields.shape[1]
-        static, params = (np.repeat(values, frames, axis=0) for values in given[1:])
-        after = self.solve(Given(flat, static, params), info, 1).reshape(fields.shape)
+        before = torch.cat([given.state[:, None], fields[:, :-1]], dim=1)
+        frames = fields.shape[1]
+        static, params = (values.repeat_interleave(frames, dim=0) for values in given[1:])
+        after = self.solve(Given(before.flatten(0, 1), static, params), info, 1).reshape(fields.shape)
         return fields - after, after - before
+
+
+class IterativeSolver(ClassicalSolver):
+    """A classical solver of a steady task A u = f with A symmetric and positive definite.
+
+    Its residual is A u - f, with f as the scale. Cheap iterations improve any approximation.
+    """
+
+    @abstractmethod
+    def iterate(self, load: Tensor, start: Tensor, given: Given, info: TaskInfo, iterations: int) -> Tensor:
+        """Approximate solutions of A u = load after so many iterations; all `(B, 1, C, *S)`.
+
+        The error in the norm of the equation's energy does not grow.
+        """
+
+    def refine(self, fields: Tensor, given: Given, info: TaskInfo, iterations: int) -> Tensor:
+        """Approximate solutions `(B, 1, C, *S)` of the equation after so many iterations from `fields`."""
+        _, load = self.residual(fields, given, info)
+        return self.iterate(load, fields, given, info, iterations)
+
+    @abstractmethod
+    def error(self, fields: Tensor, given: Given, info: TaskInfo) -> Tensor:
+        """An estimate of the error of approximate solutions `(B, 1, C, *S)`: the residual, preconditioned.
+
+        A residual as such measures small scales: an error of wavelength l has a residual of its size over l².
+        """
+
+    def combine(self, candidates: Tensor, given: Given, info: TaskInfo) -> Tensor:
+        """The weighted mean `(B, 1, C, *S)` of candidates `(M, B, 1, C, *S)` with the least estimated error.
+
+        The weights add up to one and may be negative. Residuals, and the errors estimated from them, are then
+        the same weighted means, so the weights follow from the inner products of the candidates' errors.
+        """
+        errors = torch.stack([self.error(fields, given, info).flatten(1) for fields in candidates], dim=1)
+        products = errors @ errors.transpose(1, 2)
+        # Candidates may be nearly the same: then many weights are as good, and the smallest are taken.
+        size = products.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None]
+        products = products + RIDGE * size * torch.eye(len(candidates)).to(products)
+        weights = torch.linalg.solve(products, torch.ones_like(products[:, :, :1]))
+        weights = (weights / weights.sum(dim=1, keepdim=True)).transpose(0, 1)
+        weights = weights.reshape(*weights.shape[:2], *[1] * (candidates.dim() - 2))
+        combined: Tensor = (candidates * weights).sum(dim=0)
+        return combined

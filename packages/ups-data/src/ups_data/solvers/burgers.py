@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ups_data.generators.burgers import State, evolve
 from ups_data.info import TaskInfo
-from ups_data.solvers.base import Array, ClassicalSolver, Given
+from ups_data.solvers.base import ClassicalSolver, Given
 
 FARTHEST = 4.0
 """Lengths of the domain that characteristics may move apart within a step; predictions that diverge exceed
@@ -23,10 +25,11 @@ class ColeHopf(ClassicalSolver):
 
     name = "Cole-Hopf"
 
-    def solve(self, given: Given, info: TaskInfo, frames: int) -> Array:
+    def solve(self, given: Given, info: TaskInfo, frames: int) -> Tensor:
         """See :class:`ClassicalSolver`."""
-        found = np.empty((len(given.state), frames, *given.state.shape[1:]))
-        for row, (start, nu) in enumerate(zip(given.state[:, 0], given.params[:, 0], strict=True)):
+        states, params = given.state.double().cpu().numpy(), given.params.double().cpu().numpy()
+        found = np.empty((len(states), frames, *states.shape[1:]))
+        for row, (start, nu) in enumerate(zip(states[:, 0], params[:, 0], strict=True)):
             moved = np.ptp(start) * info.dt, np.abs(start).max() * info.dt
             if not (moved[0] <= FARTHEST and moved[1] <= TURNS):  # also where it is not finite
                 found[row] = np.nan
@@ -35,4 +38,4 @@ class ColeHopf(ClassicalSolver):
             potential = np.concatenate([[0.0], np.cumsum(integrals[:-1])])
             state = State(start, potential, float(integrals.sum()))
             found[row, :, 0] = evolve(state, float(nu) / math.pi, info.dt, 1 + frames)[1:]
-        return found
+        return torch.from_numpy(found).to(given.state)

@@ -2,39 +2,78 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
+import torch
+from torch import Tensor
 
-from ups_data.generators.darcy import darcy_matrix, solve_darcy
+from ups_data.generators.darcy import solve_darcy
 from ups_data.info import TaskInfo
-from ups_data.solvers.base import Array, ClassicalSolver, Given
+from ups_data.solvers.base import Given, IterativeSolver
+from ups_data.solvers.five_point import FivePoint, Multigrid
 
 
-class SparseDirect(ClassicalSolver):
-    """Sparse factorisation of the five-point scheme."""
+class SparseDirect(IterativeSolver):
+    """Sparse factorisation of the five-point scheme, multigrid to refine.
+
+    PDEBench's problem: the source is the parameter β, and u = 0 one spacing outside the outermost points.
+    """
 
     name = "sparse direct solve"
+    differentiable = True
+    wall: ClassVar[float] = 1.0
+    """Distance of the outermost points from the boundary in spacings."""
 
-    def solve(self, given: Given, info: TaskInfo, frames: int) -> Array:
-        """See :class:`ClassicalSolver`."""
+    def source(self, given: Given) -> Tensor:
+        """The constant source of every sample `(B,)`."""
+        return given.params[:, 0]
+
+    def solve(self, given: Given, info: TaskInfo, frames: int) -> Tensor:
+        """See :class:`~ups_data.solvers.base.ClassicalSolver`."""
         spacing = _spacing(info)
+        media, sources = given.static[:, 0].double().cpu().numpy(), self.source(given).tolist()
         solutions = [
-            solve_darcy(medium, float(beta), spacing)
-            for medium, beta in zip(given.static[:, 0], given.params[:, 0], strict=True)
+            solve_darcy(medium, source, spacing, self.wall)
+            for medium, source in zip(media, sources, strict=True)
         ]
-        return np.stack(solutions)[:, None, None]
+        return torch.from_numpy(np.stack(solutions)[:, None, None]).to(given.static)
 
-    def residual(self, fields: Array, given: Given, info: TaskInfo) -> tuple[Array, Array]:
+    def residual(self, fields: Tensor, given: Given, info: TaskInfo) -> tuple[Tensor, Tensor]:
         """What is left of -∇·(a∇u) = β on the given points, and β.
 
         A coefficient that jumps between points is not resolved by the scheme on a coarser grid than that of
         the data's solver, so the true solution has a residual too.
         """
-        spacing = _spacing(info)
-        beta = given.params[:, :1].reshape(-1, *[1] * (fields.ndim - 1))
-        found = np.empty_like(fields)
-        for row, medium in enumerate(given.static[:, 0]):
-            found[row] = (darcy_matrix(medium, spacing) @ fields[row].ravel()).reshape(fields[row].shape)
-        return found - beta, np.broadcast_to(beta, fields.shape)
+        load = self._load(given, fields)
+        rest = self._scheme(given, info)(fields[:, 0, 0])[:, None, None] - load
+        return rest, load.expand_as(fields)
+
+    def iterate(self, load: Tensor, start: Tensor, given: Given, info: TaskInfo, iterations: int) -> Tensor:
+        """See :class:`~ups_data.solvers.base.IterativeSolver`."""
+        multigrid = Multigrid(self._scheme(given, info))
+        return multigrid.solve(load[:, 0, 0], start[:, 0, 0], iterations)[:, None, None]
+
+    def error(self, fields: Tensor, given: Given, info: TaskInfo) -> Tensor:
+        """See :class:`~ups_data.solvers.base.IterativeSolver`."""
+        rest, _ = self.residual(fields, given, info)
+        return Multigrid(self._scheme(given, info))(rest[:, 0, 0])[:, None, None]
+
+    def _scheme(self, given: Given, info: TaskInfo) -> FivePoint:
+        return FivePoint(given.static[:, 0], _spacing(info), self.wall)
+
+    def _load(self, given: Given, fields: Tensor) -> Tensor:
+        return self.source(given).reshape(-1, *[1] * (fields.dim() - 1)).to(fields)
+
+
+class UnitSource(SparseDirect):
+    """The problem of `darcy_grf`: the source is 1, and u = 0 on the faces of the outermost cells."""
+
+    wall = 0.5
+
+    def source(self, given: Given) -> Tensor:
+        """See :class:`SparseDirect`."""
+        return torch.ones_like(given.static[:, 0, 0, 0])
 
 
 def _spacing(info: TaskInfo) -> tuple[float, float]:

@@ -15,7 +15,7 @@ DARCY = Family(
     native=(128, 128),
     frames=1,
     dt=0.0,
-    channels=(Channel("a", "1", "coefficient"), Channel("u", "1", "target")),
+    channels=(Channel("a", "1", "coefficient", values=(0.1, 1.0)), Channel("u", "1", "target")),
     domain=((0.0, 1.0), (0.0, 1.0)),
     boundary="dirichlet",
     parameters=(FileParameter("beta", "beta"),),
