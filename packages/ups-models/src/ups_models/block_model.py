@@ -24,6 +24,14 @@ class BlockModelConfig(PerDimensionConfig):
         """Cells along an axis that reach the cell in a corner, itself included; None if that is all cells."""
         return None
 
+    def local(self, task: TaskInfo) -> bool:
+        """See :class:`ups_core.ModelConfig`."""
+        return self.cells_seen(task.dim) is not None
+
+    def tile_cells(self, task: TaskInfo) -> int:
+        """See :class:`ups_core.ModelConfig`."""
+        return self.block_cells(task.dim)
+
     def advise(self, tasks: Mapping[str, TaskInfo]) -> Sequence[str]:
         """Grids that blocks do not divide, and steady problems of which a cell sees a part only."""
         return [

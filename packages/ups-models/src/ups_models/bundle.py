@@ -35,6 +35,9 @@ from ups_models.bundle_config import (
     check_weights,
     read_bundle_config,
 )
+from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.joint_flow import JointFlow
+from ups_models.prior.simulator import PriorSimulator
 from ups_models.residual.config import Flow, SamplerConfig
 from ups_models.residual.corrector import Corrector
 from ups_models.residual.simulator import CorrectedSimulator
@@ -50,7 +53,10 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
         component: the model as the spec chose it; of a corrected simulator the corrector's.
         fingerprint: of the training step.
     """
-    if isinstance(simulator, CorrectedSimulator):
+    if isinstance(simulator, PriorSimulator):
+        more: dict[str, Any] = {"posterior": simulator.sampler.model_dump(mode="json")}
+        _save(directory, simulator, simulator.prior, component, fingerprint, more)
+    elif isinstance(simulator, CorrectedSimulator):
         more = {"sampler": simulator.sampler.model_dump(mode="json"), "flow": simulator.corrector.flow}
         _save(directory, simulator, simulator.corrector, component, fingerprint, more)
     else:
@@ -133,6 +139,9 @@ def load_bundle(directory: Path) -> Simulator:
             sampler, flow = _sampling(directory, config)
             network = Corrector(component, tasks, flow)
             simulator: Simulator = CorrectedSimulator(operator, network, sampler)
+        elif "posterior" in config:
+            network = JointFlow(component, tasks)
+            simulator = PriorSimulator(network, tasks, statistics, _posterior(directory, config))
         else:
             simulator = build_simulator(component, tasks, statistics)
             network = simulator.network
@@ -149,11 +158,31 @@ def load_bundle(directory: Path) -> Simulator:
     return simulator.eval()
 
 
+def load_prior(directory: Path) -> PriorSimulator:
+    """Load a prior of steady problems.
+
+    Raises:
+        UPSError: as :func:`load_bundle`; or the directory has a simulator of another kind.
+    """
+    simulator = load_bundle(directory)
+    if not isinstance(simulator, PriorSimulator):
+        raise UPSError(f"{directory} is not a prior; name a step of stage steady_prior")
+    return simulator
+
+
 def _sampling(directory: Path, config: dict[str, Any]) -> tuple[SamplerConfig, Flow]:
     """How a corrected simulator samples, and what its corrector learned."""
     try:
         sampler = SamplerConfig.model_validate(config["sampler"])
         return sampler, TypeAdapter[Flow](Flow).validate_python(config.get("flow"))
+    except ValidationError:
+        raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
+
+
+def _posterior(directory: Path, config: dict[str, Any]) -> PosteriorConfig:
+    """How a prior samples."""
+    try:
+        return PosteriorConfig.model_validate(config["posterior"])
     except ValidationError:
         raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
 

@@ -151,6 +151,10 @@ class LatentOperatorConfig(BlockModelConfig):
         fine = patch * down + patch - 1 + (reach if dim == 1 else 0)
         return fine + LIFT_KERNEL // 2 + 1
 
+    def local(self, task: TaskInfo) -> bool:
+        """See :class:`ups_core.ModelConfig`; the propagator of a periodic evolution sees all cells."""
+        return super().local(task) and not (task.kind == "evolution" and all(task.periodic))
+
     def check(self, tasks: Mapping[str, TaskInfo]) -> Issues:
         """Even kernels, heads that do not divide the width, periodic grids smaller than a convolution, uneven
         grids."""

@@ -17,6 +17,7 @@ from ups_core import Component, UPSError
 from ups_data.batches.batch import FieldBatch
 from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
+from ups_models.grid_part import GridPart
 from ups_models.member_noise import MemberNoise
 from ups_models.network import LatentNetwork, Network, NetworkInput, TaskModules
 from ups_models.normaliser import TaskNormaliser
@@ -85,6 +86,19 @@ class Simulator(nn.Module):
         if normaliser.task.kind == "steady" or not self.network.predicts_increment:
             return normaliser.target_mean + normaliser.target_std * output
         return batch.state[:, -1] + normaliser.delta_std * output
+
+    def step_on(self, batch: FieldBatch, part: GridPart) -> Tensor:
+        """:meth:`step` on a tile alone, `(B, C, *tile)`.
+
+        Equal to the tile of a complete step if the halo is as wide as the network sees. A network that sees
+        the complete grid takes the window for one.
+        """
+        normaliser = self.normaliser(batch.task)
+        x = part.of_input(normaliser.network_input(batch))
+        output = part.inner(self.network(x).float(), 2)
+        if normaliser.task.kind == "steady" or not self.network.predicts_increment:
+            return normaliser.target_mean + normaliser.target_std * output
+        return part.tile(batch.state[:, -1], 2) + normaliser.delta_std * output
 
     def _seen(self, normaliser: TaskNormaliser, batch: FieldBatch) -> NetworkInput:
         """What the network sees of a batch; warns once per grid of another spacing than that of training."""

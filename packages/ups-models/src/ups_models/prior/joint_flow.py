@@ -1,0 +1,117 @@
+"""The network of a prior: it predicts the velocity of noisy coefficients and solutions.
+
+Any registered model can be used, because its input is posed as a steady task: the coefficients are the noisy
+fields, and of every channel the observations and where they are; the parameters are those of the problem, the
+flow time and the noise of the observations. Conditions that are not given are a mask of zeros, so one network
+samples the joint distribution and every conditional one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ups_core import Component
+from ups_data.info import Channel, Parameter, TaskInfo
+from ups_models.network import Network, NetworkInput, module_key
+from ups_models.prior.observations import joint_channels
+
+LONGEST_NOISE = 1.0
+"""Noise of observations, relative to a channel's standard deviation, that a parameter of 1 stands for."""
+
+
+class Evidence(NamedTuple):
+    """Observations in normalised units.
+
+    Attributes:
+        values: `(B, J, *S)`, 0 where nothing is observed.
+        mask: 1 where something is `(B, J, *S)`.
+        noise: standard deviation of the noise `(B, J)`.
+    """
+
+    values: Tensor
+    mask: Tensor
+    noise: Tensor
+
+    def without(self) -> Evidence:
+        """No observation at all."""
+        return Evidence(*map(torch.zeros_like, self))
+
+
+def question(task: TaskInfo) -> TaskInfo:
+    """The steady task that the network of a prior solves."""
+    names = [channel.name for channel in joint_channels(task)]
+    given = [f"{what}_{number}" for what in ("noisy", "seen", "mask") for number in range(len(names))]
+    times = [Parameter("flow_time", "1", 0.0, 1.0)]
+    noises = [Parameter(f"noise_{number}", "1", 0.0, LONGEST_NOISE) for number in range(len(names))]
+    return replace(
+        task,
+        channels=(
+            *(Channel(name, "1", "coefficient") for name in given),
+            *(Channel(f"velocity_{number}", "1", "target") for number in range(len(names))),
+        ),
+        parameters=(*task.parameters, *times, *noises),
+        symmetries=(),
+    )
+
+
+class JointFlow(nn.Module):
+    """The velocity network, and the mean and scale of the joint fields of every task.
+
+    Args:
+        component: the model.
+        tasks: task name -> the steady problem.
+    """
+
+    def __init__(self, component: Component, tasks: Mapping[str, TaskInfo]) -> None:
+        super().__init__()
+        network = component.create(tasks={name: question(task) for name, task in tasks.items()})
+        assert isinstance(network, Network)
+        self.network = network
+        for name, task in tasks.items():
+            # Buffers: parameters may be sharded over ranks and are gathered only inside a forward pass.
+            count = len(joint_channels(task))
+            self.register_buffer(_key("mean", name), torch.zeros(count, *task.shape))
+            self.register_buffer(_key("scale", name), torch.ones(count, *[1] * task.dim))
+
+    def mean(self, task: str) -> Tensor:
+        """Mean of the normalised joint fields over the train split `(J, *S)`."""
+        return self.get_buffer(_key("mean", task))
+
+    def scale(self, task: str) -> Tensor:
+        """Their standard deviation around it `(J, 1, ...)`."""
+        return self.get_buffer(_key("scale", task))
+
+    def forward(self, x: NetworkInput, noisy: Tensor, time: Tensor, evidence: Evidence) -> Tensor:
+        """The velocity `(B, J, *S)`.
+
+        Args:
+            x: parameters and coordinates of the problem; its fields are not used.
+            noisy: noisy joint fields z_t `(B, J, *S)`.
+            time: flow time t, 1 for noise and 0 for fields `(B,)`.
+            evidence: what is observed.
+        """
+        noise = (2 / LONGEST_NOISE) * evidence.noise - 1
+        scalars = torch.cat([(2 * time - 1)[:, None], noise], dim=1)
+        known = torch.ones_like(scalars, dtype=torch.bool)
+        seen = evidence.values * evidence.mask
+        velocity: Tensor = self.network(
+            replace(
+                x,
+                fields=torch.cat([noisy, seen, evidence.mask], dim=1),
+                params=torch.cat([x.params, scalars], dim=1),
+                params_mask=torch.cat([x.params_mask, known], dim=1),
+                increment=torch.ones(noisy.shape[1], *[1] * (noisy.dim() - 2), device=noisy.device),
+                mean_field=None,
+                noise=None,
+            )
+        )
+        return velocity.float()
+
+
+def _key(what: str, task: str) -> str:
+    return f"{what}_{module_key(task)}"

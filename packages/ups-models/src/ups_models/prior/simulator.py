@@ -1,0 +1,194 @@
+"""A simulator of steady problems from a generative prior, and samples given sparse observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ups_core import UPSError
+from ups_data.batches.batch import FieldBatch
+from ups_data.info import TaskInfo
+from ups_data.prepare.statistics import Statistics
+from ups_models.member_noise import MemberStreams
+from ups_models.network import NetworkInput
+from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.joint_flow import Evidence, JointFlow
+from ups_models.prior.observations import Observations, joint_fields
+from ups_models.simulator import Simulator
+
+
+class PriorSimulator(Simulator):
+    """A prior of coefficient and solution: a simulator given the coefficient, a sampler given anything.
+
+    Args:
+        prior: the velocity network of the joint fields.
+        tasks: task name -> the steady problem.
+        statistics: task name -> statistics of its train split.
+        sampler: how samples are drawn.
+    """
+
+    def __init__(
+        self,
+        prior: JointFlow,
+        tasks: Mapping[str, TaskInfo],
+        statistics: Mapping[str, Statistics],
+        sampler: PosteriorConfig,
+    ) -> None:
+        super().__init__(prior.network, tasks, statistics)
+        self.prior = prior
+        self.sampler = sampler
+
+    def with_prior(self, prior: JointFlow) -> PriorSimulator:
+        """The same simulator with another network, such as a moving average; normalisers are shared."""
+        other = PriorSimulator(prior, self.tasks, self.statistics, self.sampler)
+        other.normalisers = self.normalisers
+        return other
+
+    @property
+    def stochastic(self) -> bool:
+        """True: solutions are sampled."""
+        return True
+
+    def step(self, batch: FieldBatch, noise: Tensor | None = None) -> Tensor:
+        """The expected solution given the coefficient, `(B, C, *S)`, by one evaluation."""
+        known = self.coefficients(batch)
+        return self.expected(batch, known)[:, batch.static.shape[1] :]
+
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        """See :class:`~ups_models.simulator.Simulator`; solutions given the coefficient."""
+        assert steps == 1, "a prior is of steady problems"
+        yield self.posterior(batch, self.coefficients(batch), members, seed)[:, :, batch.static.shape[1] :]
+
+    def coefficients(self, batch: FieldBatch) -> Observations:
+        """The complete coefficients of a batch as observations."""
+        fields = torch.cat([batch.static, torch.zeros_like(batch.target[:, 0])], dim=1)
+        mask = torch.zeros_like(fields, dtype=torch.bool)
+        mask[:, : batch.static.shape[1]] = True
+        return Observations.of_fields(fields, mask)
+
+    def expected(self, batch: FieldBatch, observations: Observations) -> Tensor:
+        """The mean of the joint fields `(B, J, *S)` given observations, by one evaluation.
+
+        Args:
+            batch: parameters and coordinates of the samples; its fields are not used.
+            observations: of the same samples.
+
+        Raises:
+            UPSError: see :meth:`Observations.check`.
+        """
+        x, evidence = self._evidence(batch, observations)
+        zero = torch.zeros_like(evidence.values)
+        # From no noise at time 1 the velocity is minus the expectation: the network learned that case too.
+        return self._physical(batch.task, -self.prior(x, zero, zero.new_ones(len(zero)), evidence))
+
+    def posterior(
+        self,
+        batch: FieldBatch,
+        observations: Observations,
+        members: int,
+        seed: int,
+        sampler: PosteriorConfig | None = None,
+    ) -> Tensor:
+        """Samples of the joint fields given observations, `(M, B, J, *S)`.
+
+        Args:
+            batch: parameters and coordinates of the samples; its fields are not used.
+            observations: of the same samples.
+            members: M of every sample.
+            seed: of what is drawn; a member depends on it, its number and that of its sample alone.
+            sampler: how to sample; default: as the prior was trained to.
+
+        Raises:
+            UPSError: see :meth:`Observations.check`.
+        """
+        sampler = self.sampler if sampler is None else sampler
+        noise = MemberStreams(batch, members, seed).normal(observations.values.shape[1:])
+        x, evidence = self._evidence(batch.repeated(members), observations.repeated(members))
+        z = noise
+        times = torch.linspace(1, 0, sampler.steps + 1).tolist()
+        for start, end in pairwise(times):
+            first = self._velocity(x, z, start, evidence, sampler)
+            if sampler.kind == "heun" and end > 0:
+                second = self._velocity(x, z - (start - end) * first, end, evidence, sampler)
+                first = (first + second) / 2
+            z = z - (start - end) * first
+        fields = self._physical(batch.task, z)
+        return fields.reshape(members, len(batch), *fields.shape[1:])
+
+    def _velocity(
+        self, x: NetworkInput, z: Tensor, time: float, evidence: Evidence, sampler: PosteriorConfig
+    ) -> Tensor:
+        """The velocity at one time, guided by the observations."""
+        times = z.new_full((len(z),), time)
+        with torch.set_grad_enabled(sampler.pull > 0):
+            z = z.detach().requires_grad_(sampler.pull > 0)
+            velocity: Tensor = self.prior(x, z, times, evidence)
+            if sampler.guidance != 1:
+                free = self.prior(x, z, times, evidence.without())
+                velocity = free + sampler.guidance * (velocity - free)
+            if sampler.pull > 0:
+                misfit = (z - time * velocity - evidence.values) * evidence.mask
+                (slope,) = torch.autograd.grad(misfit.square().sum() / 2, z)
+                velocity = (velocity + sampler.pull * slope).detach()
+        if sampler.replace:
+            exact = evidence.mask * (over_fields_and_channels(evidence.noise, z) == 0)
+            towards = (z.detach() - evidence.values) / time
+            velocity = torch.where(exact > 0, towards, velocity)
+        return velocity
+
+    def _evidence(self, batch: FieldBatch, observations: Observations) -> tuple[NetworkInput, Evidence]:
+        """The problem and the observations, both normalised."""
+        if batch.task not in self.tasks:
+            self.normaliser(batch.task)  # raises
+        observations.check(self.tasks[batch.task])
+        if len(observations) != len(batch):
+            raise UPSError(f"{len(observations)} samples are observed, but the batch has {len(batch)}")
+        normaliser = self.normaliser(batch.task)
+        values = torch.where(observations.mask, self.scaled(batch.task, observations.values), 0.0)
+        mask = observations.mask.to(values.dtype)
+        scale = self.prior.scale(batch.task).flatten()
+        return normaliser.network_input(batch), Evidence(values, mask, observations.noise / scale)
+
+    def scaled(self, task: str, fields: Tensor) -> Tensor:
+        """Physical joint fields `(B, J, *S)`, scaled to mean 0 in every cell and standard deviation 1."""
+        return (self.normalised(task, fields) - self.prior.mean(task)) / self.prior.scale(task)
+
+    def normalised(self, task: str, fields: Tensor) -> Tensor:
+        """Physical joint fields `(B, J, *S)` in units of the channels' statistics."""
+        mean, std = self._statistics(task)
+        return (fields - mean) / std
+
+    def _physical(self, task: str, scaled: Tensor) -> Tensor:
+        mean, std = self._statistics(task)
+        return (scaled * self.prior.scale(task) + self.prior.mean(task)) * std + mean
+
+    def _statistics(self, task: str) -> tuple[Tensor, Tensor]:
+        normaliser = self.normaliser(task)
+        return (
+            torch.cat([normaliser.static_mean, normaliser.target_mean]),
+            torch.cat([normaliser.static_std, normaliser.target_std]),
+        )
+
+    def fit_scale(self, batches: Iterator[FieldBatch]) -> None:
+        """Measure mean and scale of the joint fields on training samples of one task."""
+        count, total, squares, task = 0, None, None, ""
+        for batch in batches:
+            fields = self.normalised(batch.task, joint_fields(batch)).double()
+            total = fields.sum(dim=0) + (0 if total is None else total)
+            squares = fields.square().sum(dim=0) + (0 if squares is None else squares)
+            count, task = count + len(fields), batch.task
+        assert total is not None
+        assert squares is not None
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp(min=0).flatten(1).mean(dim=1)
+        scale = self.prior.scale(task)
+        self.prior.mean(task).copy_(mean)
+        scale.copy_(variance.sqrt().clamp(min=1e-6).reshape(scale.shape))
+
+
+def over_fields_and_channels(values: Tensor, fields: Tensor) -> Tensor:
+    """Reshape `(B, J)` so that it broadcasts over `(B, J, *S)`."""
+    return values.reshape(*values.shape, *[1] * (fields.dim() - 2))

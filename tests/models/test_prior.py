@@ -1,0 +1,209 @@
+"""A prior: observations that are refused, posteriors whose answer is known, and its saved form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from known_fields import DARCY, Data, darcy_batch, select
+from ups_core import Component, UPSError
+from ups_models.bundle import load_bundle, save_bundle
+from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.joint_flow import Evidence, JointFlow
+from ups_models.prior.observations import Observations, joint_fields
+from ups_models.prior.simulator import PriorSimulator
+
+MODEL = Component.of("models", "unet", {"width": 4, "levels": 2})
+
+
+def prior(sampler: PosteriorConfig | None = None) -> PriorSimulator:
+    torch.manual_seed(0)
+    flow = JointFlow(MODEL, {DARCY.name: DARCY})
+    for weight in flow.parameters():  # networks start with a last layer of zeros
+        weight.data += 0.05 * torch.randn_like(weight)
+    statistics = Data(DARCY, darcy_batch(4)).statistics
+    made = PriorSimulator(flow, {DARCY.name: DARCY}, {DARCY.name: statistics}, sampler or PosteriorConfig())
+    made.fit_scale(iter([darcy_batch(4)]))
+    return made.eval()
+
+
+def few_points(count: int, noise: float = 0.0) -> Observations:
+    batch = darcy_batch(count)
+    mask = torch.rand(count, 1, 32, 32, generator=torch.Generator().manual_seed(3)) < 0.05
+    return Observations.of_fields(joint_fields(batch), mask, noise)
+
+
+class Gaussian(torch.nn.Module):
+    """The exact flow of independent cells with mean `m` and standard deviation `s`, given nothing."""
+
+    def __init__(self, like: JointFlow, m: float, s: float) -> None:
+        super().__init__()
+        self.network, self.m, self.s = like.network, m, s
+
+    def forward(self, x: Any, noisy: Tensor, time: Tensor, evidence: Evidence) -> Tensor:
+        t = time.reshape(-1, 1, 1, 1)
+        variance = (1 - t) ** 2 * self.s**2 + t**2
+        # E[e - x | z]: both are jointly Gaussian with z = (1 - t) x + t e.
+        away = noisy - (1 - t) * self.m
+        return (t * away / variance) - (self.m + (1 - t) * self.s**2 * away / variance)
+
+    def mean(self, task: str) -> Tensor:
+        return torch.zeros(2, 32, 32)
+
+    def scale(self, task: str) -> Tensor:
+        return torch.ones(2, 1, 1)
+
+
+def test_samples_of_a_known_law_have_its_mean_and_spread() -> None:
+    made = prior(PosteriorConfig(steps=40, replace=False))
+    made = made.with_prior(Gaussian(made.prior, 0.7, 0.3))  # type: ignore[arg-type]
+    batch = select(darcy_batch(2), [0])
+    fields = made.posterior(batch, few_points(1), 16, seed=0)
+    assert float(fields.mean()) == pytest.approx(0.7, abs=0.01)
+    assert float(fields.std()) == pytest.approx(0.3, abs=0.01)
+    assert torch.allclose(made.expected(batch, few_points(1)), torch.tensor(0.7), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["heun", "euler"])
+def test_exact_observations_are_met(kind: Any) -> None:
+    made, seen = prior(PosteriorConfig(kind=kind, steps=3)), few_points(3)
+    with torch.inference_mode():
+        fields = made.posterior(darcy_batch(3), seen, 2, seed=0)
+    for member in fields:
+        assert torch.allclose(member[seen.mask], seen.values[seen.mask], atol=1e-5)
+
+
+def test_noisy_observations_are_not() -> None:
+    made, seen = prior(), few_points(3, noise=0.1)
+    fields = made.posterior(darcy_batch(3), seen, 1, seed=0)[0]
+    assert (fields[seen.mask] - seen.values[seen.mask]).abs().max() > 1e-3
+
+
+def test_members_depend_on_seed_trajectory_and_number_alone() -> None:
+    made, batch, seen = prior(), darcy_batch(4), few_points(4)
+    with torch.inference_mode():
+        together = made.posterior(batch, seen, 3, seed=7)
+        alone = made.posterior(
+            select(batch, [2]), Observations(seen.values[2:3], seen.mask[2:3], seen.noise[2:3]), 2, seed=7
+        )
+        other = made.posterior(batch, seen, 1, seed=8)
+    assert torch.allclose(together[:2, 2], alone[:, 0], atol=1e-5)
+    assert (together[0] - other[0]).abs().max() > 1e-2
+    assert (together[0] - together[1]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluations"),
+    [({}, 7), ({"kind": "euler"}, 4), ({"guidance": 2.0}, 14), ({"guidance": 0.0}, 14), ({"pull": 1.0}, 7)],
+)
+def test_what_a_sample_costs(options: dict[str, Any], evaluations: int) -> None:
+    made = prior(PosteriorConfig(steps=4, **options))
+    calls = []
+    made.prior.network.register_forward_pre_hook(lambda *_: calls.append(1))
+    fields = made.posterior(darcy_batch(2), few_points(2, 0.1), 1, seed=0)
+    assert len(calls) == evaluations
+    assert fields.isfinite().all()
+    assert not fields.requires_grad
+
+
+def test_without_guidance_observations_do_not_matter() -> None:
+    made = prior(PosteriorConfig(steps=2, guidance=0.0, replace=False))
+    first = made.posterior(darcy_batch(2), few_points(2), 1, seed=0)
+    seen = few_points(2)
+    other = made.posterior(darcy_batch(2), replace(seen, values=seen.values + 1), 1, seed=0)
+    assert torch.allclose(first, other, atol=1e-6)
+
+
+def test_a_pull_brings_samples_nearer_to_the_observations() -> None:
+    """The exact flow of a law that knows of no observations."""
+    misfits = []
+    for pull in (0.0, 4.0):
+        made = prior(PosteriorConfig(steps=20, replace=False, pull=pull))
+        made = made.with_prior(Gaussian(made.prior, 0.0, 1.0))  # type: ignore[arg-type]
+        seen = few_points(2)
+        fields = made.posterior(darcy_batch(2), seen, 1, seed=0)[0]
+        misfits.append(float((fields - seen.values)[seen.mask].square().mean()))
+    assert misfits[1] < 0.1 * misfits[0]
+
+
+def test_as_a_simulator_it_knows_the_coefficient_alone() -> None:
+    made, batch = prior(), darcy_batch(3)
+    hidden = replace(batch, target=torch.full_like(batch.target, math.nan))
+    with torch.inference_mode():
+        assert torch.equal(made.rollout(batch, 1), made.rollout(hidden, 1))
+        assert torch.equal(made.sample(batch, 1, 2, 0), made.sample(hidden, 1, 2, 0))
+    assert made.stochastic
+    assert made.rollout(batch, 1).shape == (3, 1, 1, 32, 32)
+
+
+def test_a_saved_prior_is_the_same(tmp_path: Path) -> None:
+    made, batch, seen = prior(PosteriorConfig(steps=2)), darcy_batch(2), few_points(2)
+    save_bundle(tmp_path / "model", made, MODEL, "f")
+    loaded = load_bundle(tmp_path / "model")
+    assert isinstance(loaded, PriorSimulator)
+    assert loaded.sampler == made.sampler
+    with torch.inference_mode():
+        assert torch.equal(loaded.posterior(batch, seen, 2, 0), made.posterior(batch, seen, 2, 0))
+        assert torch.equal(loaded.expected(batch, seen), made.expected(batch, seen))
+
+
+def test_points_count_for_the_nearest_cell() -> None:
+    seen = Observations.at_points(DARCY, "u", [[0.0, 0.51], [0.99, 1.0], [0.02, 0.52]], [1.0, 2.0, 3.0])
+    assert int(seen.mask.sum()) == 2
+    assert not seen.mask[0, 0].any()
+    assert float(seen.values[0, 1, 0, 16]) == 2.0, "two in one cell: their mean"
+    assert float(seen.values[0, 1, 31, 31]) == 2.0
+    both = seen.joined(Observations.at_points(DARCY, "a", [[0.5, 0.5]], [12.0], noise=0.1))
+    assert int(both.mask.sum()) == 3
+    assert both.noise.max() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("channel", "points", "values", "message"),
+    [
+        ("p", [[0, 0]], [1], "task 'darcy2d' has no channel 'p'"),
+        (
+            "u",
+            [[0, 1.5]],
+            [1],
+            r"observation 0 of 'u' is at \(0.0, 1.5\), outside the domain \[0, 1\] along axis 1",
+        ),
+        ("u", [[0, 1], [0.5, math.nan]], [1, 2], "observation 1 of 'u' .* not a finite number"),
+        ("u", [[0, 1]], [math.inf], "observation 0 of 'u' is inf, not a finite number; remove it"),
+        ("u", np.empty((0, 2)), [], "observations of 'u': there is none; give at least one point"),
+        ("u", [[0, 1, 2]], [1], r"points \(1, 3\) and values \(1,\); give \(N, 2\) and \(N,\)"),
+        ("u", [[0, 1]], [1, 2], r"points \(1, 2\) and values \(2,\)"),
+    ],
+)
+def test_points_that_are_refused(channel: str, points: Any, values: Any, message: str) -> None:
+    with pytest.raises(UPSError, match=message) as caught:
+        Observations.at_points(DARCY, channel, points, values)
+    assert "\n" not in str(caught.value)
+
+
+def test_observations_that_are_refused() -> None:
+    made, batch, good = prior(), darcy_batch(2), few_points(2)
+    cases = [
+        (replace(good, mask=torch.zeros_like(good.mask)), "sample 0 has no observation"),
+        (
+            replace(good, mask=good.mask[..., :16]),
+            "the mask of the observations are .* of task 'darcy2d' are",
+        ),
+        (Observations.of_fields(torch.zeros(2, 2, 16, 16), torch.ones(1, dtype=torch.bool)), "the values"),
+        (replace(good, values=torch.full_like(good.values, math.nan)), "of 'a' is nan, not a finite number"),
+        (few_points(1), "1 samples are observed, but the batch has 2"),
+    ]
+    for seen, message in cases:
+        with pytest.raises(UPSError, match=message):
+            made.posterior(batch, seen, 1, 0)
+    with pytest.raises(UPSError, match="unknown task 'other'"):
+        made.expected(replace(batch, task="other"), good)
+    hidden = replace(good, values=torch.where(good.mask, good.values, math.nan))
+    assert made.expected(batch, hidden).isfinite().all(), "what is not observed is of no importance"
