@@ -16,6 +16,7 @@ from known_fields import ADVECTION, DARCY, Data, advection_batch, darcy_batch, s
 from ups_core.plugin_loader import registry_in_use
 from ups_data.info import Channel
 from ups_data.solvers.advection import SpectralShift
+from ups_data.solvers.base import Given
 from ups_data.solvers.darcy import SparseDirect
 from ups_eval.builtin_metrics import PHYSICS_METRICS, create_metric
 from ups_eval.cost import SolverRun, break_even, cheapest
@@ -63,12 +64,7 @@ def test_persistence_has_a_residual_of_one() -> None:
 def test_darcy_solutions_have_no_residual() -> None:
     batch = darcy_batch(3)
     solver = SparseDirect()
-    from ups_data.solvers.base import Given
-
-    given_fields = Given(
-        np.zeros((3, 0, 32, 32)), batch.static.double().numpy(), batch.params.double().numpy()
-    )
-    solution = torch.from_numpy(solver.solve(given_fields, DARCY, 1))
+    solution = solver.solve(Given.of(batch), DARCY, 1)
     problem = Problem(DARCY, solver)
     assert value("residual", solution, batch, problem) < 1e-9
     assert value("residual", 2 * solution, batch, problem) == pytest.approx(1, rel=1e-6)
@@ -82,6 +78,19 @@ def test_negative_cells_of_positive_channels_alone_are_counted() -> None:
     fields[:, :, 1] = -1
     fields[0, :, 0, :16] = -1
     assert value("negative_share", fields, batch, problem) == pytest.approx(0.125)
+
+
+def test_cells_with_another_value_are_counted() -> None:
+    channels = (Channel("a", "1", "target", values=(0.0, 1.0, 4.0)), Channel("b", "1", "target"))
+    problem = Problem(replace(DARCY, channels=(Channel("c", "1", "coefficient"), *channels)))
+    batch = darcy_batch(1)
+    truth = torch.tensor([0.0, 1.0, 4.0, 4.0]).repeat(256).reshape(1, 1, 1, 32, 32)
+    batch = replace(batch, target=torch.cat([truth, truth], dim=2))
+    fields = batch.target.clone()
+    fields[..., 0] += 0.4  # still nearest to the same value
+    assert value("error_rate", fields, batch, problem) == 0
+    fields[0, 0, 0, :8] = 2.6  # nearer to 4
+    assert value("error_rate", fields, batch, problem) == pytest.approx(0.25 * 0.5)
 
 
 def test_where_a_metric_is_defined() -> None:
@@ -100,11 +109,12 @@ def test_where_a_metric_is_defined() -> None:
 @given(seed=st.integers(0, 1000), parts=st.integers(1, 5))
 def test_the_auditor_s_formulas_and_any_batching_give_the_same(seed: int, parts: int) -> None:
     """In numpy, to 1e-9; in parts, as two ranks would see them, exactly."""
-    channels = (Channel("rho", "1", "state", positive=True),)
+    channels = (Channel("rho", "1", "state", positive=True, values=(-1.0, 0.0, 0.5)),)
     problem = Problem(replace(ADVECTION, channels=channels, invariants=("mean", "l2")), SpectralShift())
     batch = advection_batch(5)
     fields = batch.target + torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(seed))
-    stored: Any = replace(STORED, info=problem.info, state=batch.state.numpy())
+    given, target = batch.state.numpy(), batch.target.numpy()
+    stored: Any = replace(STORED, info=problem.info, state=given, target=target)
     for name, formula in PHYSICS_FORMULAS.items():
         metric = create_metric(name)
         assert isinstance(metric, PhysicsMetric)

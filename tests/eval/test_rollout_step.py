@@ -175,7 +175,7 @@ def test_planning_imports_neither_torch_nor_matplotlib() -> None:
 
 def test_every_registered_factory_can_be_loaded() -> None:
     own = [entry for entry in registry_in_use().entries() if entry.provider.distribution == "ups-eval"]
-    assert len(own) == 29
+    assert len(own) == 32
     needed = {"gate": {"criteria": [{"max": 1.0}]}}
     for entry in own:
         options = needed[entry.name] if entry.kind == "evaluations" and entry.name in needed else {}

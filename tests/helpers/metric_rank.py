@@ -22,7 +22,11 @@ from ups_eval.physics_metrics import PhysicsMetric, Problem
 
 COUNT, MEMBERS = 7, 20
 PROBLEM = Problem(
-    replace(ADVECTION, channels=(Channel("u", "1", "state", positive=True),), invariants=("mean", "l2")),
+    replace(
+        ADVECTION,
+        channels=(Channel("u", "1", "state", positive=True, values=(-1.0, 0.0, 1.0)),),
+        invariants=("mean", "l2"),
+    ),
     SpectralShift(),
 )
 

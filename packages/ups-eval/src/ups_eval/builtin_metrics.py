@@ -26,6 +26,7 @@ PHYSICS_METRICS: dict[str, tuple[str, str]] = {
     "mean_drift": ("ups_eval.physics_metrics:MeanDrift", "drift of the mean, where it is conserved"),
     "l2_drift": ("ups_eval.physics_metrics:NormDrift", "drift of the L2 norm, where it is conserved"),
     "negative_share": ("ups_eval.physics_metrics:NegativeShare", "negative cells of positive channels"),
+    "error_rate": ("ups_eval.physics_metrics:ErrorRate", "cells with another one of a channel's values"),
     "spectrum_error": ("ups_eval.ensemble_metrics:SpectrumError", "error of log10 power over wavenumbers"),
     "residual": ("ups_eval.physics_metrics:Residual", "residual of the equation, against its largest term"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -58,8 +59,8 @@ def check_rows(names: Sequence[str]) -> None:
         )
 
 
-class RolloutConfig(EvaluationConfig):
-    """Score the newest simulator and baselines on full autoregressive rollouts."""
+class ScoreConfig(EvaluationConfig):
+    """Options of every step that scores predictions of a split beside references."""
 
     consumes: ClassVar[tuple[str, ...]] = ("simulator",)
     produces: ClassVar[tuple[str, ...]] = ("metrics",)
@@ -79,22 +80,9 @@ class RolloutConfig(EvaluationConfig):
     limit: PositiveInt | None = None
     """Score only the first so many trajectories of every parameter value: a quick look at the same suite."""
     members: int = Field(default=1, ge=1)
-    """Members of a stochastic model's ensemble. Their mean is scored like a prediction; fair CRPS, energy
-    score, spread, ranks and coverage see all of them. Beside it are scored `without_sampling`, its one
-    prediction without noise or correction, and `random_errors`, that plus errors of random training
-    trajectories. 1: the prediction without noise."""
+    """Members of a stochastic model's ensemble."""
     seed: int = Field(default=0, ge=0)
     """Of what the members draw."""
-    sampler: SamplerConfig | None = None
-    """How a corrected model samples; default: as it was trained to."""
-    baselines: tuple[Annotated[Component | str, Registered("models", or_step=True)], ...] = ("persistence",)
-    """Models to score in the same harness, with options as `{kind: unet, levels: 4}`; the plan gets a
-    training step for each that must be trained. The id of an earlier step names what that step trained."""
-    frozen: dict[Annotated[str, Field(pattern=FIELD)], str] = {}
-    """Baselines that are not trained by this spec: name -> directory of a saved model, such as
-    `runs/NAME/steps/fno/model`. Their weights are part of the step's fingerprint."""
-    latent_rollout: bool = False
-    """Score the rollout inside the latent space too; train the model with `latent_unroll` of the stage."""
     batch_size: int = Field(default=32, ge=1)
     """Trajectories per rollout; changes memory and speed, not numbers."""
     save_predictions: int = Field(default=16, ge=-1)
@@ -109,7 +97,7 @@ class RolloutConfig(EvaluationConfig):
         return metrics
 
     @model_validator(mode="after")
-    def _metrics_differ(self) -> RolloutConfig:
+    def _metrics_differ(self) -> ScoreConfig:
         names = [metric.kind for metric in (*self.metrics, *self.physics_metrics, *self.ensemble_metrics)]
         keys = [metric_key(name) for name in names]
         if duplicates := sorted({name for name in names if keys.count(metric_key(name)) > 1}):
@@ -118,26 +106,20 @@ class RolloutConfig(EvaluationConfig):
             raise ValueError(f"'{taken}' is a number that the step itself reports; rename the metric")
         return self
 
+    @property
+    def ensemble(self) -> bool:
+        """Whether any prediction has several members."""
+        return self.members > 1
+
     def unused(self) -> tuple[str, ...]:
         """Metrics of ensembles, where there is none."""
-        return ("ensemble_metrics",) if self.members == 1 else ()
+        return () if self.ensemble else ("ensemble_metrics",)
 
     @property
     def scores(self) -> tuple[Component, ...]:
         """The metrics to compute."""
-        of_members = self.ensemble_metrics if self.members > 1 else ()
+        of_members = self.ensemble_metrics if self.ensemble else ()
         return (*self.metrics, *self.physics_metrics, *of_members)
-
-    @field_validator("baselines")
-    @classmethod
-    def _baselines_differ(cls, baselines: tuple[Component | str, ...]) -> tuple[Component | str, ...]:
-        check_rows([baseline_name(baseline) for baseline in baselines])
-        return baselines
-
-    @model_validator(mode="after")
-    def _rows_differ(self) -> RolloutConfig:
-        check_rows(self.rows)
-        return self
 
     def higher_is_better(self, metric: str) -> bool:
         """As the metric itself declares, which has to be made to find out."""
@@ -149,6 +131,42 @@ class RolloutConfig(EvaluationConfig):
     def measures(self) -> str:
         """The split that is scored."""
         return self.split
+
+    @property
+    @abstractmethod
+    def rows(self) -> list[str]:
+        """What is scored beside the model, by the names of tables."""
+
+
+class RolloutConfig(ScoreConfig):
+    """Score the newest simulator and baselines on full autoregressive rollouts."""
+
+    members: int = Field(default=1, ge=1)
+    """Members of a stochastic model's ensemble. Their mean is scored like a prediction; fair CRPS, energy
+    score, spread, ranks and coverage see all of them. Beside it are scored `without_sampling`, its one
+    prediction without noise or correction, and `random_errors`, that plus errors of random training
+    trajectories. 1: the prediction without noise."""
+    sampler: SamplerConfig | None = None
+    """How a corrected model samples; default: as it was trained to."""
+    baselines: tuple[Annotated[Component | str, Registered("models", or_step=True)], ...] = ("persistence",)
+    """Models to score in the same harness, with options as `{kind: unet, levels: 4}`; the plan gets a
+    training step for each that must be trained. The id of an earlier step names what that step trained."""
+    frozen: dict[Annotated[str, Field(pattern=FIELD)], str] = {}
+    """Baselines that are not trained by this spec: name -> directory of a saved model, such as
+    `runs/NAME/steps/fno/model`. Their weights are part of the step's fingerprint."""
+    latent_rollout: bool = False
+    """Score the rollout inside the latent space too; train the model with `latent_unroll` of the stage."""
+
+    @field_validator("baselines")
+    @classmethod
+    def _baselines_differ(cls, baselines: tuple[Component | str, ...]) -> tuple[Component | str, ...]:
+        check_rows([baseline_name(baseline) for baseline in baselines])
+        return baselines
+
+    @model_validator(mode="after")
+    def _rows_differ(self) -> RolloutConfig:
+        check_rows(self.rows)
+        return self
 
     @property
     def rows(self) -> list[str]:
@@ -193,14 +211,14 @@ class RolloutConfig(EvaluationConfig):
         )
 
 
-def known_metrics(rollout: RolloutConfig) -> list[str]:
+def known_metrics(rollout: ScoreConfig) -> list[str]:
     """Names of the numbers that a rollout reports."""
     return [*(metric_key(metric.kind) for metric in rollout.scores), *OWN_METRICS]
 
 
 def unknown_metric(metric: str, rollout: StepConfig | None) -> str:
     """What is wrong with the name of a metric; "" if nothing is, or if the step before is not a rollout."""
-    if not isinstance(rollout, RolloutConfig) or metric_key(metric) in (known := known_metrics(rollout)):
+    if not isinstance(rollout, ScoreConfig) or metric_key(metric) in (known := known_metrics(rollout)):
         return ""
     return f"unknown metric '{metric}'{did_you_mean(metric, known)}"
 

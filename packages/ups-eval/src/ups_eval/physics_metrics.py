@@ -9,9 +9,7 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
@@ -49,6 +47,8 @@ class PhysicsMetric(Metric):
     higher_is_better = False
     full_state_update = False
     reduction: ClassVar[Reduction] = "mean"
+    of_mean: ClassVar[bool] = False
+    """Whether the mean of an ensemble's members is scored, instead of each of them."""
     seen: list[Tensor] | Tensor
 
     def __init__(self, config: MetricConfig | None = None) -> None:
@@ -132,6 +132,28 @@ class NegativeShare(PhysicsMetric):
         return (fields[:, :, rows] < 0).double().flatten(1).mean(dim=1)
 
 
+class ErrorRate(PhysicsMetric):
+    """Share of cells that are nearer to another one of the values that a channel can have (materials).
+
+    The error rate of Huang et al., "DiffusionPDE", arXiv 2406.17763, for two values."""
+
+    of_mean = True
+
+    def defined(self, problem: Problem) -> bool:
+        """Where the task declares the values of a channel."""
+        return any(channel.values for channel in problem.info.target_channels)
+
+    def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        """See :class:`PhysicsMetric`."""
+        target = batch.target.to(fields.device)
+        wrong = [
+            _nearest(fields[:, :, row], channel.values) != _nearest(target[:, :, row], channel.values)
+            for row, channel in enumerate(problem.info.target_channels)
+            if channel.values
+        ]
+        return torch.stack(wrong, dim=1).double().flatten(1).mean(dim=1)
+
+
 class Residual(PhysicsMetric):
     """mean over t,c of |residual| / |scale|, root mean squares over cells.
 
@@ -147,15 +169,17 @@ class Residual(PhysicsMetric):
     def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
         """See :class:`PhysicsMetric`."""
         assert problem.solver is not None
-
-        def array(tensor: Tensor) -> NDArray[np.float64]:
-            return tensor.double().cpu().numpy()
-
-        given = Given(array(batch.state[:, -1:].flatten(0, 1)), array(batch.static), array(batch.params))
-        found, scale = problem.solver.residual(array(fields), given, problem.info)
-        sizes = (root_mean_square(torch.from_numpy(np.ascontiguousarray(part))) for part in (found, scale))
-        values: Tensor = ratio(*sizes).mean(dim=(1, 2))
+        device = fields.device
+        given = Given(*(part.to(device) for part in Given.of(batch)))
+        found, scale = problem.solver.residual(fields.double(), given, problem.info)
+        values: Tensor = ratio(root_mean_square(found), root_mean_square(scale)).mean(dim=(1, 2))
         return values.nan_to_num(nan=math.inf)
+
+
+def _nearest(field: Tensor, values: tuple[float, ...]) -> Tensor:
+    """Number of the value that is nearest to every cell."""
+    known = torch.tensor(values, dtype=torch.float64, device=field.device)
+    return (field.double()[..., None] - known).abs().argmin(dim=-1)
 
 
 def root_mean_square(field: Tensor) -> Tensor:

@@ -26,6 +26,18 @@ def ups_register_evaluations(register: Register) -> None:
         summary="metrics of the simulator and of baselines on autoregressive rollouts",
     )
     register(
+        "ttc",
+        "ups_eval.ttc.step:TTCStep",
+        config="ups_eval.ttc.config:TTCConfig",
+        summary="choices among candidates by physics, beside no, random and the best choice",
+    )
+    register(
+        "observations",
+        "ups_eval.observations.step:ObservationsStep",
+        config="ups_eval.observations.config:ObservationsConfig",
+        summary="what a prior infers from a few points of steady fields, beside classical methods",
+    )
+    register(
         "report",
         "ups_eval.report.step:ReportStep",
         config="ups_eval.config:ReportConfig",

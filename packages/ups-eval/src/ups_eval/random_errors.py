@@ -33,11 +33,16 @@ class WithoutSampling(Simulator):
     def __init__(self, simulator: Simulator) -> None:
         super().__init__(simulator.network, simulator.tasks, simulator.statistics)
         self.normalisers = simulator.normalisers
+        self._inner = (simulator,)  # no submodule: what it samples with does not count
 
     @property
     def stochastic(self) -> bool:
         """False, whatever the network can do."""
         return False
+
+    def step(self, batch: FieldBatch, noise: Tensor | None = None) -> Tensor:
+        """See :class:`Simulator`; that of the simulator, without noise."""
+        return self._inner[0].step(batch)
 
 
 class RandomErrors(WithoutSampling):

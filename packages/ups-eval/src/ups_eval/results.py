@@ -92,6 +92,7 @@ class Results:
         horizons: numbers of predicted frames over which errors are averaged in tables, beside all of them.
         limit: how many trajectories of every parameter value were scored; 0 for all.
         memory: task -> model -> peak bytes of the tensors of one step for one trajectory.
+        evaluations: task -> model -> evaluations of its networks for one trajectory.
         physics: those of `names` that the true solution has a value of too, under the model `truth`.
     """
 
@@ -119,6 +120,7 @@ class Results:
     horizons: list[int] = field(default_factory=list)
     limit: int = 0
     memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    evaluations: dict[str, dict[str, float]] = field(default_factory=dict)
     physics: list[str] = field(default_factory=list)
 
     def add(self, task: str, model: str, score: TaskScore, arrays: dict[str, Values]) -> None:
@@ -217,7 +219,7 @@ class Results:
         for task, models in self.per_step.items():
             if unknown := models.keys() - set(self.models):
                 return f"'{min(unknown)}' is scored on '{task}' but is not among the models"
-        for name in ("per_sample", "seconds", "errors", "values", "memory"):
+        for name in ("per_sample", "seconds", "errors", "values", "memory", "evaluations"):
             for task, models in getattr(self, name).items():
                 if unknown := models.keys() - self.per_step.get(task, {}).keys() - {TRUTH}:
                     return f"{name} has '{min(unknown)}' on '{task}', per_step has not"

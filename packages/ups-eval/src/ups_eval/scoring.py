@@ -252,6 +252,8 @@ class _Tally:
     ) -> Tensor | None:
         """What every trajectory contributes `(B, ...)`; None for a metric that does not say."""
         if isinstance(metric, PhysicsMetric):
+            if metric.of_mean:
+                return metric.values(prediction, batch, self.problem).cpu()
             # The mean of an ensemble is smoother than any solution; its members are what is predicted.
             found = [metric.values(member, batch, self.problem) for member in members]
             return torch.stack(found).mean(dim=0).cpu()

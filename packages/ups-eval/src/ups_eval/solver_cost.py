@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from scipy.signal import resample
 
-from ups_data.solvers.base import Array, Given
+from ups_data.solvers.base import Given
 from ups_eval.cost import SolverRun
 from ups_eval.metrics import nrmse_per_frame
 
@@ -42,13 +43,12 @@ def solver_runs(solver: ClassicalSolver, windows: Windows) -> list[SolverRun]:
     ):
         info = _coarse(windows.info, stride)
         select = (slice(None), slice(None), *[slice(None, None, stride)] * info.dim)
-        state = batch.state[:, -1:].flatten(0, 1).double().numpy()[select]
-        static = batch.static.double().numpy()[select]
-        given = Given(state, static, batch.params.double().numpy())
+        start = Given.of(batch)
+        given = Given(start.state[select], start.static[select], start.params)
         begin = time.perf_counter()
         solution = solver.solve(given, info, batch.target.shape[1])
         seconds = (time.perf_counter() - begin) / len(batch)
-        fine = torch.from_numpy(_refined(solution, info, windows.info))
+        fine = torch.from_numpy(_refined(solution.numpy(), info, windows.info))
         error = float(nrmse_per_frame(fine, batch.target).mean())
         if math.isfinite(error):  # a grid may be too coarse for the solver
             runs.append(SolverRun(info.shape, error, seconds))
@@ -62,7 +62,7 @@ def _coarse(info: TaskInfo, stride: int) -> TaskInfo:
     return replace(info, shape=shape, points=tuple((axis[0], axis[-1]) for axis in axes))
 
 
-def _refined(solution: Array, coarse: TaskInfo, fine: TaskInfo) -> Array:
+def _refined(solution: NDArray[np.float64], coarse: TaskInfo, fine: TaskInfo) -> NDArray[np.float64]:
     """A solution `(B, T, C, *S)` on the finer grid, of which the coarse one has every so many points."""
     if coarse.shape == fine.shape:
         return solution
@@ -73,5 +73,7 @@ def _refined(solution: Array, coarse: TaskInfo, fine: TaskInfo) -> Array:
     flat = np.moveaxis(solution.reshape(-1, *coarse.shape), 0, -1)
     points = np.stack(np.meshgrid(*fine.axes, indexing="ij"), axis=-1)
     interpolate = RegularGridInterpolator(coarse.axes, flat, bounds_error=False, fill_value=None)
-    refined: Array = np.moveaxis(interpolate(points), -1, 0).reshape(*solution.shape[:3], *fine.shape)
+    refined: NDArray[np.float64] = np.moveaxis(interpolate(points), -1, 0).reshape(
+        *solution.shape[:3], *fine.shape
+    )
     return refined

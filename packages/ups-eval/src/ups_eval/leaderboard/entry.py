@@ -116,6 +116,7 @@ def restricted(
         per_sample={task: _only(results.per_sample[task], model)},
         seconds={task: _only(results.seconds[task], model)},
         memory={task: _only(results.memory.get(task, {}), model)},
+        evaluations={task: _only(results.evaluations.get(task, {}), model)},
     )
     return one, {name: arrays[name] for name in names}
 

@@ -18,6 +18,7 @@ class CostRow:
 
     model: str
     parameters: str
+    evaluations: str
     step: str
     memory: str
     training: str
@@ -36,6 +37,7 @@ def cost_rows(evaluation: Evaluation, run: Run, task: str) -> list[CostRow]:
         rollout = results.seconds.get(task, {}).get(model, math.nan) / max(1, count)
         memory = results.memory.get(task, {}).get(model)
         training = _training_seconds(run, results.model, model)
+        evaluations = results.evaluations.get(task, {}).get(model)
         error = results.value(task, model)
         known = error is not None and math.isfinite(error) and problem is not None and problem.solver
         found = cheapest(runs, error) if known and error is not None else None
@@ -52,6 +54,7 @@ def cost_rows(evaluation: Evaluation, run: Run, task: str) -> list[CostRow]:
             CostRow(
                 model,
                 f"{results.parameters.get(model, 0):,}",
+                DASH if evaluations is None else f"{evaluations:,.4g}",
                 milliseconds(rollout / max(1, len(curve))),
                 DASH if memory is None else f"{memory / 1e6:.3g} MB",
                 format_seconds(training),

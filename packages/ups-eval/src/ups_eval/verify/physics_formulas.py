@@ -6,6 +6,7 @@ Missing is the residual, which needs the solver of the task.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,15 +43,33 @@ def negative_share(fields: Values, stored: TaskPredictions) -> Values:
     return np.asarray((fields[:, :, rows] < 0).reshape(len(fields), -1).mean(axis=1))
 
 
+def error_rate(fields: Values, stored: TaskPredictions) -> Values:
+    """`(n,)`."""
+    wrong = []
+    for row, channel in enumerate(stored.info.target_channels):
+        if channel.values:
+            ends = np.asarray([(low + high) / 2 for low, high in pairwise(channel.values)])
+            found, true = (np.searchsorted(ends, part[:, :, row]) for part in (fields, stored.target))
+            wrong.append(found != true)
+    return np.asarray(np.stack(wrong, axis=1).reshape(len(fields), -1).mean(axis=1))
+
+
 PHYSICS_FORMULAS: dict[str, Callable[[Values, TaskPredictions], Values]] = {
     "mean_drift": mean_drift,
     "l2_drift": l2_drift,
     "negative_share": negative_share,
+    "error_rate": error_rate,
 }
 """Built-in physics metric -> its values per trajectory of fields `(n, T, C, *S)`."""
 
 
+OF_MEAN = ("error_rate",)
+"""Those of the mean of the members."""
+
+
 def physics_values(metric: str, members: Values, stored: TaskPredictions) -> Values:
-    """The mean over members `(n, M, T, C, *S)`, `(n,)`."""
+    """The mean over members `(n, M, T, C, *S)`, `(n,)`; of the mean of the members where that is scored."""
+    if metric in OF_MEAN:
+        return PHYSICS_FORMULAS[metric](members.mean(axis=1), stored)
     found = [PHYSICS_FORMULAS[metric](members[:, i], stored) for i in range(members.shape[1])]
     return np.asarray(np.mean(found, axis=0))

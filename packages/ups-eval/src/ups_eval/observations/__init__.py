@@ -1,0 +1,1 @@
+"""The step `observations`: what a prior infers from a few points, beside classical methods."""

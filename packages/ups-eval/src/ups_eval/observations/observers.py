@@ -1,0 +1,160 @@
+"""Simulators that see a few points of the true fields, and a prior among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ups_eval.observations.config import Direction, ObservationsConfig
+from ups_eval.observations.problems import observed_channels, problem_name, wanted_channels
+from ups_models.member_noise import MemberStreams
+from ups_models.prior.observations import Observations
+from ups_models.simulator import Simulator
+
+if TYPE_CHECKING:
+    from ups_data.batches.batch import FieldBatch
+    from ups_data.info import TaskInfo
+    from ups_models.prior.config import PosteriorConfig
+    from ups_models.prior.simulator import PriorSimulator
+
+
+class Inference(NamedTuple):
+    """One problem.
+
+    Attributes:
+        task: the steady task.
+        direction: what is inferred.
+    """
+
+    task: TaskInfo
+    direction: Direction
+
+    @property
+    def wanted(self) -> slice:
+        """Channels to infer, among coefficients and then solutions."""
+        return wanted_channels(self.task, self.direction)
+
+    @property
+    def observed(self) -> slice:
+        """Channels that are observed."""
+        return observed_channels(self.task, self.direction)
+
+
+class Observer(Simulator):
+    """Base: infers the wanted fields of a problem from random points of the observed ones.
+
+    Args:
+        prior: its statistics give the units of the noise.
+        config: points, noise and seed.
+    """
+
+    def __init__(self, prior: PriorSimulator, config: ObservationsConfig) -> None:
+        problems = {
+            problem_name(name, direction): Inference(task, direction)
+            for name, task in prior.tasks.items()
+            for direction in config.directions
+        }
+        tasks = {name: problem.task for name, problem in problems.items()}
+        super().__init__(prior.network, {}, {})
+        self.tasks = tasks
+        self.prior = prior
+        self.problems: Mapping[str, Inference] = problems
+        self.config = config
+
+    @property
+    def stochastic(self) -> bool:
+        """False unless a subclass samples."""
+        return False
+
+    def parameter_count(self) -> int:
+        """None: methods without a network."""
+        return 0
+
+    def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
+        """The inferred fields as one frame."""
+        problem = self.problems[batch.task]
+        yield self.infer(original(batch, problem.task), self.observe(batch), problem)
+
+    def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
+        """The wanted fields `(B, C, *S)` in physical units.
+
+        Args:
+            batch: samples of the steady task, with their true fields, which must not be used.
+            observations: what is known of them.
+            problem: what is inferred.
+        """
+        raise NotImplementedError
+
+    def observe(self, batch: FieldBatch) -> Observations:
+        """Random points of the observed fields, the same for every method."""
+        problem, fields = self.problems[batch.task], batch.static
+        streams = MemberStreams(batch, 1, self.config.seed)
+        cells = fields[0, 0].numel()
+        order = streams.normal((cells,)).argsort(dim=1)[:, : self.config.count(cells)]
+        points = torch.zeros(len(batch), cells, dtype=torch.bool, device=fields.device).scatter(
+            1, order, True
+        )
+        mask = torch.zeros_like(fields, dtype=torch.bool)
+        mask[:, problem.observed] = points.reshape(len(batch), 1, *fields.shape[2:])
+        if not self.config.noise:
+            return Observations.of_fields(fields, mask)
+        normaliser = self.prior.normaliser(problem.task.name)
+        std = torch.cat([normaliser.static_std, normaliser.target_std])
+        errors = self.config.noise * std * streams.normal(fields.shape[1:])
+        return Observations.of_fields(fields + errors, mask, self.config.noise)
+
+
+class PosteriorSamples(Observer):
+    """Samples of a prior's posterior; without sampling, what it expects.
+
+    Args:
+        sampler: how to sample; None for as trained.
+    """
+
+    def __init__(
+        self, prior: PriorSimulator, config: ObservationsConfig, sampler: PosteriorConfig | None
+    ) -> None:
+        super().__init__(prior, config)
+        self.sampler = sampler
+
+    @property
+    def stochastic(self) -> bool:
+        """True."""
+        return True
+
+    def parameter_count(self) -> int:
+        """Those of the prior."""
+        return self.prior.parameter_count()
+
+    def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
+        """See :class:`Observer`; by one evaluation."""
+        return self.prior.expected(batch, observations)[:, problem.wanted]
+
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        """See :class:`~ups_models.simulator.Simulator`."""
+        problem = self.problems[batch.task]
+        fields = self.prior.posterior(
+            original(batch, problem.task), self.observe(batch), members, seed, self.sampler
+        )
+        yield fields[:, :, problem.wanted]
+
+
+class Expected(PosteriorSamples):
+    """What a prior expects, by one evaluation."""
+
+    @property
+    def stochastic(self) -> bool:
+        """False."""
+        return False
+
+
+def original(batch: FieldBatch, task: TaskInfo) -> FieldBatch:
+    """The batch of the steady task that a batch of a problem was made from."""
+    given = len(task.static_channels)
+    return replace(
+        batch, task=task.name, static=batch.static[:, :given], target=batch.static[:, None, given:]
+    )

@@ -1,0 +1,84 @@
+"""Options of the step `ttc`, free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from ups_core import Component
+from ups_core.step_config import StageConfig, StepConfig
+from ups_eval.config import ScoreConfig
+
+Reward = Literal["error", "residual", "invariants", "bounds"]
+ROWS = (
+    "no_choice",
+    "random_choice",
+    "mean_of_candidates",
+    "oracle_choice",
+    "combined",
+    "refined",
+    "iterations",
+)
+"""What is scored beside the choice."""
+
+
+class TTCConfig(ScoreConfig):
+    """Choose among candidates of a stochastic model by physics, beside no, random and the best choice."""
+
+    members: int = Field(default=8, ge=2)
+    """Candidates for every frame, or solution."""
+    reward: Reward | None = None
+    """What the choice minimises. `error`: the estimate that one multigrid cycle makes of the error, and
+    `residual`: the residual of the discrete equation in physical units, where the task has such a solver;
+    `invariants`: the drift of what the task conserves; `bounds`: values below zero in positive channels.
+    Default: the first of these that a task has."""
+    beam: PositiveInt = 1
+    """Rollouts that are continued in parallel; the candidates of a frame are shared among them, and the one
+    with the smallest sum of penalties is the choice at the end."""
+    refine: NonNegativeInt = 2
+    """Iterations of the discrete equation from the single prediction, and from zero, where the task has such
+    a solver."""
+
+    @model_validator(mode="after")
+    def _beams_have_candidates(self) -> TTCConfig:
+        if self.members % self.beam:
+            raise ValueError(
+                f"{self.members} members cannot be shared by {self.beam} beams; use a multiple of beam"
+            )
+        return self
+
+    @property
+    def rows(self) -> list[str]:
+        """See :class:`ScoreConfig`."""
+        return list(ROWS)
+
+    def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
+        """A reward that a task does not declare."""
+        if self.reward == "invariants":
+            return [
+                ("reward", f"task '{name}' conserves nothing; leave it out, or choose another reward")
+                for name, task in tasks.items()
+                if not task.invariants
+            ]
+        if self.reward == "bounds":
+            return [
+                ("reward", f"task '{name}' has no positive channel; leave it out, or choose another reward")
+                for name, task in tasks.items()
+                if not any(channel.positive for channel in task.target_channels)
+            ]
+        return []
+
+    def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Sequence[tuple[str, str]]:
+        """A model that draws no candidates."""
+        source = inputs.get("simulator")
+        if isinstance(source, StageConfig) and not source.samples:
+            return [
+                (
+                    "needs",
+                    f"'{source.id}' makes one prediction, which leaves nothing to choose from; name an "
+                    "ensemble, a flow, a student or a prior",
+                )
+            ]
+        return []
