@@ -10,6 +10,7 @@ from ups_models.citations import EDM, FLOW_MATCHING, PDE_REFINER, RECTIFIED_FLOW
 from ups_train.engine.config import TrainingConfig
 from ups_train.optimizers.config import MuonConfig, MuonHybridConfig
 from ups_train.stages.operator_config import OperatorConfig
+from ups_train.stages.prior_config import PriorConfig
 from ups_train.stages.residual_config import ResidualConfig
 
 ICLR = "International Conference on Learning Representations"
@@ -115,6 +116,33 @@ RESIDUAL = Citation(
     doi="10.1038/s43247-025-02042-5",
     eprint="2309.15214",
 )
+CLASSIFIER_FREE = Citation(
+    key="ho2022classifier",
+    kind="misc",
+    title="Classifier-Free Diffusion Guidance",
+    author="Ho, Jonathan and Salimans, Tim",
+    year="2022",
+    eprint="2207.12598",
+)
+POSTERIOR_SAMPLING = Citation(
+    key="chung2023diffusion",
+    kind="inproceedings",
+    title="Diffusion Posterior Sampling for General Noisy Inverse Problems",
+    author="Chung, Hyungjin and Kim, Jeongsol and McCann, Michael Thompson and Klasky, Marc Louis and "
+    "Ye, Jong Chul",
+    booktitle="International Conference on Learning Representations",
+    year="2023",
+    eprint="2209.14687",
+)
+REPLACEMENT = Citation(
+    key="cheng2024eci",
+    kind="misc",
+    title="Gradient-Free Generation for Hard-Constrained Systems",
+    author="Cheng, Chaoran and Han, Boran and Maddix, Danielle C. and Ansari, Abdul Fatir and "
+    "Stuart, Andrew and Mahoney, Michael W. and Wang, Yuyang",
+    year="2024",
+    eprint="2412.01786",
+)
 CONSISTENCY = Citation(
     key="song2023consistency",
     kind="inproceedings",
@@ -186,6 +214,18 @@ def diffusion_residual(config: ResidualConfig) -> Iterator[Citation]:
 def distillation(config: TrainingConfig) -> Iterator[Citation]:
     """Discrete flow maps."""
     yield from (CONSISTENCY, CONSISTENCY_TRAJECTORY)
+    yield from training(config)
+
+
+def prior(config: PriorConfig) -> Iterator[Citation]:
+    """The flow, and what its sampler does about observations."""
+    yield from (RECTIFIED_FLOW, FLOW_MATCHING)
+    if config.unconditional:
+        yield CLASSIFIER_FREE
+    if config.sampler.pull:
+        yield POSTERIOR_SAMPLING
+    if config.sampler.replace:
+        yield REPLACEMENT
     yield from training(config)
 
 

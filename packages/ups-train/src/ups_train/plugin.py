@@ -26,6 +26,13 @@ def ups_register_stages(register: Register) -> None:
         summary="train a student that samples a flow's residuals in one or two evaluations",
         cite=("ups_train.citations:distillation",),
     )
+    register(
+        "steady_prior",
+        "ups_train.stages.prior:steady_prior",
+        config="ups_train.stages.prior_config:PriorConfig",
+        summary="train a generative prior of coefficient and solution of steady tasks, given observations",
+        cite=("ups_train.citations:prior",),
+    )
 
 
 @hookimpl
@@ -46,8 +53,26 @@ def ups_register_losses(register: Register) -> None:
     register(
         "mse",
         "ups_train.losses.mean_square:MeanSquare",
-        config="ups_core:LossConfig",
+        config="ups_train.losses.config:MeanSquareConfig",
         summary="mean square error",
+    )
+    register(
+        "residual",
+        "ups_train.losses.residual:ResidualLoss",
+        config="ups_train.losses.config:ResidualLossConfig",
+        summary="physics: how far a prediction is from solving the equation, where a solver knows",
+    )
+    register(
+        "invariants",
+        "ups_train.losses.invariants:InvariantsLoss",
+        config="ups_train.losses.config:InvariantsConfig",
+        summary="physics: drift of what the task conserves",
+    )
+    register(
+        "bounds",
+        "ups_train.losses.bounds:BoundsLoss",
+        config="ups_train.losses.config:BoundsConfig",
+        summary="physics: values below zero, or beyond those of the given frame",
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
 from pydantic import NonNegativeFloat
 
 from ups_core import LossConfig
@@ -12,3 +15,43 @@ class H1Config(LossConfig):
 
     slope: NonNegativeFloat = 0.01
     """Weight of the squared slopes beside the squared values; 1 is the H1 norm."""
+
+
+class MeanSquareConfig(LossConfig):
+    """Options of the mean square error."""
+
+    pointwise: ClassVar[bool] = True
+
+
+class ResidualLossConfig(LossConfig):
+    """Options of the residual loss."""
+
+    norm: Literal["error", "residual"] | None = None
+    """`residual`: the residual itself; `error`: the error that a multigrid cycle estimates from it, for tasks
+    with such a solver (Darcy). Default: `error` where that is defined."""
+
+
+class InvariantsConfig(LossConfig):
+    """Options of the loss of invariants: there are none."""
+
+    def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Tasks none of which conserves anything."""
+        if any(task.invariants for task in tasks.values()):
+            return ()
+        return [("kind", f"{', '.join(tasks)} declare no invariants; remove the loss")]
+
+
+class BoundsConfig(LossConfig):
+    """Options of the loss of bounds."""
+
+    maximum_principle: bool = False
+    """Whether values of an evolution must stay between the smallest and the largest of the given frame, as in
+    advection and Burgers' equation without forcing."""
+
+    def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Tasks without any bound."""
+        positive = any(channel.positive for task in tasks.values() for channel in task.target_channels)
+        bounded = self.maximum_principle and any(task.kind == "evolution" for task in tasks.values())
+        if positive or bounded:
+            return ()
+        return [("kind", f"{', '.join(tasks)} declare no positive channels; remove the loss")]

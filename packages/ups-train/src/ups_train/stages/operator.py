@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from ups_core import Component, LossConfig
+from ups_core import Component, LossConfig, ModelConfig, UPSError
 from ups_data.batches.batch import FieldBatch
+from ups_data.batches.seeds import derive_seed
 from ups_eval.metrics import NRMSE
+from ups_eval.physics_metrics import Problem
 from ups_models.bundle import save_bundle
 from ups_models.network import Network, TaskModules
 from ups_train.engine.objective import Objective, ObjectiveInputs
 from ups_train.engine.stage import training_stage
+from ups_train.losses.physics import PhysicsLoss
+from ups_train.stages.conflict_free import conflict_free
 from ups_train.stages.ensemble import EnsembleObjective
 from ups_train.stages.initial_simulator import fit_simulator, new_simulator
 from ups_train.stages.latent_consistency import latent_consistency
-from ups_train.stages.operator_config import OperatorConfig
+from ups_train.stages.operator_config import OperatorConfig, TilesConfig
+from ups_train.stages.tiles import draw_tile
 from ups_train.stages.training_start import start_of
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Prediction and target, normalised `(B, T, C, *S)`, to a scalar."""
+Loss = Callable[[Tensor, Tensor], Tensor] | PhysicsLoss
+"""Prediction and target, normalised `(B, T, C, *S)`, to a scalar; or what physics says of a prediction."""
 
 
 class OperatorObjective(nn.Module):
@@ -35,6 +40,8 @@ class OperatorObjective(nn.Module):
         self.inputs = inputs
         self.simulator = new_simulator(inputs, config.augment)
         self.losses = create_losses(config.losses)
+        self.problems = {name: Problem(data.info, data.solver) for name, data in inputs.data.items()}
+        check_defined(config.losses, self.losses, self.problems)
         self.metrics: dict[str, Metric] = {name: NRMSE() for name in inputs.tasks}
         self.validation = TaskModules(self.metrics)
 
@@ -51,8 +58,10 @@ class OperatorObjective(nn.Module):
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says."""
         config = self.config
         batch, start = start_of(batch, config, self.simulator, seed, progress)
+        if config.tiles is not None:
+            return self.tile_loss(start, config.tiles, seed, progress)
         prediction = self.simulator.rollout(start, start.target.shape[1])
-        loss = self.compare(batch, prediction, start.target)
+        loss = self.compare(start, prediction, start.target)
         if self.simulator.tasks[batch.task].kind == "steady":
             return loss
         if config.latent_unroll:
@@ -62,11 +71,34 @@ class OperatorObjective(nn.Module):
             loss = loss + config.consistency * latent_consistency(self.simulator, batch)
         return loss
 
+    def tile_loss(self, start: FieldBatch, tiles: TilesConfig, seed: int, progress: float) -> Tensor:
+        """The losses of one random tile, of the next frame or the solution."""
+        task = self.simulator.tasks[start.task]
+        config = self.inputs.model.config
+        assert isinstance(config, ModelConfig)
+        part = draw_tile(task, tiles, config.tile_cells(task), progress, derive_seed(seed, "tile"))
+        prediction = self.simulator.step_on(start, part)[:, None]
+        return self.compare(start, prediction, part.tile(start.target[:, :1], 3))
+
     def compare(self, batch: FieldBatch, prediction: Tensor, target: Tensor) -> Tensor:
-        """Weighted sum of the losses of physical `(B, T, C, *S)` fields, which losses see normalised."""
+        """Weighted sum of the losses of physical fields `(B, T, C, *S)`.
+
+        Args:
+            batch: what the prediction follows from.
+            prediction: what losses see normalised, and those of physics as it is.
+            target: the truth.
+        """
         scaled = self.simulator.normaliser(batch.task).target_scaled
-        predicted, wanted = scaled(prediction), scaled(target)
-        return torch.stack([weight * term(predicted, wanted) for weight, term in self.losses]).sum()
+        predicted, wanted, problem = scaled(prediction), scaled(target), self.problems[batch.task]
+        terms = []
+        for weight, term in self.losses:
+            if not isinstance(term, PhysicsLoss):
+                terms.append(weight * term(predicted, wanted))
+            elif term.defined(problem):
+                terms.append(weight * term(prediction, batch, problem))
+        if self.config.gradients == "conflict_free" and torch.is_grad_enabled() and len(terms) > 1:
+            return conflict_free(terms, list(self.network.parameters()))
+        return torch.stack(terms).sum()
 
     def validate(self, network: nn.Module, batch: FieldBatch) -> None:
         """Roll out complete trajectories in physical units; given frames are not scored."""
@@ -99,6 +131,25 @@ def create_operator_objective(config: OperatorConfig, inputs: ObjectiveInputs) -
 
 operator = training_stage(create_operator_objective)
 """Factory of the stage."""
+
+
+def check_defined(
+    components: Sequence[Component], losses: Sequence[tuple[float, Loss]], problems: Mapping[str, Problem]
+) -> None:
+    """Check that every loss of physics is defined for some task.
+
+    Raises:
+        UPSError: naming the first one that is for none, or that no other loss is defined for a task.
+    """
+    for component, (_, term) in zip(components, losses, strict=True):
+        if isinstance(term, PhysicsLoss) and not any(map(term.defined, problems.values())):
+            raise UPSError(
+                f"the loss '{component.kind}' is defined for none of the tasks {', '.join(problems)}: "
+                "they have no differentiable solver of this kind; remove it"
+            )
+    for name, problem in problems.items():
+        if not any(not isinstance(term, PhysicsLoss) or term.defined(problem) for _, term in losses):
+            raise UPSError(f"no loss is defined for task '{name}'; add one that compares with the truth")
 
 
 def create_losses(components: Sequence[Component]) -> list[tuple[float, Loss]]:

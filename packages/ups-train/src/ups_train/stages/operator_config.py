@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from ups_core import Component, Config, ModelConfig, Registered
+from ups_core import Component, Config, LossConfig, ModelConfig, Registered
 from ups_core.step_config import Issues
+from ups_core.trainer import TrainerSpec
 from ups_models.noise_config import NoiseConfig
 from ups_train.engine.config import Positive, TrainingConfig
 
@@ -41,6 +42,44 @@ class ObjectiveConfig(Config):
         return self
 
 
+class TilesConfig(Config):
+    """Random tiles of the grid, on which the loss and its gradients are computed."""
+
+    cells: Positive = 64
+    """Cells of a tile along every axis; divides those of every task's grid."""
+    halo: Annotated[int, Field(ge=0)] = 16
+    """Cells around a tile that the network sees too. Where it sees further, cells near the edge of a tile see
+    a boundary that is not there."""
+    first: Positive | None = None
+    """Cells of the first tiles, which double until they are `cells`; default: `cells`."""
+    curriculum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Share of the training over which tiles grow."""
+
+    @model_validator(mode="after")
+    def _doubles(self) -> TilesConfig:
+        sizes = self.sizes
+        if sizes[-1] != self.cells:
+            raise ValueError(f"tiles that double from {sizes[0]} never have {self.cells} cells; change first")
+        return self
+
+    @property
+    def sizes(self) -> list[int]:
+        """Cells of tiles in the order of the training."""
+        sizes = [self.cells if self.first is None else self.first]
+        while sizes[-1] < self.cells:
+            sizes.append(2 * sizes[-1])
+        return sizes
+
+    def cells_at(self, progress: float) -> int:
+        """Cells of a tile along every axis.
+
+        Args:
+            progress: of the training, from 0 to 1.
+        """
+        sizes = self.sizes
+        return sizes[min(int(progress / self.curriculum * len(sizes)), len(sizes) - 1)]
+
+
 class OperatorConfig(TrainingConfig):
     """Trains a simulator to advance (evolution) or solve (steady) every task of the spec."""
 
@@ -57,6 +96,9 @@ class OperatorConfig(TrainingConfig):
     """Share of the training over which `unroll` and `pushforward` grow from 1 and 0 to their values."""
     noise: NonNegativeFloat = 0.0
     """Standard deviation of the noise added to given frames, relative to that of the field."""
+    tiles: TilesConfig | None = None
+    """Compute the loss on random tiles of the grid, so that grids are trained whose gradients do not fit in
+    memory; for losses that are means over cells (`mse`). Validations predict the complete grid."""
     augment: bool = True
     """Whether batches are shifted, mirrored or negated where the task declares that as a symmetry."""
     latent_unroll: Annotated[int, Field(ge=0)] = 0
@@ -67,12 +109,21 @@ class OperatorConfig(TrainingConfig):
     losses: Annotated[list[Annotated[Component, Registered("losses")]], Field(min_length=1)] = Field(
         default=["relative_l2"], validate_default=True
     )
-    """Losses on normalised fields, added up with their weights; an ensemble is trained on its score."""
+    """Losses, added up with their weights: of normalised fields against the truth, and of physics; an
+    ensemble is trained on its score."""
+    gradients: Literal["sum", "conflict_free"] = "sum"
+    """`sum`: the gradient of the sum of losses. `conflict_free`: a direction that decreases all of them
+    (ConFIG, Liu et al., arXiv 2408.11104), at one more backward pass for every loss."""
 
     @property
     def monitor(self) -> str:
         """The energy score of an ensemble, the nRMSE of one prediction."""
         return "val/energy_score" if self.objective.kind == "ensemble" else super().monitor
+
+    @property
+    def samples(self) -> bool:
+        """Whether it is an ensemble."""
+        return self.objective.kind == "ensemble"
 
     def trained_model(self, default: Component) -> Component | None:
         """For an ensemble the model with its noise."""
@@ -85,6 +136,54 @@ class OperatorConfig(TrainingConfig):
     def horizon(self) -> int:
         """The longest rollout that the loss sees."""
         return max(self.unroll + self.pushforward, self.latent_unroll)
+
+    def _tile_issues(self, tiles: TilesConfig, tasks: Mapping[str, Any], model: ModelConfig) -> Issues:
+        """Grids, losses and rollouts that tiles do not work for."""
+        problems = [
+            ("tiles", f"tiles are for single predictions; set {option} to {plain}")
+            for option, plain, given in (
+                ("unroll", 1, self.unroll),
+                ("latent_unroll", 0, self.latent_unroll),
+                ("consistency", 0, self.consistency),
+                ("objective", "deterministic", self.objective.kind),
+            )
+            if given != plain
+        ]
+        for number, loss in enumerate(self.losses):
+            assert isinstance(loss.config, LossConfig)
+            if not loss.config.pointwise:
+                message = (
+                    f"'{loss.kind}' of a tile is not a part of that of the field; use mse, or remove tiles"
+                )
+                problems.append((f"losses.{number}.kind", message))
+        for name, task in tasks.items():
+            if not model.local(task):
+                message = f"the model sees the complete grid of task '{name}'; train a unet, or remove tiles"
+                problems.append(("tiles", message))
+                continue
+            block = model.tile_cells(task)
+            for size in (*tiles.sizes, tiles.halo):
+                if size % block:
+                    problems.append(
+                        ("tiles", f"{size} is not a multiple of the model's blocks of {block} cells")
+                    )
+            for count in task.shape:
+                if count % tiles.cells:
+                    message = f"tiles of {tiles.cells} do not divide the {count} cells of task '{name}'"
+                    problems.append(("tiles.cells", message))
+        return problems
+
+    def check_trainer(self, trainer: TrainerSpec, launcher: Component) -> Issues:
+        """Gradients of single losses need complete weights."""
+        problems = list(super().check_trainer(trainer, launcher))
+        if self.gradients != "conflict_free":
+            return problems
+        if trainer.precision == "16-mixed":
+            problems.append(("gradients", "16-mixed scales one loss; use bf16-mixed, or set it to sum"))
+        if trainer.devices > 1 and trainer.strategy.kind != "ddp":
+            way = "set trainer.strategy to ddp, or gradients to sum"
+            problems.append(("gradients", f"gradients of single losses need complete weights; {way}"))
+        return problems
 
     def for_baseline(self, model: Component) -> dict[str, Any]:
         """Deterministic, and without losses of a latent space that the other model does not have."""
@@ -112,6 +211,15 @@ class OperatorConfig(TrainingConfig):
                 for option in ("latent_unroll", "consistency")
                 if getattr(self, option)
             ]
+        problems += [
+            (f"losses.{number}.{option}", message)
+            for number, loss in enumerate(self.losses)
+            for option, message in _loss_issues(loss, tasks)
+        ]
+        if self.tiles is not None:
+            problems += self._tile_issues(self.tiles, tasks, model.config)
+        if self.gradients == "conflict_free" and len(self.losses) == 1:
+            problems.append(("gradients", "one loss has no conflict; add another, or set it to sum"))
         forced = next((name for name, task in tasks.items() if task.forcing_channels), None)
         if forced is not None and self.latent_unroll:
             problems.append(
@@ -121,6 +229,11 @@ class OperatorConfig(TrainingConfig):
                 )
             )
         return problems
+
+
+def _loss_issues(loss: Component, tasks: Mapping[str, Any]) -> Issues:
+    assert isinstance(loss.config, LossConfig)
+    return loss.config.check(tasks)
 
 
 def _takes(model: Component, objective: ObjectiveConfig) -> bool:

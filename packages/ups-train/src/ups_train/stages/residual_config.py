@@ -27,6 +27,11 @@ class ResidualConfig(TrainingConfig):
     """Members per validation trajectory."""
 
     @property
+    def samples(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def monitor(self) -> str:
         """The energy score of the members."""
         return "val/energy_score"
@@ -59,6 +64,11 @@ class DistillationConfig(TrainingConfig):
     """Whether batches are shifted, mirrored or negated where the task declares that as a symmetry."""
     members: Annotated[int, Field(ge=2)] = 8
     """Members per validation trajectory."""
+
+    @property
+    def samples(self) -> bool:
+        """True."""
+        return True
 
     @property
     def monitor(self) -> str:

@@ -1,0 +1,46 @@
+"""The loss `residual`: how far predicted fields are from solving the equation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ups_data.batches.batch import FieldBatch
+from ups_data.solvers.base import Given, IterativeSolver
+from ups_eval.physics_metrics import Problem
+from ups_train.losses.constants import EPSILON
+from ups_train.losses.physics import PhysicsLoss
+
+if TYPE_CHECKING:
+    from ups_train.losses.config import ResidualLossConfig
+
+
+class ResidualLoss(PhysicsLoss):
+    """Mean over samples and frames of |residual|² / |scale|², or of the squared estimate of the error.
+
+    Residual and scale are those of :meth:`ups_data.solvers.base.ClassicalSolver.residual`. As such a residual
+    weighs an error of wavelength l by 1/l⁴, so that a gradient sees the finest waves alone;
+    :meth:`ups_data.solvers.base.IterativeSolver.error` undoes that by a multigrid cycle.
+    """
+
+    config: ResidualLossConfig
+
+    def defined(self, problem: Problem) -> bool:
+        """Where the task has a solver whose residual is differentiable."""
+        if problem.solver is None or not problem.solver.differentiable:
+            return False
+        return self.config.norm != "error" or isinstance(problem.solver, IterativeSolver)
+
+    def __call__(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        """See :class:`PhysicsLoss`."""
+        solver = problem.solver
+        assert solver is not None
+        given = Given.of(batch, fields.dtype)
+        if isinstance(solver, IterativeSolver) and self.config.norm != "residual":
+            found, scale = solver.error(fields, given, problem.info), fields.detach()
+        else:
+            found, scale = solver.residual(fields, given, problem.info)
+        sizes = (part.flatten(2).square().mean(dim=2) for part in (found, scale.detach()))
+        error, size = sizes
+        return (error / (size + EPSILON * size.mean())).mean()

@@ -1,0 +1,49 @@
+"""Random observations of training samples: which fields, at how many points, with how much noise."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ups_models.member_noise import MemberStreams
+from ups_models.prior.joint_flow import Evidence
+from ups_train.stages.prior_config import PriorConfig
+
+BOTH = 0.1
+"""Share of the samples with observations of coefficient and solution; others have one of them."""
+DECADES = 3.0
+"""Decades of noise below the largest."""
+
+
+def draw_evidence(fields: Tensor, given: int, config: PriorConfig, streams: MemberStreams) -> Evidence:
+    """Observations of scaled joint fields `(B, J, *S)`.
+
+    Args:
+        fields: coefficients, then solutions.
+        given: number of coefficients.
+        config: the law.
+        streams: random numbers, one stream per sample.
+    """
+    side, complete, share, noisy, size = torch.special.ndtr(streams.normal((5,))).unbind(dim=1)
+    low, high = config.observed
+    shares = torch.where(complete < config.complete, 1.0, low * (high / low) ** share)
+    # On [0, 1]: no observation, both fields, the coefficient, the solution.
+    rest = 1 - config.unconditional
+    place = (side - config.unconditional) / max(rest, 1e-9)
+    alone = (1 - BOTH) / 2
+    coefficient = (place >= 0) & (place < BOTH + alone)
+    solution = (place >= 0) & ((place < BOTH) | (place >= BOTH + alone))
+    points = torch.special.ndtr(streams.normal((2, *fields.shape[2:])))
+    seen = points < shares.reshape(-1, 1, *[1] * (fields.dim() - 2))
+    seen &= torch.stack([coefficient, solution], dim=1).reshape(-1, 2, *[1] * (fields.dim() - 2))
+    mask = torch.cat(
+        [seen[:, :1].expand_as(fields[:, :given]), seen[:, 1:].expand_as(fields[:, given:])], dim=1
+    ).to(fields.dtype)
+    std = torch.zeros_like(size)
+    if config.noise:
+        std = torch.where(noisy < 0.5, config.noise * torch.exp(-math.log(10) * DECADES * size), std)
+    noise = std[:, None].expand(*fields.shape[:2])
+    errors = streams.normal(fields.shape[1:]) * noise.reshape(*noise.shape, *[1] * (fields.dim() - 2))
+    return Evidence(mask * (fields + errors), mask, noise)

@@ -1,0 +1,219 @@
+"""Losses of physics: zero for solutions, a gradient that reaches the weights, and directions without conflict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from known_fields import ADVECTION, DARCY, advection_batch, darcy_batch
+from ups_core import Component, UPSError
+from ups_core.component import validate_options
+from ups_core.plugin_loader import registry_in_use
+from ups_data import prepare_task
+from ups_data.info import Channel
+from ups_data.prepare.opening import TaskData
+from ups_data.solvers.advection import SpectralShift
+from ups_data.solvers.base import Given
+from ups_data.solvers.burgers import ColeHopf
+from ups_data.solvers.darcy import SparseDirect
+from ups_eval.physics_metrics import Problem
+from ups_train.engine.objective import ObjectiveInputs
+from ups_train.losses.bounds import BoundsLoss
+from ups_train.losses.config import BoundsConfig, InvariantsConfig, ResidualLossConfig
+from ups_train.losses.invariants import InvariantsLoss
+from ups_train.losses.residual import ResidualLoss
+from ups_train.stages.conflict_free import conflict_free
+from ups_train.stages.operator import OperatorObjective
+from ups_train.stages.operator_config import OperatorConfig
+
+STEADY, WAVES = Problem(DARCY, SparseDirect()), Problem(ADVECTION, SpectralShift())
+POSITIVE = Problem(replace(ADVECTION, channels=(Channel("u", "1", "state", positive=True),), invariants=()))
+
+
+@pytest.mark.parametrize("norm", ["error", "residual"])
+def test_a_steady_solution_has_no_residual(norm: Any) -> None:
+    batch = darcy_batch(3)
+    loss = ResidualLoss(ResidualLossConfig(norm=norm))
+    assert loss.defined(STEADY)
+    solution = SparseDirect().solve(Given.of(batch), DARCY, 1)
+    assert float(loss(solution.float(), batch, STEADY)) < 1e-4
+    found = float(loss(1.1 * solution.float(), batch, STEADY))
+    assert found == pytest.approx(0.01, rel=1e-3 if norm == "residual" else 0.5), "of an estimate"
+
+
+def test_an_estimated_error_weighs_waves_alike() -> None:
+    """The residual itself sees the finest wave only."""
+    batch = darcy_batch(1)
+    batch = replace(batch, static=torch.ones_like(batch.static))
+    solution = SparseDirect().solve(Given.of(batch), DARCY, 1).float()
+    x = (torch.arange(32) + 1) / 33
+    size = solution.square().mean().sqrt()
+    values = {
+        norm: [
+            float(
+                ResidualLoss(ResidualLossConfig(norm=norm))(
+                    solution
+                    + 0.1 * size * torch.sin(torch.pi * k * x)[:, None] * torch.sin(torch.pi * k * x),
+                    batch,
+                    STEADY,
+                )
+            )
+            for k in (1, 8)
+        ]
+        for norm in ("error", "residual")
+    }  # type: ignore[misc]
+    assert 0.3 < values["error"][1] / values["error"][0] < 3
+    assert values["residual"][1] / values["residual"][0] > 1000
+
+
+def test_an_evolution_has_a_residual_of_its_own_steps() -> None:
+    batch = advection_batch(2)
+    loss = ResidualLoss(ResidualLossConfig())
+    assert float(loss(batch.target, batch, WAVES)) < 1e-6
+    assert float(loss(batch.state.expand_as(batch.target), batch, WAVES)) == pytest.approx(1, rel=0.05)
+    assert not loss.defined(Problem(ADVECTION, ColeHopf())), "not differentiable"
+    assert not ResidualLoss(ResidualLossConfig(norm="error")).defined(WAVES)
+
+
+def test_invariants_and_bounds_of_known_fields() -> None:
+    batch = advection_batch(2)
+    invariants = InvariantsLoss(InvariantsConfig())
+    assert float(invariants(batch.target, batch, WAVES)) < 1e-9
+    scale = batch.state.square().mean(dim=-1)
+    moved = float(invariants(batch.target + 0.1, batch, WAVES))
+    assert moved == pytest.approx(float((0.01 / scale).mean()), rel=1e-3)
+    both = WAVES._replace(info=replace(ADVECTION, invariants=("mean", "l2")))
+    assert float(invariants(2 * batch.target, batch, both)) == pytest.approx(1, rel=0.01), "of the norm"
+    bounds = BoundsLoss(BoundsConfig())
+    assert not bounds.defined(WAVES)
+    assert float(bounds(batch.target.abs(), batch, POSITIVE)) == 0
+    assert float(bounds(-torch.ones_like(batch.target), batch, POSITIVE)) == pytest.approx(1)
+    principle = BoundsLoss(BoundsConfig(maximum_principle=True))
+    assert float(principle(batch.target, batch, WAVES)) < 1e-3
+    assert float(principle(2 * batch.target, batch, WAVES)) > 0.01
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TaskData]:
+    root = tmp_path_factory.mktemp("data")
+    options: dict[str, dict[str, Any]] = {
+        "advection1d": {"beta": [0.4], "resolution": 32, "frames": 4},
+        "darcy_grf": {"resolution": 16},
+        "diffusion_sorption1d": {"resolution": 32, "frames": 4},
+    }
+    return {name: prepare_task(name, {"trajectories": 10} | given, root) for name, given in options.items()}
+
+
+def objective(data: dict[str, TaskData], *tasks: str, **options: Any) -> OperatorObjective:
+    config = validate_options(OperatorConfig, {"unroll": 2, "curriculum": 0} | options, registry_in_use())
+    assert isinstance(config, OperatorConfig)
+    torch.manual_seed(0)
+    chosen = {name: data[name] for name in tasks}
+    made = OperatorObjective(
+        config, ObjectiveInputs(Component.of("models", "unet", {"width": 8, "levels": 2}), chosen)
+    )
+    for weight in made.network.parameters():  # the last layer is zero at first
+        weight.data += 0.2 * torch.randn_like(weight)
+    return made
+
+
+def slopes(made: OperatorObjective, task: str) -> tuple[float, list[Tensor]]:
+    data = made.inputs.data[task]
+    batch = data.windows("train", horizon=1 if data.info.kind == "steady" else 2).batch(range(4))
+    made.zero_grad()
+    loss = made.loss(batch, 0, 1.0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach()), [
+        weight.grad for weight in made.network.parameters() if weight.grad is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        ("advection1d", {"kind": "residual"}),
+        ("advection1d", {"kind": "invariants"}),
+        ("advection1d", {"kind": "bounds", "maximum_principle": True}),
+        ("darcy_grf", {"kind": "residual"}),
+        ("darcy_grf", {"kind": "residual", "norm": "residual"}),
+        ("darcy_grf", {"kind": "bounds"}),
+        ("diffusion_sorption1d", {"kind": "bounds"}),
+    ],
+)
+def test_every_loss_reaches_the_weights(data: dict[str, TaskData], task: str, loss: dict[str, Any]) -> None:
+    """Of the earlier system's physics no gradient did; its weight must matter too."""
+    base, plain = slopes(objective(data, task, losses=[{"kind": "mse"}]), task)
+    value, found = slopes(objective(data, task, losses=[{"kind": "mse"}, loss | {"weight": 100.0}]), task)
+    assert value != base
+    differing = [a for a, b in zip(found, plain, strict=True) if not torch.allclose(a, b)]
+    assert len(differing) > len(found) / 2, "not in the last layer only"
+    none, _ = slopes(objective(data, task, losses=[{"kind": "mse"}, loss | {"weight": 0.0}]), task)
+    assert none == base
+
+
+def test_a_task_without_the_property_is_trained_on_the_other_losses(data: dict[str, TaskData]) -> None:
+    made = objective(data, "advection1d", "darcy_grf", losses=["mse", "invariants"])
+    alone = objective(data, "advection1d", "darcy_grf", losses=["mse"])
+    assert slopes(made, "darcy_grf")[0] == slopes(alone, "darcy_grf")[0]
+    assert slopes(made, "advection1d")[0] != slopes(alone, "advection1d")[0]
+
+
+def test_losses_that_are_defined_nowhere(data: dict[str, TaskData]) -> None:
+    with pytest.raises(UPSError, match="'residual' is defined for none of the tasks diffusion_sorption1d"):
+        objective(data, "diffusion_sorption1d", losses=["mse", "residual"])
+    with pytest.raises(UPSError, match="no loss is defined for task 'darcy_grf'"):
+        objective(data, "advection1d", "darcy_grf", losses=["invariants"])
+    model = Component.of("models", "unet", {})
+    tasks = {name: opened.info for name, opened in data.items()}
+    for losses, tasks_of, message in (
+        (["mse", "invariants"], ["darcy_grf"], "declare no invariants"),
+        (["mse", "bounds"], ["advection1d"], "declare no positive channels"),
+    ):
+        config = validate_options(OperatorConfig, {"losses": losses}, registry_in_use())
+        ((option, problem),) = config.check({name: tasks[name] for name in tasks_of}, model)  # type: ignore[attr-defined]
+        assert option == "losses.1.kind"
+        assert message in problem
+    alone = validate_options(OperatorConfig, {"gradients": "conflict_free"}, registry_in_use())
+    ((option, _),) = alone.check({"darcy_grf": tasks["darcy_grf"]}, model)  # type: ignore[attr-defined]
+    assert option == "gradients"
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000), losses=st.integers(2, 4))
+def test_a_direction_without_conflict_decreases_every_loss(seed: int, losses: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    targets = torch.randn(losses, 6, generator=random)
+    one, two = (torch.randn(size, generator=random).requires_grad_() for size in (4, 2))
+    scales = [10.0**power for power in range(losses)]
+
+    def terms() -> list[Tensor]:
+        place = torch.cat([one, two])
+        return [
+            scale * (place - target).square().sum() for scale, target in zip(scales, targets, strict=True)
+        ]
+
+    total = conflict_free(terms(), [one, two])
+    assert float(total.detach()) == pytest.approx(sum(float(term.detach()) for term in terms()), rel=1e-5)
+    found = torch.cat([part.flatten() for part in torch.autograd.grad(total, [one, two])])
+    along = []
+    for term in terms():
+        slope = torch.cat([part.flatten() for part in torch.autograd.grad(term, [one, two])])
+        along.append(float(found @ slope / slope.norm()))
+    assert min(along) > 0
+    assert max(along) == pytest.approx(min(along), rel=1e-2), "the same slope along every loss"
+
+
+def test_a_conflict_free_training_step(data: dict[str, TaskData]) -> None:
+    losses = ["mse", {"kind": "residual", "norm": "residual", "weight": 10.0}]
+    value, found = slopes(objective(data, "darcy_grf", losses=losses, gradients="conflict_free"), "darcy_grf")
+    plain, summed = slopes(objective(data, "darcy_grf", losses=losses), "darcy_grf")
+    assert value == pytest.approx(plain, rel=1e-5)
+    flat = [torch.cat([part.flatten() for part in parts]) for parts in (found, summed)]
+    cosine = float(torch.nn.functional.cosine_similarity(*flat, dim=0))
+    assert 0 < cosine < 0.9999
