@@ -188,3 +188,51 @@ def test_the_cost_of_checksums_is_measured(tmp_path: Path) -> None:
     assert found["calls"]["checkpoints in memory"] >= 1
     assert found["calls"]["ups_data.stores.checksums.sum_of"] >= 2
     assert 0 < found["checksum_seconds"] < found["run_seconds"]
+
+
+@pytest.mark.slow
+def test_a_prior_and_test_time_compute(tmp_path: Path) -> None:
+    small = [
+        "--seeds",
+        "1",
+        "--budget",
+        "2",
+        "--samples",
+        "60",
+        "--limit",
+        "10",
+        "--resolution",
+        "16",
+        "--members",
+        "2",
+        "--out",
+        "found.json",
+    ]
+    model = "--model", "{kind: unet, width: 4, levels: 2}"
+    run("stages_steady.py", "--case", "random_field", *small, *model, "--folder", "runs", cwd=tmp_path)
+    (found,) = json.loads((tmp_path / "found.json").read_text())["random_field"]
+    assert list(found) == ["observed_0_03: darcy.forward", "observed_0_03: darcy.inverse", "ttc: darcy"]
+    assert found["ttc: darcy"]["choice"]["evaluations"] == 2 * 15
+    assert found["ttc: darcy"]["no_choice"]["evaluations"] == 1
+    assert found["observed_0_03: darcy.forward"]["kriging"]["evaluations"] == 0
+
+
+@pytest.mark.slow
+def test_losses_of_physics(tmp_path: Path) -> None:
+    small = [
+        "--seeds",
+        "1",
+        "--budget",
+        "1",
+        "--samples",
+        "20",
+        "--weights",
+        "1",
+        "--out",
+        "found.json",
+        "--folder",
+        "runs",
+    ]
+    run("stages_physics.py", "--task", "diffusion_sorption1d", *small, cwd=tmp_path)
+    (found,) = json.loads((tmp_path / "found.json").read_text())["diffusion_sorption1d"]
+    assert list(found["diffusion_sorption1d"]) == ["without", "bounds_1", "bounds_conflict_free"]

@@ -1,0 +1,115 @@
+"""Steady problems: what a prior infers from a few points, and what test-time compute gains.
+
+A prior of Darcy flow is trained for equal seconds with every seed and scored on the test split, beside
+classical methods that know the law from the same training samples, and as a source of candidates beside
+iterations of the discrete equation.
+
+    .venv/bin/python benchmarks/stages_steady.py                # three seeds
+    .venv/bin/python benchmarks/stages_steady.py --case five_bumps --seeds 1 --budget 60
+
+Cases: `random_field`, media of `darcy_grf` and 3 % of the points; `five_bumps`, those of PDEBench, which 15
+numbers describe, and 50 and 164 points of 64 x 64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stage_runs import Rows, rows_of, run_spec, table
+
+CASES: dict[str, dict[str, Any]] = {
+    "random_field": {"kind": "darcy_grf"},
+    "five_bumps": {"kind": "darcy2d"},
+}
+POINTS: dict[str, list[dict[str, Any]]] = {
+    "random_field": [{"share": 0.03}],
+    "five_bumps": [{"points": 50}, {"points": 164}],
+}
+METHODS = ["mean", "nearest", "rbf", "kriging", "kriging_solve", "map"]
+SHOWN = ("rel_l2", "error_rate", "nrmse", "energy_score", "spread_skill", "coverage_90")
+COLUMNS = (*SHOWN, "evaluations", "ms")
+
+
+def spec(args: argparse.Namespace, case: str, seed: int) -> dict[str, Any]:
+    """Train a prior, infer from points, choose among candidates."""
+    samples = args.samples + 2 * args.limit
+    share = args.limit / samples
+    task = {
+        **CASES[case],
+        "trajectories": samples,
+        "resolution": args.resolution,
+        "split": {"train": 1 - 2 * share, "val": share, "test": share},
+    }
+    pipeline: list[dict[str, Any]] = [
+        {
+            "stage": "steady_prior",
+            "budget": args.budget,
+            "batch_size": args.batch,
+            "validation_trajectories": 32,
+            "optimizer": {"kind": "muon_hybrid", "lr": args.lr},
+        }
+    ]
+    for options in POINTS[case]:
+        (number,) = options.values()
+        step = {"evaluate": "observations", "id": f"observed_{number}".replace(".", "_"), **options}
+        pipeline.append({**step, "members": args.members, "baselines": METHODS, "save_predictions": 0})
+    pipeline.append({"evaluate": "ttc", "members": args.members, "save_predictions": 0})
+    return {
+        "version": 1,
+        "name": f"{case}-{seed}",
+        "seed": seed,
+        "tasks": {"darcy": task},
+        "model": yaml.safe_load(args.model),
+        "trainer": {"accelerator": "cpu", "threads": args.threads},
+        "pipeline": pipeline,
+    }
+
+
+def run(args: argparse.Namespace, case: str, seed: int) -> Rows:
+    """The numbers of one run."""
+    content = spec(args, case, seed)
+    folder = args.folder.resolve()
+    directory = run_spec(content, folder, folder / f"data-{case}")
+    steps = [step.get("id", step["evaluate"]) for step in content["pipeline"] if "evaluate" in step]
+    return rows_of(directory, steps, SHOWN)
+
+
+def main() -> None:
+    """Train every case with every seed, print a table per problem."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES), help="default: all")
+    parser.add_argument("--budget", type=float, default=900.0, help="seconds of every training; default: 900")
+    parser.add_argument("--seeds", type=int, default=3, help="default: 3")
+    parser.add_argument("--samples", type=int, default=20_000, help="for training; default: 20000")
+    parser.add_argument("--limit", type=int, default=100, help="test samples; default: 100")
+    parser.add_argument("--resolution", type=int, default=64, help="default: 64")
+    parser.add_argument("--members", type=int, default=16, help="posterior samples; default: 16")
+    parser.add_argument("--batch", type=int, default=16, help="default: 16")
+    parser.add_argument("--lr", type=float, default=4e-3, help="default: 4e-3")
+    parser.add_argument("--model", default="{kind: unet}", help="default: {kind: unet}")
+    parser.add_argument("--threads", type=int, default=1, help="of every run; default: 1")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time; default: 2")
+    parser.add_argument("--folder", type=Path, default=Path("runs/steady"), help="data and runs")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steady.json"), help="all scores")
+    args = parser.parse_args()
+    found: dict[str, list[Rows]] = {}
+    for case in args.case:
+        first = run(args, case, 0)  # the first one makes the data
+        with ThreadPoolExecutor(args.jobs) as pool:
+            others = pool.map(lambda seed, case=case: run(args, case, seed), range(1, args.seeds))
+            found[case] = [first, *others]
+        for problem in found[case][0]:
+            print(f"\n{case}, {problem}\n\n{table(found[case], problem, COLUMNS)}", flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
