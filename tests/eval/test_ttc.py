@@ -198,4 +198,4 @@ def test_what_a_spec_may_ask_for() -> None:
     assert "no positive channel" in config(reward="bounds").check({"d": DARCY}, None)[0][1]  # type: ignore[arg-type]
     ((option, problem),) = config().check_inputs({"simulator": Stage(id="operator")})
     assert option == "needs"
-    assert "'operator' makes one prediction" in problem
+    assert "makes one prediction" in problem

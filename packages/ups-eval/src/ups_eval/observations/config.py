@@ -70,7 +70,8 @@ class ObservationsConfig(ScoreConfig):
     def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
         """No point at all, or more than there are."""
         problems = []
-        for name, task in tasks.items():
+        steady = {name: task for name, task in tasks.items() if task.kind == "steady"}
+        for name, task in steady.items():
             cells = prod(task.shape)
             count, option = self.count(cells), "share" if self.points is None else "points"
             if not 1 <= count <= cells:

@@ -45,9 +45,9 @@ class ObservationsStep(ScoreStep):
     config: ObservationsConfig
 
     def problems(self, data: Mapping[str, TaskData]) -> Mapping[str, TaskData]:
-        """Every direction of every task."""
-        self._data = data
-        return of_problems(data, self.config.directions)
+        """Every direction of every steady task."""
+        self._data = {name: opened for name, opened in data.items() if opened.info.kind == "steady"}
+        return of_problems(self._data, self.config.directions)
 
     def memory(self, simulator: Simulator, windows: Windows) -> int | None:
         """Those of the prior; of the methods that compare with training samples they say nothing."""

@@ -77,8 +77,8 @@ class TTCConfig(ScoreConfig):
             return [
                 (
                     "needs",
-                    f"'{source.id}' makes one prediction, which leaves nothing to choose from; name an "
-                    "ensemble, a flow, a student or a prior",
+                    "the model makes one prediction, which leaves nothing to choose from; name an ensemble, "
+                    "a flow, a student or a prior",
                 )
             ]
         return []

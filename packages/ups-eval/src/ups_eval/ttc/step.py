@@ -39,7 +39,9 @@ class TTCStep(ScoreStep):
         if not simulator.stochastic:
             raise UPSError(f"a {described['kind']} that makes one prediction leaves nothing to choose from")
         problems = {
-            name: Problem(opened.problem(config.split), opened.solver) for name, opened in data.items()
+            name: Problem(opened.problem(config.split), opened.solver)
+            for name, opened in data.items()
+            if name in simulator.tasks
         }
         penalties = {name: create_penalty(config.reward, problem) for name, problem in problems.items()}
         candidates = config.members, config.beam, config.seed

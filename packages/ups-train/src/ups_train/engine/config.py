@@ -186,6 +186,14 @@ class TrainingConfig(StageConfig):
             problems.append(("model", f"'{model.kind}' has nothing to train"))
         return problems
 
+    def trains(self, task: Any) -> bool:
+        """Whether the stage trains on a task of the spec; on all by default.
+
+        Args:
+            task: the task's `info`.
+        """
+        return True
+
     def check_trainer(self, trainer: TrainerSpec, launcher: Component) -> Issues:
         """Options that need another strategy, or a GPU."""
         problems = []

@@ -117,7 +117,11 @@ class ObjectiveInputs:
             config: the stage's options.
             context: of the step.
         """
-        data = {name: task.open(context.data_root) for name, task in context.tasks.items()}
+        data = {
+            name: task.open(context.data_root)
+            for name, task in context.tasks.items()
+            if config.trains(task.describe(context.data_root))
+        }
         model = config.trained_model(context.spec.model) or context.spec.model
         inputs = cls(model, data, context.inputs, context.fingerprint)
         if config.init is None:

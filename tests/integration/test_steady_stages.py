@@ -1,0 +1,121 @@
+"""A prior, inferences from points and test-time compute from one spec with an evolution beside a steady task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from commands import command
+from ups_core.cli.run import main
+
+TRAINING = {"max_steps": 4, "validate_every": 2, "batch_size": 4, "validation_trajectories": 4}
+SPEC: dict[str, Any] = {
+    "version": 1,
+    "name": "steady",
+    "tasks": {
+        "waves": {"kind": "advection1d", "trajectories": 20, "resolution": 32, "frames": 4},
+        "darcy": {"kind": "darcy_grf", "trajectories": 60, "resolution": 16},
+    },
+    "model": {"kind": "unet", "width": 4, "levels": 2},
+    "trainer": {"accelerator": "cpu", "threads": 1},
+    "pipeline": [
+        {
+            "stage": "operator",
+            **TRAINING,
+            "losses": [
+                "relative_l2",
+                {"kind": "residual", "weight": 0.1},
+                {"kind": "invariants", "weight": 0.1},
+            ],
+            "gradients": "conflict_free",
+        },
+        {"evaluate": "rollout", "id": "test", "baselines": ["persistence", "mean"]},
+        {"stage": "steady_prior", "id": "prior", "sampler": {"steps": 2}, **TRAINING},
+        {
+            "evaluate": "observations",
+            "directions": ["forward", "inverse", "both"],
+            "points": 12,
+            "noise": 0.05,
+            "members": 2,
+            "baselines": ["mean", "nearest", "rbf", "kriging", "kriging_solve"],
+        },
+        {"evaluate": "ttc", "members": 4, "refine": 2},
+        {
+            "evaluate": "gate",
+            "criteria": [{"metric": "nrmse", "against": "random_choice"}],
+            "needs": ["ttc"],
+            "on_fail": "continue",
+        },
+        {"evaluate": "report"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    root = tmp_path_factory.mktemp("steady")
+    path = root / "steady.yaml"
+    path.write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    assert main([str(path), "--data-root", str(root), "--runs-dir", str(root / "runs")]) in (0, 3)
+    (directory,) = (root / "runs").glob("steady-*")
+    return directory
+
+
+def results(run: Path, step: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "steps" / step / "metrics.json").read_text())
+    return found
+
+
+def test_every_direction_is_scored_beside_classical_methods(run: Path) -> None:
+    found = results(run, "observations")
+    rows = {problem: list(models) for problem, models in found["per_step"].items()}
+    assert rows == {
+        "darcy.forward": [
+            "posterior", "expected", "posterior_solve", "mean", "nearest", "rbf", "kriging", "kriging_solve",
+        ],
+        "darcy.inverse": ["posterior", "expected", "mean", "nearest", "kriging"],
+        "darcy.both": ["posterior", "expected", "mean", "nearest", "rbf", "kriging"],
+    }  # fmt: skip
+    assert 0 < found["metrics"]["darcy.inverse/error_rate"] < 1
+    assert (
+        found["metrics"]["darcy.inverse/kriging/error_rate"]
+        < found["metrics"]["darcy.inverse/mean/error_rate"]
+    )
+    assert "darcy.forward/error_rate" not in found["metrics"]
+    assert found["evaluations"]["darcy.forward"]["posterior"] == 2 * 3
+    assert found["evaluations"]["darcy.forward"]["expected"] == 1
+    assert "crps" in "".join(found["metrics"])
+
+
+def test_test_time_compute_is_scored_beside_chance(run: Path) -> None:
+    found = results(run, "ttc")
+    assert list(found["per_step"]) == ["darcy"], "a prior knows no evolution"
+    error = {model: sum(curve) for model, curve in found["per_step"]["darcy"].items()}
+    assert error["oracle_choice"] <= error["choice"] * (1 + 1e-6)
+    assert error["oracle_choice"] < error["random_choice"]
+    assert error["refined"] < error["no_choice"]
+    evaluations = found["evaluations"]["darcy"]
+    assert evaluations == {
+        "choice": 12, "no_choice": 1, "random_choice": 3, "mean_of_candidates": 12, "oracle_choice": 12,
+        "combined": 12, "refined": 1, "iterations": 0,
+    }  # fmt: skip
+
+
+def test_the_report_and_the_audit_know_these_steps(run: Path) -> None:
+    page = (run / "report" / "index.html").read_text()
+    for text in ("darcy.inverse", "kriging_solve", "oracle_choice", "error_rate", "evaluations"):
+        assert text in page
+    assert "MISMATCH" not in command("ups", "verify", str(run), cwd=run.parent).stdout
+
+
+def test_the_same_command_does_nothing_again(run: Path) -> None:
+    root = run.parents[1]
+    before = (run / "steps" / "prior" / "step.json").read_bytes()
+    arguments = [str(root / "steady.yaml"), "--data-root", str(root), "--runs-dir", str(root / "runs")]
+    assert main(arguments) in (0, 3)
+    assert (run / "steps" / "prior" / "step.json").read_bytes() == before
