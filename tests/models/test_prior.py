@@ -15,6 +15,7 @@ from torch import Tensor
 from known_fields import DARCY, Data, darcy_batch, select
 from ups_core import Component, UPSError
 from ups_models.bundle import load_bundle, save_bundle
+from ups_models.export.step_module import StepModule
 from ups_models.prior.config import PosteriorConfig
 from ups_models.prior.joint_flow import Evidence, JointFlow
 from ups_models.prior.observations import Observations, joint_fields
@@ -141,6 +142,18 @@ def test_as_a_simulator_it_knows_the_coefficient_alone() -> None:
         assert torch.equal(made.sample(batch, 1, 2, 0), made.sample(hidden, 1, 2, 0))
     assert made.stochastic
     assert made.rollout(batch, 1).shape == (3, 1, 1, 32, 32)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+def test_own_coefficients_and_an_exported_step() -> None:
+    """What every simulator can do."""
+    made, batch = prior(), darcy_batch(3)
+    expected = made.rollout(batch, 1)[:, 0].detach()
+    found = made.predict(batch.static.numpy(), {"beta": 1.0})
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    assert made.predict(batch.static.numpy(), {"beta": 1.0}, members=2).shape == (3, 2, *found.shape[1:])
+    program = torch.export.export(StepModule(made, DARCY.name), (batch.static, batch.params))
+    assert torch.allclose(program.module()(batch.static, batch.params), expected, atol=1e-5)
 
 
 def test_a_saved_prior_is_the_same(tmp_path: Path) -> None:

@@ -54,8 +54,9 @@ class PriorSimulator(Simulator):
 
     def step(self, batch: FieldBatch, noise: Tensor | None = None) -> Tensor:
         """The expected solution given the coefficient, `(B, C, *S)`, by one evaluation."""
-        known = self.coefficients(batch)
-        return self.expected(batch, known)[:, batch.static.shape[1] :]
+        # Without checks, whose answers depend on values: a step can be exported.
+        expected = self._expected(batch, self.coefficients(batch))
+        return expected[:, batch.static.shape[1] :]
 
     def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
         """See :class:`~ups_models.simulator.Simulator`; solutions given the coefficient."""
@@ -64,7 +65,9 @@ class PriorSimulator(Simulator):
 
     def coefficients(self, batch: FieldBatch) -> Observations:
         """The complete coefficients of a batch as observations."""
-        fields = torch.cat([batch.static, torch.zeros_like(batch.target[:, 0])], dim=1)
+        solutions = len(self.normaliser(batch.task).task.target_channels)
+        nothing = batch.static.new_zeros(batch.static.shape[0], solutions, *batch.static.shape[2:])
+        fields = torch.cat([batch.static, nothing], dim=1)
         mask = torch.zeros_like(fields, dtype=torch.bool)
         mask[:, : batch.static.shape[1]] = True
         return Observations.of_fields(fields, mask)
@@ -79,10 +82,14 @@ class PriorSimulator(Simulator):
         Raises:
             UPSError: see :meth:`Observations.check`.
         """
+        self._check(batch, observations)
+        return self._expected(batch, observations)
+
+    def _expected(self, batch: FieldBatch, observations: Observations) -> Tensor:
         x, evidence = self._evidence(batch, observations)
         zero = torch.zeros_like(evidence.values)
         # From no noise at time 1 the velocity is minus the expectation: the network learned that case too.
-        return self._physical(batch.task, -self.prior(x, zero, zero.new_ones(len(zero)), evidence))
+        return self._physical(batch.task, -self.prior(x, zero, zero.new_ones(zero.shape[0]), evidence))
 
     def posterior(
         self,
@@ -104,6 +111,7 @@ class PriorSimulator(Simulator):
         Raises:
             UPSError: see :meth:`Observations.check`.
         """
+        self._check(batch, observations)
         sampler = self.sampler if sampler is None else sampler
         noise = MemberStreams(batch, members, seed).normal(observations.values.shape[1:])
         x, evidence = self._evidence(batch.repeated(members), observations.repeated(members))
@@ -139,13 +147,13 @@ class PriorSimulator(Simulator):
             velocity = torch.where(exact > 0, towards, velocity)
         return velocity
 
-    def _evidence(self, batch: FieldBatch, observations: Observations) -> tuple[NetworkInput, Evidence]:
-        """The problem and the observations, both normalised."""
-        if batch.task not in self.tasks:
-            self.normaliser(batch.task)  # raises
-        observations.check(self.tasks[batch.task])
+    def _check(self, batch: FieldBatch, observations: Observations) -> None:
+        observations.check(self.normaliser(batch.task).task)
         if len(observations) != len(batch):
             raise UPSError(f"{len(observations)} samples are observed, but the batch has {len(batch)}")
+
+    def _evidence(self, batch: FieldBatch, observations: Observations) -> tuple[NetworkInput, Evidence]:
+        """The problem and the observations, both normalised."""
         normaliser = self.normaliser(batch.task)
         values = torch.where(observations.mask, self.scaled(batch.task, observations.values), 0.0)
         mask = observations.mask.to(values.dtype)
