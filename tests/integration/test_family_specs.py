@@ -1,4 +1,4 @@
-"""The spec of every problem with a generator runs from its data to a report, at a tiny size."""
+"""The spec of every problem with a generator, and that of uncertainty, run to a report at a tiny size."""
 
 from __future__ import annotations
 
@@ -38,4 +38,27 @@ def test_a_spec_of_one_problem_ends_in_a_report(name: str, tmp_path: Path) -> No
     baseline = "mean" if name == "darcy2d" else "persistence"
     for model in ("", f"{baseline}/", "fno/"):
         assert 0 < record["metrics"][f"test/{task}/{model}nrmse"] < 100
+    assert (path.parent / "report" / "index.html").is_file()
+
+
+def test_the_spec_of_uncertain_futures_has_every_stage(tmp_path: Path) -> None:
+    changes = ["tasks.advection1d.beta=[0.1, 0.5]", "tasks.advection1d.trajectories=20"]
+    changes += ["tasks.advection1d.resolution=32", "model.width=16"]
+    for stage in ("operator", "ensemble", "flow", "student"):
+        changes += [f"pipeline.{stage}.budget=null", f"pipeline.{stage}.max_steps=2"]
+        changes += [f"pipeline.{stage}.validate_every=2", f"pipeline.{stage}.validation_trajectories=2"]
+    changes += [f"pipeline.{step}.members=2" for step in ("of_ensemble", "of_flow", "of_student", "ttc")]
+    # Untrained, an ensemble equals its operator: the gate may judge as it wants.
+    command("ups-run", PATHS["uncertain"], *overrides(changes), cwd=tmp_path, code=3)
+    (path,) = tmp_path.glob("runs/*/run.json")
+    record = json.loads(path.read_text())
+    assert record["data"]["advection1d"]["splits"]["test"] == 4
+    for step, rows in {
+        "of_ensemble": ("without_sampling", "random_errors", "persistence", "operator"),
+        "of_flow": ("without_sampling", "random_errors", "persistence"),
+        "of_student": ("without_sampling", "random_errors", "persistence"),
+        "ttc": ("no_choice", "random_choice", "mean_of_candidates", "oracle_choice"),
+    }.items():
+        for row in ("", *(f"{name}/" for name in rows)):
+            assert 0 < record["metrics"][f"{step}/advection1d/{row}nrmse"] < 100
     assert (path.parent / "report" / "index.html").is_file()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from ups_core import Component
+from ups_core import Component, UPSError
+from ups_core.mistakes import did_you_mean
 from ups_core.references import load_object
 from ups_data.info import Boundary, Channel, Invariant, Parameter, Scale, Sides, Symmetry, TaskInfo
 from ups_data.sources.request import DataFile, Generation, Request
@@ -144,6 +145,8 @@ class PDEBenchConfig(SourcedConfig):
     """Points of the official grid along every axis."""
     resolution: int
     """Points along each axis; divides those of the native grid."""
+    hidden: list[str] = []
+    """Parameters that models are not given, as if nobody had measured them: a start then has many futures."""
 
     @field_validator("resolution")
     @classmethod
@@ -211,15 +214,21 @@ class PDEBenchTask(SourcedTask):
         """The problem."""
         config, family = self.config, self.family
         frames, stride, history = _time(config)
-        columns = list(zip(*self.values, strict=True))
+        columns = dict(zip(family.parameters, zip(*self.values, strict=True), strict=True))
         return TaskInfo(
             name=self.name,
             family=family.name,
             kind="steady" if family.steady else "evolution",
             channels=family.channels,
             parameters=tuple(
-                Parameter(parameter.name, parameter.unit, min(column), max(column), parameter.scale)
-                for parameter, column in zip(family.parameters, columns, strict=True)
+                Parameter(
+                    parameter.name,
+                    parameter.unit,
+                    min(columns[parameter]),
+                    max(columns[parameter]),
+                    parameter.scale,
+                )
+                for parameter in self._given
             ),
             boundary=family.boundary,
             domain=family.domain,
@@ -233,9 +242,30 @@ class PDEBenchTask(SourcedTask):
             points=tuple((axis[0], axis[-1]) for axis in self._axes),
         )
 
+    @property
+    def _given(self) -> tuple[FileParameter, ...]:
+        """The parameters that models are given.
+
+        Raises:
+            UPSError: one is to be hidden that there is not.
+        """
+        known = {parameter.name: parameter for parameter in self.family.parameters}
+        for name in self.config.hidden:
+            if name not in known:
+                hint = did_you_mean(name, list(known)) or f" (it has {', '.join(known) or 'none'})"
+                raise UPSError(f"task '{self.name}': hidden '{name}' is not a parameter of the problem{hint}")
+        return tuple(known[name] for name in known if name not in self.config.hidden)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """See :class:`SourcedTask`."""
+        return tuple(parameter.attribute for parameter in self._given)
+
     def solver(self) -> ClassicalSolver | None:
-        """See :class:`~ups_data.tasks.base.Task`."""
-        made: ClassicalSolver | None = load_object(self.family.solver)() if self.family.solver else None
+        """See :class:`~ups_data.tasks.base.Task`; none where it would need what is hidden."""
+        if not self.family.solver or self.config.hidden:
+            return None
+        made: ClassicalSolver = load_object(self.family.solver)()
         return made
 
     @property

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ups_data.stores.base import SplitStores
     from ups_data.stores.file_store import FileStore
 
-SHARED = ("source", "trajectories", "split", "test", "history", "time_stride")
+SHARED = ("source", "trajectories", "split", "test", "history", "time_stride", "hidden")
 """Options that all splits have in common."""
 
 
@@ -81,6 +81,11 @@ class SourcedTask(Task):
     @abstractmethod
     def request(self) -> Request:
         """The files."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names in the files of the task's parameters, in its order; by default all of the files."""
+        return tuple(self.request.files[0].parameters)
 
     @cached_property
     def source(self) -> Source:
@@ -159,5 +164,4 @@ class SourcedTask(Task):
             Part(layout.open(path), file.parameters)
             for path, file in zip(plan.files, request.files, strict=True)
         ]
-        names = tuple(request.files[0].parameters)
-        return FileStore(request.info, parts, names, request.trajectories, request.paired)
+        return FileStore(request.info, parts, self.parameter_names, request.trajectories, request.paired)
