@@ -54,7 +54,8 @@ def test_the_spec_of_uncertain_futures_has_every_stage(tmp_path: Path) -> None:
     record = json.loads(path.read_text())
     assert record["data"]["advection1d"]["splits"]["test"] == 4
     for step, rows in {
-        "of_ensemble": ("without_sampling", "random_errors", "persistence", "operator"),
+        "of_operator": ("persistence",),
+        "of_ensemble": ("without_sampling", "random_errors", "persistence"),
         "of_flow": ("without_sampling", "random_errors", "persistence"),
         "of_student": ("without_sampling", "random_errors", "persistence"),
         "ttc": ("no_choice", "random_choice", "mean_of_candidates", "oracle_choice"),
