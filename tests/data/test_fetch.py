@@ -81,6 +81,9 @@ class Server(ThreadingHTTPServer):
         self.script: list[Answer] = [all_of_it]
         self.asked: list[tuple[str, int]] = []
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing when a client hangs up: a traceback would mix with what the command says."""
+
     @property
     def starts(self) -> list[int]:
         """The first byte of every request."""
