@@ -21,15 +21,13 @@ if TYPE_CHECKING:
     from ups_data.info import TaskInfo
 
 
-class TestTime(WithoutSampling):
+class Variant(WithoutSampling):
     """Base: a stochastic simulator that is used in another way; it makes one prediction.
 
     Args:
         simulator: draws candidates.
         problems: task name -> what is known of it.
     """
-
-    __test__ = False  # not a test, whatever its name
 
     def __init__(self, simulator: Simulator, problems: Mapping[str, Problem]) -> None:
         super().__init__(simulator)
@@ -45,7 +43,7 @@ class TestTime(WithoutSampling):
         raise NotImplementedError
 
 
-class Iterated(TestTime):
+class Iterated(Variant):
     """Iterations of the discrete equation.
 
     Args:
@@ -74,7 +72,7 @@ class Iterated(TestTime):
         yield problem.solver.refine(start, given, problem.info, self.iterations)[:, 0].to(dtype)
 
 
-class Combined(TestTime):
+class Combined(Variant):
     """The weighted mean of candidates with the smallest estimated error.
 
     Args:
@@ -102,7 +100,7 @@ class Combined(TestTime):
         yield found[:, 0].to(batch.static.dtype)
 
 
-class Chosen(TestTime):
+class Chosen(Variant):
     """A rollout whose every frame is the best of several candidates.
 
     Args:
@@ -131,7 +129,7 @@ class Chosen(TestTime):
         """See :meth:`Simulator.frames`; all frames are computed before the first is known if beam > 1."""
         size, penalty = len(batch), self.penalty(batch.task)
         path: list[tuple[Tensor, Tensor]] = []
-        beams = replace(batch)
+        beams = batch
         total = torch.zeros(1, size, dtype=torch.float64, device=batch.static.device)
         for frame in range(steps):
             width = len(total)
