@@ -20,16 +20,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
+from stage_runs import run_spec
 
 from ups_eval.builtin_metrics import ENSEMBLE_METRICS, create_metric
 from ups_eval.ensemble_metrics import EnsembleMetric
@@ -169,15 +167,7 @@ def run(args: argparse.Namespace, case: str, seed: int, task: dict[str, Any]) ->
         "trainer": {"accelerator": "cpu", "threads": args.threads},
         "pipeline": pipeline(args, case),
     }
-    path = folder / f"{case}-{seed}.yaml"
-    path.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
-    command = [Path(sys.executable).with_name("ups-run"), path, "--runs-dir", folder / "runs"]
-    done = subprocess.run(
-        [*map(str, command), "--data-root", str(folder)], text=True, capture_output=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"ups-run ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    (directory,) = (folder / "runs").glob(f"{case}-{seed}-*")
+    directory = run_spec(spec, folder, folder)
     found = {}
     for step in pipeline(args, case):
         if "evaluate" not in step:

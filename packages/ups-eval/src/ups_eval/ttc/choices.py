@@ -43,7 +43,21 @@ class Variant(WithoutSampling):
         raise NotImplementedError
 
 
-class Iterated(Variant):
+class OfEquation(Variant):
+    """Base of those that need a solver which iterates."""
+
+    def supports(self, task: TaskInfo) -> bool:
+        """Tasks with such a solver."""
+        return super().supports(task) and isinstance(self.problems[task.name].solver, IterativeSolver)
+
+    def equation(self, task: str) -> tuple[IterativeSolver, TaskInfo]:
+        """The solver and the problem on its grid."""
+        problem = self.problems[task]
+        assert isinstance(problem.solver, IterativeSolver)
+        return problem.solver, problem.info
+
+
+class Iterated(OfEquation):
     """Iterations of the discrete equation.
 
     Args:
@@ -58,21 +72,15 @@ class Iterated(Variant):
         self.iterations = iterations
         self.zero = zero
 
-    def supports(self, task: TaskInfo) -> bool:
-        """Tasks with a solver that iterates."""
-        return super().supports(task) and isinstance(self.problems[task.name].solver, IterativeSolver)
-
     def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
         """See :meth:`Simulator.frames`."""
-        problem = self.problems[batch.task]
-        assert isinstance(problem.solver, IterativeSolver)
-        dtype = batch.static.dtype
+        (solver, info), dtype = self.equation(batch.task), batch.static.dtype
         start = torch.zeros_like(batch.target) if self.zero else self.simulator.rollout(batch, 1)
         given = Given.of(batch, dtype)
-        yield problem.solver.refine(start, given, problem.info, self.iterations)[:, 0].to(dtype)
+        yield solver.refine(start, given, info, self.iterations)[:, 0].to(dtype)
 
 
-class Combined(Variant):
+class Combined(OfEquation):
     """The weighted mean of candidates with the smallest estimated error.
 
     Args:
@@ -87,16 +95,11 @@ class Combined(Variant):
         self.members = members
         self.seed = seed
 
-    def supports(self, task: TaskInfo) -> bool:
-        """Tasks with a solver that iterates."""
-        return super().supports(task) and isinstance(self.problems[task.name].solver, IterativeSolver)
-
     def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
         """See :meth:`Simulator.frames`."""
-        problem = self.problems[batch.task]
-        assert isinstance(problem.solver, IterativeSolver)
+        solver, info = self.equation(batch.task)
         candidates = self.simulator.sample(batch, 1, self.members, self.seed).double()
-        found = problem.solver.combine(candidates, Given.of(batch), problem.info)
+        found = solver.combine(candidates, Given.of(batch), info)
         yield found[:, 0].to(batch.static.dtype)
 
 
