@@ -89,7 +89,9 @@ class PriorSimulator(Simulator):
         x, evidence = self._evidence(batch, observations)
         zero = torch.zeros_like(evidence.values)
         # From no noise at time 1 the velocity is minus the expectation: the network learned that case too.
-        return self._physical(batch.task, -self.prior(x, zero, zero.new_ones(zero.shape[0]), evidence))
+        expected = self._physical(batch.task, -self.prior(x, zero, zero.new_ones(zero.shape[0]), evidence))
+        exact = observations.mask & (over_fields_and_channels(observations.noise, expected) == 0)
+        return torch.where(exact, observations.values, expected)
 
     def posterior(
         self,
