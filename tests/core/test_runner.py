@@ -360,3 +360,37 @@ def ups_step_finished(run, step):
     monkeypatch.setenv("UPS_PLUGINS", "ups-core,toy-plugin,watcher")
     assert run(spec_file) == 0
     assert Path("seen.txt").read_text().splitlines()[0] == "train completed"
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_signal_after_any_write_of_the_record_leaves_nothing_running(
+    number: int, spec_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal may come with the first record, before any step, or between two."""
+    from ups_core.interrupts import Interrupted
+    from ups_core.record import RunRecord
+
+    save, saves = RunRecord.save, 0
+
+    def interrupted(self: RunRecord, status: str) -> None:
+        nonlocal saves
+        save(self, status)  # type: ignore[arg-type]
+        saves += 1
+        if saves == number and status == "running":
+            raise Interrupted(143)
+
+    monkeypatch.setattr(RunRecord, "save", interrupted)
+    try:
+        code = run(spec_file)
+    except Interrupted as stop:
+        code = stop.code
+    content = record()
+    if code == 0:
+        assert saves <= number
+        return
+    assert code == 143
+    assert content["status"] == "interrupted"
+    assert "running" not in {step["status"] for step in content["steps"]}
+    monkeypatch.setattr(RunRecord, "save", save)
+    assert run(spec_file) == 0
+    assert record()["status"] == "completed"

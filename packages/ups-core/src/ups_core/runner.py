@@ -84,10 +84,11 @@ class _Runner:
     def run(self, chosen: Sequence[PlannedStep]) -> dict[str, Any]:
         """Prepare the data, run the steps, and close the record in any case."""
         write_spec(self.plan)
-        self.record.event("run_started", command=self.record.content["command"], todo=[s.id for s in chosen])
-        self.record.save("running")
         status, stopped = "failed", False
-        try:
+        try:  # also around the first record: a signal that comes with it must not leave it running
+            todo = [step.id for step in chosen]
+            self.record.event("run_started", command=self.record.content["command"], todo=todo)
+            self.record.save("running")
             self.watchers.run("running")
             self._reuse(chosen)
             self.tracking.start()
@@ -107,8 +108,8 @@ class _Runner:
             status = "interrupted"
             raise
         finally:
-            if status == "failed":  # a step may have ended before it could say so
-                self.record.statuses = dict.fromkeys(self.record.statuses, "failed")
+            if status in ("failed", "interrupted"):  # a step may have ended before it could say so
+                self.record.statuses = dict.fromkeys(self.record.statuses, status)
             self.record.save(status)
             self.record.event(f"run_{status}")
             self.watchers.run(status)
