@@ -75,7 +75,7 @@ def test_points_are_those_that_were_asked_for(prior: PriorSimulator, data: TaskD
     for direction, channels in (("forward", [20, 0]), ("inverse", [0, 20]), ("both", [20, 20])):
         _, _, mask = infer(observer, data, direction)
         assert mask.flatten(2).sum(dim=2).tolist() == [channels] * 6
-        assert len({tuple(row.flatten().tolist()) for row in mask}) == 6, "drawn anew for every sample"
+        assert len({tuple(row.flatten().tolist()) for row in mask}) == 6, "every sample has its own points"
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

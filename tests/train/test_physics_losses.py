@@ -147,7 +147,7 @@ def slopes(made: OperatorObjective, task: str) -> tuple[float, list[Tensor]]:
     ],
 )
 def test_every_loss_reaches_the_weights(data: dict[str, TaskData], task: str, loss: dict[str, Any]) -> None:
-    """Of the earlier system's physics no gradient did; its weight must matter too."""
+    """A term without a gradient would change the printed loss only; its weight must matter too."""
     base, plain = slopes(objective(data, task, losses=[{"kind": "mse"}]), task)
     value, found = slopes(objective(data, task, losses=[{"kind": "mse"}, loss | {"weight": 100.0}]), task)
     assert value != base

@@ -19,7 +19,7 @@ Method = Literal["mean", "nearest", "rbf", "kriging", "kriging_solve", "map"]
 class ObservationsConfig(ScoreConfig):
     """Infer the solution from points of the coefficient, the reverse, or both fields from points of both.
 
-    The points are drawn anew for every sample. The model's rows are the mean of its posterior samples, what
+    Every sample has its own random points. The model's rows are the mean of its posterior samples, what
     it expects by one evaluation, and the solver's solutions of sampled coefficients."""
 
     consumes: ClassVar[tuple[str, ...]] = ("prior",)

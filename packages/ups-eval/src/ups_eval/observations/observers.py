@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,7 +45,7 @@ class Inference(NamedTuple):
         return observed_channels(self.task, self.direction)
 
 
-class Observer(Simulator):
+class Observer(Simulator, ABC):
     """Base: infers the wanted fields of a problem from random points of the observed ones.
 
     Args:
@@ -79,6 +80,7 @@ class Observer(Simulator):
         problem = self.problems[batch.task]
         yield self.infer(original(batch, problem.task), self.observe(batch), problem)
 
+    @abstractmethod
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """The wanted fields `(B, C, *S)` in physical units.
 
@@ -87,7 +89,6 @@ class Observer(Simulator):
             observations: what is known of them.
             problem: what is inferred.
         """
-        raise NotImplementedError
 
     def observe(self, batch: FieldBatch) -> Observations:
         """Random points of the observed fields, the same for every method."""

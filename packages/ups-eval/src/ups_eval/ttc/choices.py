@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ups_data.info import TaskInfo
 
 
-class Variant(WithoutSampling):
+class Variant(WithoutSampling, ABC):
     """Base: a stochastic simulator that is used in another way; it makes one prediction.
 
     Args:
@@ -38,9 +39,9 @@ class Variant(WithoutSampling):
         """Those of the simulator, which is inside twice."""
         return self.simulator.parameter_count()
 
+    @abstractmethod
     def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
         """See :meth:`Simulator.frames`."""
-        raise NotImplementedError
 
 
 class OfEquation(Variant):

@@ -52,8 +52,8 @@ class Observations:
             noise: see the class.
 
         Raises:
-            UPSError: there is no observation, one is not a finite number or not in the domain, or the channel
-                is unknown.
+            UPSError: no observation is given, one is not a finite number or is outside the domain, or the
+                channel is unknown.
         """
         names = [each.name for each in joint_channels(task)]
         if channel not in names:
