@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from ups_core import interrupts
 from ups_core.console import Console
+from ups_core.cpus import share_cores
 from ups_core.errors import RestartRequested, UPSError
 from ups_core.execution import execute
 from ups_core.files import write_json, write_text
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Rank 0 reports progress and leaves the result in `result.json` beside the step's other files; the first
     rank that fails leaves the reason in `failure.json`.
     """
+    share_cores()
     parser = argparse.ArgumentParser(prog="python -m ups_core.worker", description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("step")

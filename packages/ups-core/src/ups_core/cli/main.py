@@ -15,6 +15,7 @@ from ups_core.cli.status import StatusCommand
 from ups_core.cli.validate import SchemaCommand, ValidateCommand
 from ups_core.command import Command
 from ups_core.console import Console
+from ups_core.cpus import share_cores
 from ups_core.plugin_calls import plugin_call
 from ups_core.plugin_loader import plugins_in_use
 
@@ -32,6 +33,7 @@ BUILT_IN: dict[str, type[Command]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `ups`."""
+    share_cores()
     given = list(sys.argv[1:] if arguments is None else arguments)
     return guarded(lambda: _main(given), as_json="--json" in given)
 

@@ -21,6 +21,7 @@ from ups_core.cli.plan_output import next_commands, print_plan, print_submission
 from ups_core.cli.seeds import add_seeds, run_seeds
 from ups_core.console import Console
 from ups_core.context import PROFILE
+from ups_core.cpus import share_cores
 from ups_core.document import Document
 from ups_core.errors import UsageError
 from ups_core.launcher import Launcher
@@ -183,6 +184,7 @@ def _describe(launcher: Launcher, plan: Plan, step: PlannedStep) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `ups-run`."""
+    share_cores()
     command = RunCommand()
     parser = argparse.ArgumentParser(prog="ups-run", description=__doc__)
     command.add_arguments(parser)
