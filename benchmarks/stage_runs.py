@@ -12,8 +12,16 @@ from typing import Any
 
 import yaml
 
+from ups_data import prepare_task
+
 Rows = dict[str, dict[str, dict[str, float]]]
 """Scored problem of a step -> row -> number -> value."""
+
+
+def prepare_data(content: dict[str, Any], data: Path) -> None:
+    """Generate the data of a spec, which several runs of it then share."""
+    for options in content["tasks"].values():
+        prepare_task(options["kind"], {key: value for key, value in options.items() if key != "kind"}, data)
 
 
 def run_spec(content: dict[str, Any], folder: Path, data: Path) -> Path:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from stage_runs import Rows, rows_of, run_spec, table
+from stage_runs import Rows, prepare_data, rows_of, run_spec, table
 
 TASKS: dict[str, dict[str, Any]] = {
     "darcy_grf": {"resolution": 64},
@@ -102,10 +102,9 @@ def main() -> None:
     args = parser.parse_args()
     found: dict[str, list[Rows]] = {}
     for task in args.task:
-        first = run(args, task, 0)  # the first one makes the data
+        prepare_data(spec(args, task, 0), args.folder / "data")
         with ThreadPoolExecutor(args.jobs) as pool:
-            others = pool.map(lambda seed, task=task: run(args, task, seed), range(1, args.seeds))
-            found[task] = [first, *others]
+            found[task] = list(pool.map(lambda seed, task=task: run(args, task, seed), range(args.seeds)))
         print(f"\n{task}\n\n{table(found[task], task, (*SHOWN, 'ms'))}", flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(found, indent=1), encoding="utf-8")

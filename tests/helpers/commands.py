@@ -26,7 +26,17 @@ TINY = [
     "pipeline.operator.validate_every=2",
 ]
 """Overrides that make the two-task specs end in seconds."""
+TINY_STAGES = [
+    f"pipeline.{stage}.{option}=2"
+    for stage in ("flow", "student", "prior")
+    for option in ("max_steps", "validate_every", "batch_size")
+]
+TINY_MEMBERS = [
+    f"pipeline.{step}.members=2" for step in ("test_flow", "test_student", "ttc", "observations", "ttc_prior")
+]
+"""The same for the stages after the operator, and for what scores them."""
 TINY_OTHERS = {
+    "pdebench_2task": [*TINY, *TINY_STAGES, *TINY_MEMBERS],
     "burgers1d": [
         "tasks.burgers1d.trajectories=20",
         "tasks.burgers1d.resolution=64",
@@ -51,7 +61,9 @@ TINY_OTHERS = {
         "tasks.darcy2d.trajectories=20",
         "tasks.darcy2d.resolution=32",
         "model.width=16",
-        "pipeline.operator.budget=0.5",
+        *(f"pipeline.{stage}.budget=0.5" for stage in ("operator", "flow", "student", "prior")),
+        *(f"pipeline.{stage}.batch_size=2" for stage in ("flow", "student", "prior")),
+        *TINY_MEMBERS,
     ],
     "pdebench_2task_ddp": [
         *TINY[:6],

@@ -211,10 +211,14 @@ def test_a_prior_and_test_time_compute(tmp_path: Path) -> None:
     model = "--model", "{kind: unet, width: 4, levels: 2}"
     run("stages_steady.py", "--case", "random_field", *small, *model, "--folder", "runs", cwd=tmp_path)
     (found,) = json.loads((tmp_path / "found.json").read_text())["random_field"]
-    assert list(found) == ["observed_0_03: darcy.forward", "observed_0_03: darcy.inverse", "ttc: darcy"]
-    assert found["ttc: darcy"]["choice"]["evaluations"] == 2 * 15
-    assert found["ttc: darcy"]["no_choice"]["evaluations"] == 1
-    assert found["observed_0_03: darcy.forward"]["kriging"]["evaluations"] == 0
+    assert list(found) == [
+        "observed_0_03: darcy_grf.forward",
+        "observed_0_03: darcy_grf.inverse",
+        "ttc: darcy_grf",
+    ]
+    assert found["ttc: darcy_grf"]["choice"]["evaluations"] == 2 * 15
+    assert found["ttc: darcy_grf"]["no_choice"]["evaluations"] == 1
+    assert found["observed_0_03: darcy_grf.forward"]["kriging"]["evaluations"] == 0
 
 
 @pytest.mark.slow

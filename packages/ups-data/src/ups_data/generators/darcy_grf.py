@@ -29,18 +29,24 @@ WALL = 0.5
 """Distance of the outermost points from the boundary in spacings: they are centres of cells."""
 
 
+def amplitudes(points: int) -> NDArray[np.float64]:
+    """Standard deviations of the cosine waves of the Gaussian field on a grid `(points, points)`."""
+    wave = (np.pi * np.arange(POINTS)) ** 2
+    amplitude = (wave[:, None] + wave + DECAY**2) ** (-SMOOTHNESS / 2)
+    amplitude[0, 0] = 0.0  # no mean
+    return amplitude[:points, :points]
+
+
 def media(seed: int, start: int, stop: int, points: int) -> NDArray[np.float32]:
     """Coefficient fields start..stop-1, `(n, points, points)`, values 3 and 12.
 
     Media of different grids have the same waves, as far as a grid has them.
     """
-    wave = (np.pi * np.arange(POINTS)) ** 2
-    amplitude = (wave[:, None] + wave + DECAY**2) ** (-SMOOTHNESS / 2)
-    amplitude[0, 0] = 0.0  # no mean
+    amplitude = amplitudes(points)
     fields = np.empty((stop - start, points, points), dtype=np.float32)
     for row, number in enumerate(range(start, stop)):
-        waves = amplitude * np.random.default_rng((seed, number)).standard_normal((POINTS, POINTS))
-        gaussian = idctn(waves[:points, :points], norm="ortho")
+        waves = np.random.default_rng((seed, number)).standard_normal((POINTS, POINTS))
+        gaussian = idctn(amplitude * waves[:points, :points], norm="ortho")
         fields[row] = np.where(gaussian >= 0, HIGH, LOW)
     return fields
 

@@ -1,9 +1,9 @@
 """The network of a prior: it predicts the velocity of noisy coefficients and solutions.
 
 Any registered model can be used, because its input is posed as a steady task: the coefficients are the noisy
-fields, and of every channel the observations and where they are; the parameters are those of the problem, the
-flow time and the noise of the observations. Conditions that are not given are a mask of zeros, so one network
-samples the joint distribution and every conditional one.
+fields, and of every channel the observations, continued between the points, and where they are; the
+parameters are those of the problem, the flow time and the noise of the observations. Conditions that are not
+given are a mask of zeros, so one network samples the joint distribution and every conditional one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ups_core import Component
 from ups_data.info import Channel, Parameter, TaskInfo
 from ups_models.network import Network, NetworkInput, module_key
+from ups_models.prior.filling import fill
 from ups_models.prior.observations import joint_channels
 
 LONGEST_NOISE = 1.0
@@ -98,7 +99,7 @@ class JointFlow(nn.Module):
         noise = (2 / LONGEST_NOISE) * evidence.noise - 1
         scalars = torch.cat([(2 * time - 1)[:, None], noise], dim=1)
         known = torch.ones_like(scalars, dtype=torch.bool)
-        seen = evidence.values * evidence.mask
+        seen = fill(evidence.values, evidence.mask)
         velocity: Tensor = self.network(
             replace(
                 x,
