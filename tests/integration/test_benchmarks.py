@@ -216,7 +216,7 @@ def test_a_prior_and_test_time_compute(tmp_path: Path) -> None:
         "observed_0_03: darcy_grf.inverse",
         "ttc: darcy_grf",
     ]
-    assert found["ttc: darcy_grf"]["choice"]["evaluations"] == 2 * 15
+    assert found["ttc: darcy_grf"]["choice"]["evaluations"] == 2 * 7
     assert found["ttc: darcy_grf"]["no_choice"]["evaluations"] == 1
     assert found["observed_0_03: darcy_grf.forward"]["kriging"]["evaluations"] == 0
 

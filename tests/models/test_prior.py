@@ -31,7 +31,7 @@ def prior(sampler: PosteriorConfig | None = None) -> PriorSimulator:
         weight.data += 0.05 * torch.randn_like(weight)
     statistics = Data(DARCY, darcy_batch(4)).statistics
     made = PriorSimulator(flow, {DARCY.name: DARCY}, {DARCY.name: statistics}, sampler or PosteriorConfig())
-    made.fit_scale(iter([darcy_batch(4)]))
+    made.fit(DARCY.name, joint_fields(darcy_batch(4)))
     return made.eval()
 
 
@@ -60,6 +60,9 @@ class Gaussian(torch.nn.Module):
 
     def scale(self, task: str) -> Tensor:
         return torch.ones(2, 1, 1)
+
+    def evidence(self, task: str, values: Tensor, mask: Tensor, noise: Tensor) -> Evidence:
+        return Evidence(values, mask, noise, torch.zeros_like(values))
 
 
 def test_samples_of_a_known_law_have_its_mean_and_spread() -> None:

@@ -92,17 +92,17 @@ def media(seed: int, start: int, stop: int, points: int = 128) -> NDArray[np.flo
     fields = np.empty((stop - start, points, points), dtype=np.float32)
     # Drawn at the native resolution whatever the task asks for, so that a coarse task has the same media.
     for row, number in enumerate(range(start, stop)):
-        threshold = _batch_mean(seed, number // BATCH, points)
+        level = threshold(seed, number // BATCH, points)
         fields[row] = next(
             field
-            for field in (np.where(draw > threshold, HIGH, LOW) for draw in _draws(seed, number, points))
+            for field in (np.where(draw > level, HIGH, LOW) for draw in _draws(seed, number, points))
             if MINORITY <= np.mean(field == HIGH) <= 1 - MINORITY
         )
     return fields
 
 
 @lru_cache(maxsize=4)
-def _batch_mean(seed: int, batch: int, points: int) -> float:
+def threshold(seed: int, batch: int, points: int) -> float:
     """Mean of the Gaussian sums of a complete batch, so that a sample does not depend on their number."""
     numbers = range(batch * BATCH, (batch + 1) * BATCH)
     return float(np.mean([next(_draws(seed, number, points)).mean() for number in numbers]))

@@ -46,12 +46,6 @@ class SolvedSamples(Method):
     def _samples(
         self, batch: FieldBatch, observations: Observations, problem: Inference, members: int, seed: int
     ) -> Tensor:
-        coefficients = self.coefficients(batch, observations, problem, members, seed)
-        return torch.stack([self.solution(batch, member, problem.task) for member in coefficients])
-
-    def coefficients(
-        self, batch: FieldBatch, observations: Observations, problem: Inference, members: int, seed: int
-    ) -> Tensor:
-        """Samples of the coefficient `(M, B, Cs, *S)`."""
         fields = self.prior.posterior(batch, observations, members, seed, self.config.sampler)
-        return fields[:, :, problem.observed]
+        coefficients = fields[:, :, problem.observed]
+        return torch.stack([self.solution(batch, member, problem.task) for member in coefficients])

@@ -14,7 +14,7 @@ class PosteriorConfig(Config):
 
     kind: Literal["heun", "euler"] = "heun"
     """Solver of the flow's ODE: `heun` (two evaluations per step, one in the last) or `euler`."""
-    steps: Annotated[int, Field(ge=1)] = 8
+    steps: Annotated[int, Field(ge=1)] = 4
     """Number of steps from noise to fields."""
     guidance: NonNegativeFloat = 1.0
     """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598): 1 samples what the network learned given

@@ -1,7 +1,7 @@
 """The network of a prior: it predicts the velocity of noisy coefficients and solutions.
 
 Any registered model can be used, because its input is posed as a steady task: the coefficients are the noisy
-fields, and of every channel the observations, continued between the points, and where they are; the
+fields, and of every channel the observations, between them the best linear estimate, and where they are; the
 parameters are those of the problem, the flow time and the noise of the observations. Conditions that are not
 given are a mask of zeros, so one network samples the joint distribution and every conditional one.
 """
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ups_core import Component
 from ups_data.info import Channel, Parameter, TaskInfo
-from ups_models.network import Network, NetworkInput, module_key
-from ups_models.prior.filling import fill
+from ups_models.network import Network, NetworkInput, TaskModules, module_key
+from ups_models.prior.linear_estimate import LinearEstimate
 from ups_models.prior.observations import joint_channels
 
 LONGEST_NOISE = 1.0
@@ -32,15 +32,21 @@ class Evidence(NamedTuple):
         values: `(B, J, *S)`, 0 where nothing is observed.
         mask: 1 where something is `(B, J, *S)`.
         noise: standard deviation of the noise `(B, J)`.
+        estimate: what follows linearly from the observations `(B, J, *S)`.
     """
 
     values: Tensor
     mask: Tensor
     noise: Tensor
+    estimate: Tensor
 
     def without(self) -> Evidence:
         """No observation at all."""
         return Evidence(*map(torch.zeros_like, self))
+
+    def repeated(self, times: int) -> Evidence:
+        """All samples so many times, one complete copy after the other."""
+        return Evidence(*(torch.cat([part] * times) for part in self))
 
 
 def question(task: TaskInfo) -> TaskInfo:
@@ -61,7 +67,7 @@ def question(task: TaskInfo) -> TaskInfo:
 
 
 class JointFlow(nn.Module):
-    """The velocity network, and the mean and scale of the joint fields of every task.
+    """The velocity network, and what is known of the joint fields of every task: mean, scale, covariance.
 
     Args:
         component: the model.
@@ -74,10 +80,16 @@ class JointFlow(nn.Module):
         assert isinstance(network, Network)
         self.network = network
         for name, task in tasks.items():
-            # Buffers: parameters may be sharded over ranks and are gathered only inside a forward pass.
+            # Buffers, as in LinearEstimate.
             count = len(joint_channels(task))
             self.register_buffer(_key("mean", name), torch.zeros(count, *task.shape))
             self.register_buffer(_key("scale", name), torch.ones(count, *[1] * task.dim))
+        self.linear = TaskModules(
+            {
+                name: LinearEstimate((len(joint_channels(task)), *task.shape), len(task.static_channels))
+                for name, task in tasks.items()
+            }
+        )
 
     def mean(self, task: str) -> Tensor:
         """Mean of the normalised joint fields over the train split `(J, *S)`."""
@@ -86,6 +98,10 @@ class JointFlow(nn.Module):
     def scale(self, task: str) -> Tensor:
         """Their standard deviation around it `(J, 1, ...)`."""
         return self.get_buffer(_key("scale", task))
+
+    def evidence(self, task: str, values: Tensor, mask: Tensor, noise: Tensor) -> Evidence:
+        """Observations of scaled fields and the linear estimate from them; arguments as :class:`Evidence`."""
+        return Evidence(values, mask, noise, self.linear.of(task)(values, mask, noise))
 
     def forward(self, x: NetworkInput, noisy: Tensor, time: Tensor, evidence: Evidence) -> Tensor:
         """The velocity `(B, J, *S)`.
@@ -99,7 +115,7 @@ class JointFlow(nn.Module):
         noise = (2 / LONGEST_NOISE) * evidence.noise - 1
         scalars = torch.cat([(2 * time - 1)[:, None], noise], dim=1)
         known = torch.ones_like(scalars, dtype=torch.bool)
-        seen = fill(evidence.values, evidence.mask)
+        seen = torch.where(evidence.mask > 0, evidence.values, evidence.estimate)
         velocity: Tensor = self.network(
             replace(
                 x,

@@ -16,7 +16,8 @@ from ups_models.member_noise import MemberStreams
 from ups_models.network import NetworkInput
 from ups_models.prior.config import PosteriorConfig
 from ups_models.prior.joint_flow import Evidence, JointFlow
-from ups_models.prior.observations import Observations, joint_fields
+from ups_models.prior.linear_estimate import LinearEstimate
+from ups_models.prior.observations import Observations
 from ups_models.simulator import Simulator
 
 
@@ -54,9 +55,13 @@ class PriorSimulator(Simulator):
 
     def step(self, batch: FieldBatch, noise: Tensor | None = None) -> Tensor:
         """The expected solution given the coefficient, `(B, C, *S)`, by one evaluation."""
-        # Without checks, whose answers depend on values: a step can be exported.
-        expected = self._expected(batch, self.coefficients(batch))
-        return expected[:, batch.static.shape[1] :]
+        # Without checks and masks, whose answers depend on values: a step can be exported.
+        observations, given = self.coefficients(batch), batch.static.shape[1]
+        linear = self.prior.linear.of(batch.task)
+        assert isinstance(linear, LinearEstimate)
+        known = self.scaled(batch.task, observations.values)[:, :given]
+        expected = self._expected(batch, observations, linear.given_coefficients(known))
+        return expected[:, given:]
 
     def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
         """See :class:`~ups_models.simulator.Simulator`; solutions given the coefficient."""
@@ -85,8 +90,13 @@ class PriorSimulator(Simulator):
         self._check(batch, observations)
         return self._expected(batch, observations)
 
-    def _expected(self, batch: FieldBatch, observations: Observations) -> Tensor:
-        x, evidence = self._evidence(batch, observations)
+    def _expected(
+        self, batch: FieldBatch, observations: Observations, estimate: Tensor | None = None
+    ) -> Tensor:
+        x, evidence = (
+            self.normaliser(batch.task).network_input(batch),
+            self._evidence(batch, observations, estimate),
+        )
         zero = torch.zeros_like(evidence.values)
         # From no noise at time 1 the velocity is minus the expectation: the network learned that case too.
         expected = self._physical(batch.task, -self.prior(x, zero, zero.new_ones(zero.shape[0]), evidence))
@@ -116,8 +126,8 @@ class PriorSimulator(Simulator):
         self._check(batch, observations)
         sampler = self.sampler if sampler is None else sampler
         noise = MemberStreams(batch, members, seed).normal(observations.values.shape[1:])
-        x, evidence = self._evidence(batch.repeated(members), observations.repeated(members))
-        z = noise
+        x = self.normaliser(batch.task).network_input(batch.repeated(members))
+        evidence, z = self._evidence(batch, observations).repeated(members), noise
         times = torch.linspace(1, 0, sampler.steps + 1).tolist()
         for start, end in pairwise(times):
             first = self._velocity(x, z, start, evidence, sampler)
@@ -154,13 +164,16 @@ class PriorSimulator(Simulator):
         if len(observations) != len(batch):
             raise UPSError(f"{len(observations)} samples are observed, but the batch has {len(batch)}")
 
-    def _evidence(self, batch: FieldBatch, observations: Observations) -> tuple[NetworkInput, Evidence]:
-        """The problem and the observations, both normalised."""
-        normaliser = self.normaliser(batch.task)
+    def _evidence(
+        self, batch: FieldBatch, observations: Observations, estimate: Tensor | None = None
+    ) -> Evidence:
+        """The observations in scaled units, and what follows linearly from them unless it is given."""
         values = torch.where(observations.mask, self.scaled(batch.task, observations.values), 0.0)
         mask = observations.mask.to(values.dtype)
-        scale = self.prior.scale(batch.task).flatten()
-        return normaliser.network_input(batch), Evidence(values, mask, observations.noise / scale)
+        noise = observations.noise / self.prior.scale(batch.task).flatten()
+        if estimate is None:
+            return self.prior.evidence(batch.task, values, mask, noise)
+        return Evidence(values, mask, noise, estimate)
 
     def scaled(self, task: str, fields: Tensor) -> Tensor:
         """Physical joint fields `(B, J, *S)`, scaled to mean 0 in every cell and standard deviation 1."""
@@ -182,21 +195,20 @@ class PriorSimulator(Simulator):
             torch.cat([normaliser.static_std, normaliser.target_std]),
         )
 
-    def fit_scale(self, batches: Iterator[FieldBatch]) -> None:
-        """Measure mean and scale of the joint fields on training samples of one task."""
-        count, total, squares, task = 0, None, None, ""
-        for batch in batches:
-            fields = self.normalised(batch.task, joint_fields(batch)).double()
-            total = fields.sum(dim=0) + (0 if total is None else total)
-            squares = fields.square().sum(dim=0) + (0 if squares is None else squares)
-            count, task = count + len(fields), batch.task
-        assert total is not None
-        assert squares is not None
-        mean = total / count
-        variance = (squares / count - mean.square()).clamp(min=0).flatten(1).mean(dim=1)
-        scale = self.prior.scale(task)
-        self.prior.mean(task).copy_(mean)
-        scale.copy_(variance.sqrt().clamp(min=1e-6).reshape(scale.shape))
+    def fit(self, task: str, samples: Tensor) -> None:
+        """Measure mean, scale and covariance of the joint fields on training samples of a task.
+
+        Args:
+            task: its name.
+            samples: in physical units `(N, J, *S)`.
+        """
+        fields, scale = self.normalised(task, samples), self.prior.scale(task)
+        mean = self.prior.mean(task).copy_(fields.double().mean(dim=0))
+        deviation = (fields - mean).square().transpose(0, 1).flatten(1).mean(dim=1).sqrt()
+        scale.copy_(deviation.clamp(min=1e-6).reshape(scale.shape))
+        linear = self.prior.linear.of(task)
+        assert isinstance(linear, LinearEstimate)
+        linear.fit((fields - mean) / scale)
 
 
 def over_fields_and_channels(values: Tensor, fields: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ the samples are a regression, the flow's velocity at time 1 from no noise, which
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import torch
@@ -18,19 +19,21 @@ from ups_models.bundle import load_prior, save_bundle
 from ups_models.member_noise import MemberStreams
 from ups_models.network import TaskModules
 from ups_models.prior.joint_flow import JointFlow
-from ups_models.prior.observations import Observations, joint_fields
+from ups_models.prior.observations import Observations, joint_channels, joint_fields
 from ups_models.prior.simulator import PriorSimulator
 from ups_models.residual.flow import interpolate
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.engine.stage import training_stage
 from ups_train.stages.initial_simulator import freeze, load_weights
 from ups_train.stages.prior_config import PriorConfig
-from ups_train.stages.random_observations import draw_evidence
+from ups_train.stages.random_observations import draw_observations
 
 SEED = 0
 """Seed of the validation's random numbers."""
 INITIAL_SAMPLES = 2048
-"""Number of training samples that determine mean and scale of the fields."""
+"""Maximum number of training samples that determine mean, scale and covariance of the fields."""
+INITIAL_NUMBERS = 2**27
+"""Maximum number of values in them."""
 DIRECTIONS = ("forward", "inverse")
 """The solution from points of the coefficient, the coefficient from points of the solution."""
 
@@ -67,17 +70,17 @@ class PriorObjective(nn.Module):
         return self.simulator.prior
 
     def initialise(self) -> None:
-        """Measure mean and scale of the fields on training samples, unless starting from a saved prior."""
+        """Measure the law of the fields on training samples, unless starting from a saved prior."""
         if self.inputs.start is not None:
             return
         for opened in self.inputs.data.values():
             windows = opened.windows("train", horizon=1)
-            size = min(INITIAL_SAMPLES, len(windows))
+            numbers = len(joint_channels(opened.info)) * prod(opened.info.shape)
+            size = max(1, min(INITIAL_SAMPLES, INITIAL_NUMBERS // numbers, len(windows)))
             order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))[:size].tolist()
             step = self.config.batch_size
-            self.simulator.fit_scale(
-                windows.batch(order[begin : begin + step]) for begin in range(0, size, step)
-            )
+            batches = [windows.batch(order[begin : begin + step]) for begin in range(0, size, step)]
+            self.simulator.fit(opened.info.name, torch.cat([joint_fields(batch) for batch in batches]))
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """Mean squared error of the velocity given random observations, at one random time per sample."""
@@ -90,7 +93,8 @@ class PriorObjective(nn.Module):
         """Mean squared error of every sample `(B,)`."""
         streams = MemberStreams(batch, 1, derive_seed(seed, "prior"))
         fields = simulator.scaled(batch.task, joint_fields(batch))
-        evidence = draw_evidence(fields, batch.static.shape[1], self.config, streams)
+        observed = draw_observations(fields, batch.static.shape[1], self.config, streams)
+        evidence = simulator.prior.evidence(batch.task, *observed)
         time, direct = torch.special.ndtr(streams.normal((2,))).unbind(dim=1)
         noise = streams.normal(fields.shape[1:])
         direct = direct < self.config.direct

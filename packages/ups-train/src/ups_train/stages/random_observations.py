@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ups_models.member_noise import MemberStreams
-from ups_models.prior.joint_flow import Evidence
 from ups_train.stages.prior_config import PriorConfig
 
 BOTH = 0.1
@@ -17,8 +16,10 @@ DECADES = 3.0
 """Decades of noise below the largest."""
 
 
-def draw_evidence(fields: Tensor, given: int, config: PriorConfig, streams: MemberStreams) -> Evidence:
-    """Observations of scaled joint fields `(B, J, *S)`.
+def draw_observations(
+    fields: Tensor, given: int, config: PriorConfig, streams: MemberStreams
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Observed values, mask and noise of scaled joint fields `(B, J, *S)`, as in an ``Evidence``.
 
     Args:
         fields: coefficients, then solutions.
@@ -46,4 +47,4 @@ def draw_evidence(fields: Tensor, given: int, config: PriorConfig, streams: Memb
         std = torch.where(noisy < 0.5, config.noise * torch.exp(-math.log(10) * DECADES * size), std)
     noise = std[:, None].expand(*fields.shape[:2])
     errors = streams.normal(fields.shape[1:]) * noise.reshape(*noise.shape, *[1] * (fields.dim() - 2))
-    return Evidence(mask * (fields + errors), mask, noise)
+    return mask * (fields + errors), mask, noise
