@@ -63,12 +63,13 @@ def rows_of(run: Path, steps: Sequence[str], shown: Sequence[str]) -> Rows:
 
 
 def table(runs: Sequence[Rows], problem: str, shown: Sequence[str]) -> str:
-    """Mean and spread over runs of every row of a problem, as Markdown."""
+    """Mean and spread over runs of every row of a problem, as Markdown; not every run needs all rows."""
     lines = ["| row | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
     for row in runs[0][problem]:
         cells = []
         for column in shown:
-            values = [found[problem][row][column] for found in runs if column in found[problem][row]]
+            rows = [found[problem].get(row, {}) for found in runs]
+            values = [numbers[column] for numbers in rows if column in numbers]
             spread = f" ± {statistics.stdev(values):.2g}" if len(set(values)) > 1 else ""
             cells.append(f"{statistics.fmean(values):.3g}{spread}" if values else "–")
         lines.append(f"| {row} | " + " | ".join(cells) + " |")

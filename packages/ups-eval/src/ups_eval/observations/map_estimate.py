@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 MODES = 256
 """Principal components of the coefficient that are inferred."""
-STEPS = 300
-"""Steps of Adam."""
-RATE = 0.1
-"""Its learning rate, falling linearly to zero; components have standard deviation 1."""
+ITERATIONS = 400
+"""Maximum number of iterations of L-BFGS. Adam with more gradients has more than twice the error."""
+HISTORY = 20
 ERROR = 1e-2
 """Standard deviation of exact observations in units of the field's: missing components act as noise."""
 SHARPNESS = 4.0
@@ -30,7 +29,7 @@ SHARPNESS = 4.0
 
 
 class MapEstimate(Method):
-    """Minimises misfit² / 2 noise² + |z|² / 2 over the components z of the coefficient.
+    """Minimises misfit² / 2 noise² + |z|² / 2 over the components z of the coefficient, by L-BFGS.
 
     The components are the principal ones of the training coefficients, with a Gaussian law. A coefficient of
     two values is the smooth step of its linear expansion, so that it stays between them."""
@@ -60,17 +59,22 @@ class MapEstimate(Method):
             noise = noise.reshape(*noise.shape, *[1] * task.dim)
             given = Given(*(part.clone() for part in Given.of(batch, torch.float32)))
             z = torch.zeros(len(batch), len(basis), requires_grad=True)
-            optimizer = torch.optim.Adam([z], lr=RATE)
-            start = None
-            for step in range(STEPS):
-                optimizer.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
+            optimizer = torch.optim.LBFGS(
+                [z], max_iter=ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe"
+            )
+            start: Tensor | None = None
+
+            def misfit() -> Tensor:
+                nonlocal start
                 coefficient = self._coefficient(mean + z @ basis, problem)
                 field = solution(solver, given._replace(static=coefficient), task, start)
                 start = field.detach()
-                misfit = torch.where(seen, (field[:, 0] - wanted) / noise, 0.0)
-                loss = misfit.square().sum() / 2 + z.square().sum() / 2
+                errors = torch.where(seen, (field[:, 0] - wanted) / noise, 0.0)
+                loss = errors.square().sum() / 2 + z.square().sum() / 2
                 (z.grad,) = torch.autograd.grad(loss, z)
-                optimizer.step()
+                return loss.detach()
+
+            optimizer.step(misfit)  # type: ignore[no-untyped-call]
         return self._coefficient(mean + z.detach() @ basis, problem)
 
     def _coefficient(self, linear: Tensor, problem: Inference) -> Tensor:
