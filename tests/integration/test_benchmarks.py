@@ -240,3 +240,13 @@ def test_losses_of_physics(tmp_path: Path) -> None:
     run("stages_physics.py", "--task", "diffusion_sorption1d", *small, cwd=tmp_path)
     (found,) = json.loads((tmp_path / "found.json").read_text())["diffusion_sorption1d"]
     assert list(found["diffusion_sorption1d"]) == ["without", "bounds_1", "bounds_conflict_free"]
+
+
+@pytest.mark.slow
+def test_tiles(tmp_path: Path) -> None:
+    small = ["--seeds", "1", "--budget", "1", "--trajectories", "10", "--cells", "128", "--out", "found.json"]
+    run("stages_tiles.py", "--dim", "2", *small, "--folder", "runs", cwd=tmp_path)
+    (found,) = json.loads((tmp_path / "found.json").read_text())["2d"]
+    rows = found["2d"]
+    assert rows["tiles_64"]["MB"] < rows["complete"]["MB"]
+    assert all(row["nrmse"] > 0 for row in rows.values())
