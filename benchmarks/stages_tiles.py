@@ -1,6 +1,6 @@
 """Training on tiles of a grid: memory, time and accuracy beside training on complete grids.
 
-A U-Net learns one step of Allen and Cahn's equation, u_t = 2 Δu + u - u³ in units of cells, on 256² and on 64³
+A U-Net learns one step of Allen and Cahn's equation, u_t = 2 Δu + u - u³ in units of cells, on 256² and 64³
 cells. Every variant trains for the same seconds; what a step needs is measured by `ups size`.
 
     .venv/bin/python benchmarks/stages_tiles.py
