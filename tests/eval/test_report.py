@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,16 +23,20 @@ from ups_core.console import Console
 from ups_core.sealed import read_sealed, write_sealed
 from ups_data.info import Channel
 from ups_eval.command import EvalCommand
+from ups_eval.config import OWN_ROWS
 from ups_eval.gate.record import Gates, Judgement
+from ups_eval.observations.config import Method
 from ups_eval.report.animation import rollout_gif
 from ups_eval.report.collect import collect, read_log
 from ups_eval.report.costs import cost_rows
 from ups_eval.report.curves import training_figure
 from ups_eval.report.field_figures import sample_figure
 from ups_eval.report.lead import sentences
+from ups_eval.report.notes import NOTES, notes
 from ups_eval.report.render import render, repeat_command, settle, write_report
 from ups_eval.report.scores import all_rows, headline_rows, part_rows, physics_rows
 from ups_eval.report.style import LIGHT, model_colours
+from ups_eval.ttc.config import ROWS
 
 COLOURS = model_colours(["latent_operator", "persistence", "fno"])
 
@@ -354,3 +359,24 @@ def test_commands(run_directory: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_the_command_to_repeat_a_run_can_be_pasted(run_directory: Path) -> None:
     run = replace(collect(run_directory), command=["/usr/bin/ups-run", "my specs/a.yaml", "--set", "seed=1"])
     assert repeat_command(run) == "ups-run 'my specs/a.yaml' --set seed=1"
+
+
+def test_rows_that_steps_add_are_explained() -> None:
+    added = {*ROWS, *get_args(Method), *("posterior", "expected", "posterior_solve"), *OWN_ROWS}
+    assert added <= NOTES.keys() | {"truth"}
+    assert notes(["fno", "mean", "choice"]) == (
+        "mean: the mean of the training split; choice: of several candidates the one that physics prefers."
+    )
+    assert notes(["fno"]) == ""
+
+
+def test_each_of_several_evaluations_is_named_on_the_first_screen(run_directory: Path) -> None:
+    run = collect(run_directory)
+    (evaluation, *_) = run.evaluations
+    page = render(replace(run, evaluations=[evaluation, replace(evaluation, id="again")]), animate=False)
+    header = page[: page.index("</header>")]
+    assert f"<b>{evaluation.id}</b>: On " in header
+    assert "<b>again</b>: On " in header
+    assert (
+        "<b>" not in render(replace(run, evaluations=[evaluation]), animate=False).partition("</header>")[0]
+    )

@@ -24,6 +24,7 @@ from ups_eval.report.costs import CostRow, cost_rows
 from ups_eval.report.curves import rollout_figure, training_figure
 from ups_eval.report.field_figures import sample_figure
 from ups_eval.report.lead import sentences
+from ups_eval.report.notes import notes
 from ups_eval.report.scores import all_rows, headline_rows, part_rows, physics_rows, worst_rows
 from ups_eval.report.spectra import parity_figure, spectrum_figure
 from ups_eval.report.style import DARK, LIGHT, model_colours
@@ -69,6 +70,8 @@ class EvaluationSection:
     sentences: list[str]
     headline: list[Row]
     tasks: list[TaskSection]
+    notes: str
+    rolls_out: bool
 
 
 def write_report(
@@ -130,7 +133,13 @@ def _section(
     results = evaluation.results
     tasks = [_task(evaluation, run, task, colours, animate) for task in results.tasks]
     return EvaluationSection(
-        evaluation.id, results, sentences(evaluation, run), headline_rows(evaluation), tasks
+        evaluation.id,
+        results,
+        sentences(evaluation, run),
+        headline_rows(evaluation),
+        tasks,
+        notes(results.models),
+        rolls_out=any(len(frames) > 1 for models in results.per_step.values() for frames in models.values()),
     )
 
 
