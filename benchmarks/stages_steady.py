@@ -58,7 +58,9 @@ def spec(args: argparse.Namespace, case: str, seed: int) -> dict[str, Any]:
         step = {"evaluate": "observations", "id": step_of(options), **options}
         baselines = METHODS if seed == 0 else []  # their answers do not depend on the seed
         pipeline.append({**step, "members": args.members, "baselines": baselines, "save_predictions": 0})
-    pipeline.append({"evaluate": "ttc", "members": args.members, "save_predictions": 0})
+    pipeline.append(
+        {"evaluate": "ttc", "members": args.members, "refine": [1, 2, 3, 4, 6], "save_predictions": 0}
+    )
     return {
         "version": 1,
         "name": f"{case}-{seed}",

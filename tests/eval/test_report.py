@@ -36,7 +36,7 @@ from ups_eval.report.notes import NOTES, notes
 from ups_eval.report.render import render, repeat_command, settle, write_report
 from ups_eval.report.scores import all_rows, headline_rows, part_rows, physics_rows
 from ups_eval.report.style import LIGHT, model_colours
-from ups_eval.ttc.config import ROWS
+from ups_eval.ttc.config import ITERATIONS, REFINED, ROWS
 
 COLOURS = model_colours(["latent_operator", "persistence", "fno"])
 
@@ -362,12 +362,22 @@ def test_the_command_to_repeat_a_run_can_be_pasted(run_directory: Path) -> None:
 
 
 def test_rows_that_steps_add_are_explained() -> None:
-    added = {*ROWS, *get_args(Method), *("posterior", "expected", "posterior_solve"), *OWN_ROWS}
+    added = {
+        *ROWS,
+        f"{REFINED}*",
+        f"{ITERATIONS}*",
+        *get_args(Method),
+        *("posterior", "expected", "posterior_solve"),
+        *OWN_ROWS,
+    }
     assert added <= NOTES.keys() | {"truth"}
     assert notes(["fno", "mean", "choice"]) == (
         "mean: the mean of the training split; choice: of several candidates the one that physics prefers."
     )
     assert notes(["fno"]) == ""
+    assert (
+        notes(["refined_2", "refined_12"]) == "refined_*: iterations of the discrete equation from no_choice."
+    )
 
 
 def test_each_of_several_evaluations_is_named_on_the_first_screen(run_directory: Path) -> None:

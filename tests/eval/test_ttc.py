@@ -190,6 +190,9 @@ def test_what_a_spec_may_ask_for() -> None:
         assert isinstance(made, TTCConfig)
         return made
 
+    with pytest.raises(ValueError, match="2, 4, 2 has a number twice"):
+        config(refine=(2, 4, 2))
+    assert config(refine=(4,)).rows[-2:] == ["refined_4", "iterations_4"]
     with pytest.raises(ValueError, match="8 members cannot be shared by 3 beams"):
         config(beam=3)
     with pytest.raises(ValueError, match="greater than or equal to 2"):

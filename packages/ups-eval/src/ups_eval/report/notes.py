@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 NOTES = {
@@ -16,8 +17,8 @@ NOTES = {
     "mean_of_candidates": "their mean",
     "oracle_choice": "the candidate that is nearest to the truth, a bound for every choice",
     "combined": "their weighted mean with the least estimated error",
-    "refined": "iterations of the discrete equation from no_choice",
-    "iterations": "as many from zero",
+    "refined_*": "iterations of the discrete equation from no_choice",
+    "iterations_*": "as many from zero",
     "posterior": "the mean of samples given the observed points",
     "expected": "what the prior expects, by one evaluation",
     "posterior_solve": "the mean of the solver's solutions of sampled coefficients",
@@ -27,10 +28,11 @@ NOTES = {
     "kriging_solve": "that of the coefficient, then the solver",
     "map": "the most probable coefficient by the solver's adjoint",
 }
-"""Rows that evaluation steps add of their own accord, and baselines that need no training."""
+"""Rows that evaluation steps add of their own accord, and baselines that need no training; * is a number."""
 
 
 def notes(models: Iterable[str]) -> str:
     """What the rows are whose names do not say it; "" if there is none."""
-    known = [f"{name}: {NOTES[name]}" for name in models if name in NOTES]
+    names = dict.fromkeys(re.sub(r"(?<=_)\d+$", "*", model) for model in models)
+    known = [f"{name}: {NOTES[name]}" for name in names if name in NOTES]
     return f"{'; '.join(known)}." if known else ""

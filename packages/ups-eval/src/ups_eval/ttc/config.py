@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ups_core import Component
 from ups_core.step_config import StageConfig, StepConfig
@@ -18,10 +18,10 @@ ROWS = (
     "mean_of_candidates",
     "oracle_choice",
     "combined",
-    "refined",
-    "iterations",
 )
 """What is scored beside the choice."""
+REFINED, ITERATIONS = "refined_", "iterations_"
+"""Beginnings of the names of rows that iterate."""
 
 
 class TTCConfig(ScoreConfig):
@@ -37,9 +37,16 @@ class TTCConfig(ScoreConfig):
     beam: PositiveInt = 1
     """Rollouts that are continued in parallel; the candidates of a frame are shared among them, and the one
     with the smallest sum of penalties is the choice at the end."""
-    refine: NonNegativeInt = 2
-    """Iterations of the discrete equation from the single prediction, and from zero, where the task has such
-    a solver."""
+    refine: tuple[PositiveInt, ...] = (2,)
+    """Numbers of iterations of the discrete equation, each from the single prediction and from zero, where
+    the task has such a solver."""
+
+    @field_validator("refine")
+    @classmethod
+    def _differ(cls, counts: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(counts)) < len(counts):
+            raise ValueError(f"{', '.join(map(str, counts))} has a number twice; remove it")
+        return counts
 
     @model_validator(mode="after")
     def _beams_have_candidates(self) -> TTCConfig:
@@ -52,7 +59,7 @@ class TTCConfig(ScoreConfig):
     @property
     def rows(self) -> list[str]:
         """See :class:`ScoreConfig`."""
-        return list(ROWS)
+        return [*ROWS, *(begin + str(count) for count in self.refine for begin in (REFINED, ITERATIONS))]
 
     def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
         """A reward that a task does not declare."""

@@ -10,7 +10,7 @@ from ups_eval.physics_metrics import Problem
 from ups_eval.random_errors import WithoutSampling
 from ups_eval.score_step import Entrants, ScoreStep
 from ups_eval.ttc.choices import Chosen, Combined, Iterated, true_error
-from ups_eval.ttc.config import TTCConfig
+from ups_eval.ttc.config import ITERATIONS, REFINED, TTCConfig
 from ups_eval.ttc.rewards import create_penalty
 from ups_models.bundle import load_bundle
 from ups_models.bundle_config import read_bundle_config, weights_sum
@@ -57,8 +57,8 @@ class TTCStep(ScoreStep):
             "oracle_choice": oracle,
             "combined": Combined(simulator, problems, config.members, config.seed),
         }
-        if config.refine:
-            entrants["refined"] = Iterated(single, problems, config.refine, zero=False)
-            entrants["iterations"] = Iterated(single, problems, config.refine, zero=True)
+        for count in config.refine:
+            entrants[f"{REFINED}{count}"] = Iterated(single, problems, count, zero=False)
+            entrants[f"{ITERATIONS}{count}"] = Iterated(single, problems, count, zero=True)
         weights = weights_sum(described)
         return Entrants(entrants, {"no_choice": weights, "mean_of_candidates": weights})
