@@ -95,5 +95,6 @@ def _gain(modes: Tensor, weight: Tensor) -> Tensor:
         weight: 1 / variance of what the values deviate from the modes by `(..., N)`.
     """
     scaled = (modes * weight[..., None]).mT
-    gain: Tensor = torch.linalg.solve(scaled @ modes + torch.eye(modes.shape[1]).to(modes), scaled)
+    unit = torch.eye(modes.shape[1], dtype=modes.dtype, device=modes.device)
+    gain: Tensor = torch.linalg.solve(scaled @ modes + unit, scaled)
     return gain
