@@ -32,9 +32,11 @@ TINY_STAGES = [
     for option in ("max_steps", "validate_every", "batch_size")
 ]
 TINY_MEMBERS = [
-    f"pipeline.{step}.members=2" for step in ("test_flow", "test_student", "ttc", "observations", "ttc_prior")
+    f"pipeline.{step}.{option}"
+    for step in ("test_flow", "test_student", "ttc", "observations", "ttc_prior")
+    for option in ("members=2", "save_predictions=0")
 ]
-"""The same for the stages after the operator, and for what scores them."""
+"""The same for the stages after the operator, and for what scores them, without its pictures."""
 TINY_OTHERS = {
     "pdebench_2task": [*TINY, *TINY_STAGES, *TINY_MEMBERS],
     "burgers1d": [
