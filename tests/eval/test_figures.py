@@ -61,6 +61,20 @@ def test_every_model_keeps_its_colour() -> None:
     assert model_colours([])["persistence"] == PERSISTENCE
 
 
+def test_an_ensemble_shows_a_member_and_its_spread(stored: dict[str, TaskPredictions]) -> None:
+    for name, task in stored.items():
+        alone = sample_figure(task, 0, "latent_operator", COLOURS)
+        members = np.stack([task.predictions["latent_operator"] + shift for shift in (-1, 0, 1)], axis=1)
+        ensemble = replace(task, members={"latent_operator": members})
+        figure = sample_figure(ensemble, 0, "latent_operator", COLOURS)
+        panels = ("a member", "spread")
+        assert not any(panel in alone for panel in panels)
+        if task.info.dim == 1:
+            assert len(figure) > len(alone), f"a band in the picture of {name}"
+        else:
+            assert all(f">{panel}<" in figure for panel in panels), name
+
+
 def test_an_svg_has_a_label_no_size_and_no_ink_of_its_own() -> None:
     figure = new_figure(4.0, 2.0)
     dress(figure.subplots(), title="a < b", x="time", grid=True)

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from commands import command
 from ups_core.cli.run import main
+from ups_eval.predictions import read_predictions
 
 TRAINING = {"max_steps": 4, "validate_every": 2, "batch_size": 4, "validation_trajectories": 4}
 SPEC: dict[str, Any] = {
@@ -90,6 +92,17 @@ def test_every_direction_is_scored_beside_classical_methods(run: Path) -> None:
     assert found["evaluations"]["darcy.forward"]["posterior"] == 2 * 3
     assert found["evaluations"]["darcy.forward"]["expected"] == 1
     assert "crps" in "".join(found["metrics"])
+
+
+def test_only_what_is_observed_is_kept_for_pictures(run: Path) -> None:
+    kept = read_predictions(run / "steps" / "observations" / "predictions.h5")
+    for problem, points in (("forward", [12, 0]), ("inverse", [0, 12]), ("both", [12, 12])):
+        known = np.isfinite(kept[f"darcy.{problem}"].static)
+        assert (known.sum(axis=(2, 3)) == points).all()
+    page = (run / "report" / "index.html").read_text()
+    assert page.count("given: known_a") >= 2
+    assert "given: known_u" in page
+    assert "spread" in page
 
 
 def test_test_time_compute_is_scored_beside_chance(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,12 +26,20 @@ class Kept:
         writer: of the file of predictions.
         windows: the trajectories that are scored.
         ensemble: how stochastic simulators are rolled out.
+        known: a batch as those that are scored see it.
     """
 
-    def __init__(self, writer: PredictionsWriter, windows: Windows, ensemble: Ensemble) -> None:
+    def __init__(
+        self,
+        writer: PredictionsWriter,
+        windows: Windows,
+        ensemble: Ensemble,
+        known: Callable[[FieldBatch], FieldBatch],
+    ) -> None:
         self.writer = writer
         self.ensemble = ensemble
         self.windows = windows
+        self.known = known
         self.choice: Choice | None = None
         self._seen: dict[str, int] = {}
 
@@ -46,7 +55,7 @@ class Kept:
             for begin in range(0, len(self.windows), batch_size):
                 indices = range(begin, min(begin + batch_size, len(self.windows)))
                 if positions := [position for position in choice.positions if position in indices]:
-                    self.writer.truth(self.windows.batch(positions))
+                    self.writer.truth(self.known(self.windows.batch(positions)))
                     batch = self.windows.batch(indices).to(device_of(simulator))
                     members = predict_target(simulator.eval(), batch, self.ensemble)
                     self._store(model, batch, members, begin)

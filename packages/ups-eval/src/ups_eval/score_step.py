@@ -140,6 +140,10 @@ class ScoreStep(ABC):
         context.console.rich.print(rich_headline(results, f"{context.step_id} ({results.split} split)"))
         return StepResult(results.metrics)
 
+    def known(self, batch: FieldBatch) -> FieldBatch:
+        """A batch with what entrants see of its fields, for pictures; all of them by default."""
+        return batch
+
     def memory(self, simulator: Simulator, windows: Windows) -> int | None:
         """Peak bytes of one step; None where they say nothing."""
         return step_memory(simulator, windows)
@@ -166,7 +170,7 @@ class ScoreStep(ABC):
         scores: dict[str, TaskScore] = {}
         ensemble = Ensemble(self.config.members, self.config.seed)
         windows, size = data.trajectories(split, limit=self.config.limit), self.config.batch_size
-        kept = Kept(writer, windows, ensemble) if writer is not None else None
+        kept = Kept(writer, windows, ensemble, self.known) if writer is not None else None
         total = len(able) * len(windows)
         with context.console.progress(f"{context.step_id}: {task}", total) as advance:
             for name, simulator in able.items():

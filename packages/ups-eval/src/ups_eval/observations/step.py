@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from ups_core import StepContext
 from ups_eval.observations.classical import (
@@ -25,6 +28,7 @@ from ups_models.bundle import load_prior
 from ups_models.device import choose_device
 
 if TYPE_CHECKING:
+    from ups_data.batches.batch import FieldBatch
     from ups_data.batches.windows import Windows
     from ups_data.prepare.opening import TaskData
     from ups_models.simulator import Simulator
@@ -49,6 +53,12 @@ class ObservationsStep(ScoreStep):
         self._data = {name: opened for name, opened in data.items() if opened.info.kind == "steady"}
         return of_problems(self._data, self.config.directions)
 
+    def known(self, batch: FieldBatch) -> FieldBatch:
+        """Fields at the observed points alone, NaN elsewhere."""
+        observations = self._observer.observe(batch)
+        points = torch.where(observations.mask, observations.values, torch.nan)
+        return replace(batch, static=points)
+
     def memory(self, simulator: Simulator, windows: Windows) -> int | None:
         """Those of the prior; of the methods that compare with training samples they say nothing."""
         return None if isinstance(simulator, Method) else super().memory(simulator, windows)
@@ -59,8 +69,9 @@ class ObservationsStep(ScoreStep):
         prior = load_prior(place).to(choose_device(context.spec.trainer.accelerator))
         fields = {name: TrainingFields(opened) for name, opened in self._data.items()}
         solvers = {name: opened.solver for name, opened in self._data.items()}
+        self._observer = PosteriorSamples(prior, config, config.sampler)
         entrants: dict[str, Simulator] = {
-            "posterior": PosteriorSamples(prior, config, config.sampler),
+            "posterior": self._observer,
             "expected": Expected(prior, config, config.sampler),
             "posterior_solve": SolvedSamples(prior, config, fields, solvers),
         }

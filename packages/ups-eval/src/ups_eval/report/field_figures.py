@@ -1,7 +1,8 @@
 """Figures of fields: truth, prediction and error of one stored trajectory.
 
 1-D evolutions are images over position and time with the last frame as lines; 2-D fields are images of the
-last frame; 3-D fields are shown by their middle slice. Steady tasks show the coefficient first.
+last frame; 3-D fields are shown by their middle slice. Steady tasks show the coefficient first, or the points
+that are known of it. Of an ensemble a member and the members' standard deviation are shown too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ MAX_CHANNELS = 4
 
 MAX_PIXELS = 256
 """Longest side of an embedded image."""
+
+BAND = (0.05, 0.95)
+"""Quantiles of an ensemble's members between which its band lies."""
 
 
 class View(NamedTuple):
@@ -55,8 +59,13 @@ def sample_figure(task: TaskPredictions, row: int, model: str, colours: Mapping[
     channels = task.info.target_channels[:MAX_CHANNELS]
     steady_lines = task.info.kind == "steady" and task.info.dim == 1
     height = (2.35 if task.info.dim == 1 else 2.0) * len(channels)
-    figure = new_figure(6.4 if steady_lines else 9.6, height + 0.3)
-    widths = [1, 1] if steady_lines else [1, 1, 1, 1.3 if task.info.dim == 1 else 1]
+    if steady_lines:
+        widths = [1.33, 1.33]
+    elif task.info.dim == 1:
+        widths = [0.93, 0.93, 0.93, 1.21]
+    else:
+        widths = [1.0] * (6 if model in task.members else 4)
+    figure = new_figure(2.4 * sum(widths), height + 0.3)
     grid = figure.subplots(len(channels), len(widths), squeeze=False, width_ratios=widths)
     for line, (channel, axes) in enumerate(zip(channels, grid, strict=True)):
         name = f"{channel.name} [{channel.unit}]" if channel.unit not in ("", "1") else channel.name
@@ -97,7 +106,7 @@ def positions(task: TaskPredictions) -> NDArray[np.float64]:
 
 def colour_limits(truth: Field) -> tuple[float, float]:
     """Range of the truth: a prediction beyond it saturates instead of flattening the image."""
-    low, high = float(truth.min()), float(truth.max())
+    low, high = float(np.nanmin(truth)), float(np.nanmax(truth))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -134,6 +143,9 @@ def _space_time(axes: Any, view: View, model: str, colours: Mapping[str, str]) -
             linewidth=1.3 if other == model else 0.8,
             linestyle="--" if other == "persistence" else "-",
         )
+    if model in task.members:
+        low, high = np.quantile(task.members[model][row, :, -1, channel], BAND, axis=0)
+        last.fill_between(where, low, high, color=colours[model], alpha=0.2, linewidth=0)
     _clip(last, truth[-1])
     dress(last, title=f"last frame, t = {when[-1]:.3g}", x="x", grid=True)
 
@@ -146,8 +158,10 @@ def _images(axes: Any, view: View, model: str) -> None:
         given, label = task.state[row, -1, channel], f"given: {name}"
         target = f"truth, t = {times(task)[-1]:.3g}"
     elif task.static.shape[1]:
-        coefficient = task.info.static_channels[0]
-        given, label, target = task.static[row, 0], f"given: {coefficient.name}", f"truth: {name}"
+        # A field of which only some points are known is stored with gaps.
+        known = [np.isfinite(field).any() for field in task.static[row]].index(True)
+        given, target = task.static[row, known], f"truth: {name}"
+        label = f"given: {task.info.static_channels[known].name}"
     else:
         given, label, target = None, "", f"truth: {name}"
     panels = ((label, given, given), (target, truth, truth), (model, prediction, truth))
@@ -158,9 +172,15 @@ def _images(axes: Any, view: View, model: str) -> None:
         _image(panel, plane(values).T, plane(limits), extent, None)
         dress(panel, title=title, x="x", y="y" if title == label or given is None else "")
         panel.set_aspect("equal")
-    _image(axes[3], plane(prediction - truth).T, truth, extent, "error")
-    dress(axes[3], title="error", x="x")
-    axes[3].set_aspect("equal")
+    others: list[tuple[str, Field, Field, str | None]] = [("error", prediction - truth, truth, "error")]
+    if (members := task.members.get(model)) is not None:
+        fields = members[row, :, -1, channel]
+        spread = fields.std(axis=0)
+        others += [("a member", fields[0], truth, None), ("spread", spread, spread, None)]
+    for panel, (title, values, limits, kind) in zip(axes[3:], others, strict=True):
+        _image(panel, plane(values).T, plane(limits), extent, kind)
+        dress(panel, title=title, x="x")
+        panel.set_aspect("equal")
 
 
 def _steady_lines(axes: Any, view: View, colours: Mapping[str, str]) -> None:
