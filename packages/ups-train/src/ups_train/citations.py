@@ -116,6 +116,18 @@ RESIDUAL = Citation(
     doi="10.1038/s43247-025-02042-5",
     eprint="2309.15214",
 )
+GAPPY_POD = Citation(
+    key="everson1995gappy",
+    kind="article",
+    title="Karhunen-Lo\\`eve procedure for gappy data",
+    author="Everson, Richard and Sirovich, Lawrence",
+    journal="Journal of the Optical Society of America A",
+    volume="12",
+    number="8",
+    pages="1657--1664",
+    year="1995",
+    doi="10.1364/JOSAA.12.001657",
+)
 CLASSIFIER_FREE = Citation(
     key="ho2022classifier",
     kind="misc",
@@ -218,8 +230,8 @@ def distillation(config: TrainingConfig) -> Iterator[Citation]:
 
 
 def prior(config: PriorConfig) -> Iterator[Citation]:
-    """The flow, and what its sampler does about observations."""
-    yield from (RECTIFIED_FLOW, FLOW_MATCHING)
+    """The flow, the estimate that it starts from, and what its sampler does about observations."""
+    yield from (RECTIFIED_FLOW, FLOW_MATCHING, GAPPY_POD)
     if config.unconditional:
         yield CLASSIFIER_FREE
     if config.sampler.pull:
