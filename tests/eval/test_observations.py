@@ -15,6 +15,7 @@ from ups_core.component import validate_options
 from ups_core.plugin_loader import registry_in_use
 from ups_data import prepare_task
 from ups_data.prepare.opening import TaskData
+from ups_eval.observations import map_estimate
 from ups_eval.observations.classical import Kriging, Method, NearestSample, RadialBasis, TrainingMean
 from ups_eval.observations.config import ObservationsConfig
 from ups_eval.observations.map_estimate import MapEstimate
@@ -132,7 +133,10 @@ def test_all_points_and_a_solver_are_the_solution(prior: PriorSimulator, data: T
     assert error(found, target) < 1e-5
 
 
-def test_the_most_probable_coefficient_explains_the_points(prior: PriorSimulator, data: TaskData) -> None:
+def test_the_most_probable_coefficient_explains_the_points(
+    prior: PriorSimulator, data: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(map_estimate, "ITERATIONS", 40)
     found, target, _ = infer(method(MapEstimate, prior, data, points=60), data, "inverse")
     middle = 7.5
     wrong = ((found > middle) != (target > middle)).float().mean()

@@ -40,7 +40,11 @@ GATED = ("pdebench_2task", "pdebench_2task_ddp")
 """Specs with a gate."""
 
 
-OWN = [path for path in SPECS if path.stem.startswith(("pdebench_", "burgers1d", "smoke"))]
+OWN = [
+    pytest.param(path, marks=pytest.mark.slow) if path.stem == "pdebench_2task_full" else path
+    for path in SPECS
+    if path.stem.startswith(("pdebench_", "burgers1d", "smoke"))
+]
 """Specs of one problem each are in `test_family_specs.py`."""
 
 

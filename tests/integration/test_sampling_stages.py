@@ -125,7 +125,7 @@ def test_the_report_shows_how_honest_an_ensemble_is(run: Path) -> None:
     assert page.count("hidden: energy score") == 3
     leads = re.findall(r'<p class="lead">(.*?)</p>', page, re.DOTALL)
     assert sum("without_sampling" in lead and "random_errors" in lead for lead in leads) == 3
-    assert page.count("random_errors adds to that the errors of random training") == 3
+    assert page.count("random_errors: that with the errors of random training trajectories") == 3
 
 
 def test_a_baseline_after_a_flow_is_trained_as_the_operator_was(root: Path) -> None:

@@ -14,11 +14,7 @@ from documents import ROOT
 from plugin_for_tests import OBJECTIVES
 from small_runs import PARALLEL, STEPS, train
 
-QUICK = [
-    ("operator", "adamw", "ddp"),
-    ("test/energy", "muon_hybrid", "fsdp2"),
-    ("consistency_distillation", "muon_hybrid", "fsdp2"),
-]
+QUICK = [("operator", "adamw", "ddp"), ("test/energy", "muon_hybrid", "fsdp2")]
 """Objectives, optimizers and strategies of the default suite; the other combinations are slow."""
 
 NOISE = 2e-3

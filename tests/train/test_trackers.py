@@ -203,6 +203,7 @@ def test_tensorboard_has_one_directory_of_everything(run: Path) -> None:
     assert len(found.Tensors("spec/text_summary")) == 1, "sent once"
 
 
+@pytest.mark.slow
 def test_mlflow_has_one_run_of_everything(run: Path) -> None:
     pytest.importorskip("mlflow")
     from tracker_readers import read_mlflow
