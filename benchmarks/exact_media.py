@@ -6,9 +6,9 @@ their solutions has the smallest expected squared error that is possible.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ups_data import prepare_task
 from ups_data.generators import darcy, darcy_grf
-from ups_eval.observations.classical import Method
 from ups_eval.observations.config import ObservationsConfig
-from ups_eval.observations.observers import Inference, original
+from ups_eval.observations.observers import Inference
 from ups_eval.observations.problems import of_problems
+from ups_eval.observations.solved_samples import SolvedSamples
 from ups_eval.scoring import Ensemble, score
 from ups_models.bundle import load_prior
 
@@ -31,9 +31,26 @@ if TYPE_CHECKING:
     from ups_models.prior.observations import Observations
 
 Array = NDArray[np.float64]
-Law = Callable[[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp], int, int, np.random.Generator], Array]
-"""Whether the observed points are of the larger material `(N,)`, their rows and columns on a grid of n x n
-cells, n, a number of samples and a generator to solutions `(M, n, n)`."""
+
+
+class Points(NamedTuple):
+    """Observed points of a medium on a grid of square cells.
+
+    Attributes:
+        high: whether they are of the larger material `(N,)`.
+        rows: of the cells `(N,)`.
+        columns: of the cells `(N,)`.
+        grid: cells along each axis.
+    """
+
+    high: NDArray[np.bool_]
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    grid: int
+
+
+Law = Callable[[Points, int, np.random.Generator], Array]
+"""Points, a number of samples and a generator to solutions `(M, grid, grid)`."""
 
 MEMBERS = 64
 SWEEPS = 300
@@ -45,19 +62,13 @@ LARGEST_COLDER = 50.0
 """Largest difference between the inverse temperatures of two populations."""
 
 
-def random_field(
-    high: NDArray[np.bool_],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    grid: int,
-    members: int,
-    random: np.random.Generator,
-) -> Array:
+def random_field(points: Points, members: int, random: np.random.Generator) -> Array:
     """Solutions for media of `darcy_grf` that agree with points; a :data:`Law`.
 
     Points are signs of the Gaussian field, whose values there are truncated normal and are sampled by Gibbs
     steps (Geweke 1991); the field between them is Gaussian.
     """
+    high, rows, columns, grid = points
     amplitude = darcy_grf.amplitudes(grid)
     unit = np.zeros((len(high), grid, grid))
     unit[np.arange(len(high)), rows, columns] = 1
@@ -89,19 +100,13 @@ def _truncated_normal(precision: Array, sign: Array, members: int, random: np.ra
     return found
 
 
-def five_bumps(
-    high: NDArray[np.bool_],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    grid: int,
-    members: int,
-    random: np.random.Generator,
-) -> Array:
+def five_bumps(points: Points, members: int, random: np.random.Generator) -> Array:
     """Solutions for media of PDEBench's family that agree with points; a :data:`Law`.
 
     Sequential Monte Carlo (Del Moral, Doucet and Jasra 2006) in the places and widths of the bumps: from the
     prior to particles without a wrong point, through temperatures of the number of wrong points.
     """
+    high, rows, columns, grid = points
     cells, stride = darcy.POINTS, darcy.POINTS // grid
     axis = (np.arange(cells) + 0.5) / cells
     threshold = darcy.threshold(0, 0, cells)
@@ -169,35 +174,21 @@ LAWS: dict[str, Law] = {"darcy_grf": random_field, "darcy2d": five_bumps}
 """Task -> the law of its media. The source is 1."""
 
 
-class ExactPosterior(Method):
+class ExactPosterior(SolvedSamples):
     """Solutions for media from their exact law."""
 
-    @property
-    def stochastic(self) -> bool:
-        """True."""
-        return True
-
-    def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
-        """See :class:`~ups_eval.observations.observers.Observer`."""
-        return self._samples(batch, observations, problem, 1, self.config.seed)[0]
-
-    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
-        """See :class:`~ups_models.simulator.Simulator`."""
-        problem = self.problems[batch.task]
-        yield self._samples(original(batch, problem.task), self.observe(batch), problem, members, seed)
-
-    def _samples(
+    def solutions(
         self, batch: FieldBatch, observations: Observations, problem: Inference, members: int, seed: int
     ) -> Tensor:
+        """See :class:`~ups_eval.observations.solved_samples.SolvedSamples`."""
         law, found = LAWS[problem.task.name], []
         middle = sum(problem.task.static_channels[0].values) / 2
         for number, values, mask in zip(
             batch.index.tolist(), observations.values[:, 0], observations.mask[:, 0], strict=True
         ):
             rows, columns = mask.nonzero(as_tuple=True)
-            high = (values[mask] > middle).numpy()
-            random = np.random.default_rng((seed, number))
-            found.append(law(high, rows.numpy(), columns.numpy(), mask.shape[0], members, random))
+            points = Points((values[mask] > middle).numpy(), rows.numpy(), columns.numpy(), mask.shape[0])
+            found.append(law(points, members, np.random.default_rng((seed, number))))
         return torch.from_numpy(np.stack(found, axis=1))[:, :, None].to(batch.static)
 
 
@@ -213,7 +204,7 @@ def exact_scores(task: dict[str, Any], data: Path, bundle: Path, points: dict[st
     config = ObservationsConfig(directions=("forward",), members=MEMBERS, **points)
     kind = task["kind"]
     opened = prepare_task(kind, {key: value for key, value in task.items() if key != "kind"}, data)
-    exact = ExactPosterior(load_prior(bundle), config, {}, {})
+    exact = ExactPosterior(load_prior(bundle), config, {}, {kind: opened.solver})
     (problem,) = of_problems({kind: opened}, config.directions).values()
     metrics = {metric.kind: metric.create() for metric in config.scores}
     return score(exact, problem, "test", metrics, ensemble=Ensemble(MEMBERS, config.seed)).metrics

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MODES = 256
 """Principal components of the coefficient that are inferred."""
 ITERATIONS = 400
-"""Maximum number of iterations of L-BFGS. Adam with more gradients has more than twice the error."""
+"""Maximum number of iterations of L-BFGS."""
 HISTORY = 20
 ERROR = 1e-2
 """Standard deviation of exact observations in units of the field's: missing components act as noise."""

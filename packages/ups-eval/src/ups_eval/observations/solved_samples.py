@@ -36,16 +36,17 @@ class SolvedSamples(Method):
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """Of one sample."""
-        return self._samples(batch, observations, problem, 1, self.config.seed)[0]
+        return self.solutions(batch, observations, problem, 1, self.config.seed)[0]
 
     def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
         """See :class:`~ups_models.simulator.Simulator`."""
         problem = self.problems[batch.task]
-        yield self._samples(original(batch, problem.task), self.observe(batch), problem, members, seed)
+        yield self.solutions(original(batch, problem.task), self.observe(batch), problem, members, seed)
 
-    def _samples(
+    def solutions(
         self, batch: FieldBatch, observations: Observations, problem: Inference, members: int, seed: int
     ) -> Tensor:
+        """Sampled solutions `(M, B, C, *S)` of a batch of the steady task."""
         fields = self.prior.posterior(batch, observations, members, seed, self.config.sampler)
         coefficients = fields[:, :, problem.observed]
         return torch.stack([self.solution(batch, member, problem.task) for member in coefficients])
