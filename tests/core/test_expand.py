@@ -106,7 +106,7 @@ def test_a_baseline_that_nothing_can_train_is_an_error_at_its_step(spec_file: Pa
         expand()
     assert str(refused.value) == (
         f"{spec_file}:11:5 pipeline[0].baselines: baseline 'toy/other' must be trained, but no earlier stage "
-        "produces a simulator; add one before this step"
+        "produces the artifact 'simulator'; add one before this step"
     )
 
 
@@ -132,7 +132,7 @@ def test_only_a_stage_that_makes_the_required_artifact_is_a_pattern(
     config = registry_in_use().get("stages", "toy/train").load_config()
     produces: ClassVar[tuple[str, ...]] = ("sampler",)
     monkeypatch.setattr(config, "produces", produces)
-    with pytest.raises(SpecError, match="no earlier stage produces a simulator"):
+    with pytest.raises(SpecError, match="no earlier stage produces the artifact 'simulator'"):
         expand()
 
 

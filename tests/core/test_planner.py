@@ -278,7 +278,8 @@ def test_a_missing_input_is_an_error_at_its_step(spec_file: Path, make: MakePlan
     with pytest.raises(SpecError) as refused:
         make()
     assert str(refused.value) == (
-        f"{spec_file}:9:5 pipeline[0]: step 'score' needs a simulator, but no earlier step produces one; add one"
+        f"{spec_file}:9:5 pipeline[0]: step 'score' needs the artifact 'simulator', but no "
+        "earlier step produces it; add one that does"
     )
 
 

@@ -251,7 +251,7 @@ def test_the_plan_is_wrong_before_anything_runs(spec_file: Path, capsys: pytest.
         (
             "  - stage: toy/train\n    id: train\n    epochs: 2\n    optimizer: {kind: toy/sgd, lr: 1e-2}\n",
             "",
-            "baseline 'toy/other' must be trained, but no earlier stage produces a simulator",
+            "baseline 'toy/other' must be trained, but no earlier stage produces the artifact 'simulator'",
         ),
         ("trainer: {", "trainer: {devices: 2, ", "trainer.devices: the launcher 'local' supports 1 device"),
     ],

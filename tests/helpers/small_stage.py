@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_for_tests import BEFORE, registry_with_test_plugin, stage_options
-from ups_core import StepContext, validate_options
+from ups_core import StageConfig, StepContext, validate_options
 from ups_core.console import Console
 from ups_core.spec import PipelineSpec
 from ups_train.engine.stage import TrainingStage
@@ -86,7 +86,9 @@ def trained_before(data_root: Path, objectives: Sequence[str]) -> dict[str, Path
         directory = data_root / "before" / name
         if not (directory / "model").exists():
             run(data_root, directory, objective=name, epochs=None, max_steps=4, validate_every=4)
-        inputs |= {"simulator": directory} | ({"flow": directory} if name == "diffusion_residual" else {})
+        stage = registry_with_test_plugin().get("stages", name).load_config()
+        assert issubclass(stage, StageConfig)
+        inputs |= dict.fromkeys(stage.produces, directory)
     return inputs
 
 

@@ -140,8 +140,11 @@ def test_a_baseline_after_a_flow_is_trained_as_the_operator_was(root: Path) -> N
 @pytest.mark.parametrize(
     ("pipeline", "message"),
     [
-        ([{"stage": "operator"}, {"stage": "consistency_distillation"}], "needs a flow, but no earlier step"),
-        ([{"stage": "diffusion_residual"}], "needs a simulator, but no earlier step"),
+        (
+            [{"stage": "operator"}, {"stage": "consistency_distillation"}],
+            "needs the artifact 'flow', but no earlier",
+        ),
+        ([{"stage": "diffusion_residual"}], "needs the artifact 'operator', but no earlier step"),
         (
             [{"stage": "operator", "objective": {"kind": "ensemble", "members": 1}}],
             "one member has no spread",

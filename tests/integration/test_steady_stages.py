@@ -11,7 +11,11 @@ import pytest
 import yaml
 
 from commands import command
+from ups_core import SpecError
 from ups_core.cli.run import main
+from ups_core.plan import Plan
+from ups_core.planner import make_plan
+from ups_core.validate import load_spec
 from ups_eval.predictions import read_predictions
 
 TRAINING = {"max_steps": 4, "validate_every": 2, "batch_size": 4, "validation_trajectories": 4}
@@ -132,3 +136,91 @@ def test_the_same_command_does_nothing_again(run: Path) -> None:
     arguments = [str(root / "steady.yaml"), "--data-root", str(root), "--runs-dir", str(root / "runs")]
     assert main(arguments) in (0, 3)
     assert (run / "steps" / "prior" / "step.json").read_bytes() == before
+
+
+FNO = {"kind": "fno", "modes": 2}
+OPERATOR, PRIOR = {"stage": "operator", "epochs": 1}, {"stage": "steady_prior", "epochs": 1}
+FLOW, STUDENT = (
+    {"stage": "diffusion_residual", "epochs": 1},
+    {"stage": "consistency_distillation", "epochs": 1},
+)
+
+
+def planned(root: Path, pipeline: list[dict[str, Any]]) -> Plan:
+    path = root / "stages.yaml"
+    path.write_text(yaml.safe_dump(SPEC | {"pipeline": pipeline}, sort_keys=False))
+    spec, document = load_spec(path)
+    return make_plan(spec, document, runs_dir=root / "runs", data_root=root)
+
+
+def test_a_flow_and_baselines_pass_over_a_prior(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [OPERATOR, PRIOR, FLOW, {"evaluate": "rollout", "baselines": [FNO]}])
+    assert plan.step("diffusion_residual").inputs == {"operator": "operator"}
+    assert plan.step("fno").spec.entry.name == "operator"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        ([PRIOR, FLOW], "pipeline[1]: step 'diffusion_residual' needs the artifact 'operator', but no"),
+        (
+            [OPERATOR, PRIOR, {**FLOW, "needs": ["steady_prior"]}],
+            "pipeline[2].needs[0]: 'diffusion_residual' consumes operator, and 'steady_prior' produces none",
+        ),
+        ([OPERATOR, {**PRIOR, "init": {"step": "operator"}}], "init.step: 'operator' trains no prior"),
+        ([PRIOR, {**OPERATOR, "init": {"step": "steady_prior"}}], "init.step: 'steady_prior' trains no oper"),
+        ([OPERATOR, {**FLOW, "init": {"step": "operator"}}], "init.step: 'operator' trains no flow"),
+        (
+            [OPERATOR, FLOW, {**STUDENT, "init": {"step": "diffusion_residual"}}],
+            "init.step: 'diffusion_residual' trains no student",
+        ),
+        (
+            [OPERATOR, FLOW, {**STUDENT, "model": FNO}],
+            "model: the teacher is not this network with these options; give both stages the same 'model'",
+        ),
+        (
+            [OPERATOR, {**FLOW, "model": FNO}, STUDENT],
+            "pipeline[2].model: the teacher is not this network",
+        ),
+        (
+            [OPERATOR, {"evaluate": "observations"}],
+            "needs the artifact 'prior', but no earlier step produces",
+        ),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_refused_at_its_line(
+    pipeline: list[dict[str, Any]], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        planned(tmp_path, pipeline)
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(f"{tmp_path / 'stages.yaml'}:")
+    assert message in line
+
+
+def test_models_that_are_spelled_differently_but_equal_are_one(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [OPERATOR, FLOW, {**STUDENT, "model": SPEC["model"]}])
+    assert plan.step("consistency_distillation").inputs == {"flow": "diffusion_residual"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (OPERATOR, "is a prior, and the step trains an operator; name another bundle"),
+        ({**FLOW, "needs": ["operator"]}, "is a prior, and the step trains a flow or student"),
+        (PRIOR, "was trained on another 'darcy': shape (16, 16), not (8, 8)"),
+    ],
+)
+def test_a_saved_prior_is_a_start_for_priors_alone(
+    stage: dict[str, Any], message: str, run: Path, tmp_path: Path
+) -> None:
+    bundle = str(run / "steps" / "prior" / "model")
+    darcy = SPEC["tasks"]["darcy"] | ({"resolution": 8} if stage is PRIOR else {})
+    path = tmp_path / "started.yaml"
+    pipeline = [{**OPERATOR, "id": "operator"}, {**stage, "id": "started", "init": {"bundle": bundle}}]
+    path.write_text(yaml.safe_dump(SPEC | {"tasks": SPEC["tasks"] | {"darcy": darcy}, "pipeline": pipeline}))
+    spec, document = load_spec(path)
+    with pytest.raises(SpecError) as refused:
+        make_plan(spec, document, runs_dir=tmp_path / "runs", data_root=tmp_path)
+    assert message in str(refused.value)
+    assert "pipeline[1].init.bundle" in str(refused.value)

@@ -193,7 +193,12 @@ def test_points_count_for_the_nearest_cell() -> None:
             [1],
             r"observation 0 of 'u' is at \(0.0, 1.5\), outside the domain \[0, 1\] along axis 1",
         ),
-        ("u", [[0, 1], [0.5, math.nan]], [1, 2], "observation 1 of 'u' .* not a finite number"),
+        (
+            "u",
+            [[0, 1], [0.5, math.nan]],
+            [1, 2],
+            r"observation 1 of 'u' is at \[0.5, nan\], not a finite number",
+        ),
         ("u", [[0, 1]], [math.inf], "observation 0 of 'u' is inf, not a finite number; remove it"),
         ("u", np.empty((0, 2)), [], "observations of 'u': there is none; give at least one point"),
         ("u", [[0, 1, 2]], [1], r"points \(1, 3\) and values \(1,\); give \(N, 2\) and \(N,\)"),
@@ -216,11 +221,17 @@ def test_observations_that_are_refused() -> None:
         ),
         (Observations.of_fields(torch.zeros(2, 2, 16, 16), torch.ones(1, dtype=torch.bool)), "the values"),
         (replace(good, values=torch.full_like(good.values, math.nan)), "of 'a' is nan, not a finite number"),
+        (replace(good, noise=torch.full_like(good.noise, -0.1)), "the noise of observations is -0.1, not"),
+        (replace(good, noise=torch.full_like(good.noise, math.nan)), "the noise of observations is nan, not"),
+        (replace(good, noise=good.noise[:, :1]), r"noise \(2, 1\) .*; give noise \(2, 2\)"),
+        (replace(good, mask=good.mask[:1]), "of 2, 1 and 2 samples"),
         (few_points(1), "1 samples are observed, but the batch has 2"),
     ]
     for seen, message in cases:
         with pytest.raises(UPSError, match=message):
             made.posterior(batch, seen, 1, 0)
+    with pytest.raises(UPSError, match="members: 0 is not a number of samples; give at least 1"):
+        made.posterior(batch, good, 0, 0)
     with pytest.raises(UPSError, match="unknown task 'other'"):
         made.expected(replace(batch, task="other"), good)
     hidden = replace(good, values=torch.where(good.mask, good.values, math.nan))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from plugin_for_tests import with_plugin
 from small_runs import SPEC, write_spec
 from small_stage import context, run
 from ups_core import UPSError, UsageError
-from ups_models.bundle import load_bundle
-from ups_train.engine.objective import ObjectiveInputs
+from ups_core.sealed import read_sealed, write_sealed
+from ups_models.bundle import load_bundle, load_prior
+from ups_models.prior.observations import Observations, joint_fields
+from ups_train.engine.objective import ObjectiveInputs, create_objective
 from ups_train.stages.initial_simulator import new_simulator
 
 STEADY = {"optimizer": {"kind": "adamw", "lr": 1e-3}, "scheduler": {"kind": "constant"}, "select": "last"}
@@ -193,3 +196,38 @@ def test_a_flow_starts_from_a_flow_and_from_nothing_else(
     init = {"bundle": str(parent / "model")}
     with pytest.raises(UPSError, match="corrects nothing; start from a flow or a student"):
         run(data_root, tmp_path / "off", objective="diffusion_residual", init=init, **options)
+
+
+def with_other_scale(config: Path, task: str) -> None:
+    """Double the standard deviation of a saved model's targets."""
+    data = read_sealed(config)
+    statistics = data["statistics"][task]["target"]
+    statistics["std"] = [2 * std for std in statistics["std"]]
+    write_sealed(config, data)
+
+
+def test_a_prior_keeps_the_normaliser_of_the_saved_one(data_root: Path, tmp_path: Path) -> None:
+    options = {"objective": "steady_prior", "epochs": None, "max_steps": 2, "validate_every": 2}
+    run(data_root, tmp_path / "first", **options)
+    bundle = tmp_path / "first" / "model"
+    with_other_scale(bundle / "config.json", "darcy2d")
+    stage, given = context(data_root, tmp_path / "on", init={"bundle": str(bundle)}, **options)
+    inputs = ObjectiveInputs.open(stage.config, given)
+    objective: Any = create_objective(stage.objective, stage.config, inputs)
+    objective.initialise()
+    batch = inputs.data["darcy2d"].trajectories("val").batch([0, 1])
+    fields = joint_fields(batch)
+    seen = Observations.of_fields(fields, torch.arange(16) % 4 == 0)
+    with torch.inference_mode():
+        expected = load_prior(bundle).expected(batch, seen)
+        assert torch.equal(objective.simulator.eval().expected(batch, seen), expected)
+
+
+def test_a_flow_of_another_normaliser_is_refused(data_root: Path, tmp_path: Path) -> None:
+    _, given = context(data_root, tmp_path / "student", objective="consistency_distillation")
+    bundle = tmp_path / "flow"
+    shutil.copytree(given.inputs["flow"] / "model", bundle)
+    with_other_scale(bundle / "operator" / "config.json", "darcy2d")
+    options = {"init": {"bundle": str(bundle)}, "epochs": None, "max_steps": 2, "validate_every": 2}
+    with pytest.raises(UPSError, match="has another normaliser of 'darcy2d' than the operator that it"):
+        run(data_root, tmp_path / "on", objective="diffusion_residual", **options)

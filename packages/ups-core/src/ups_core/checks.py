@@ -13,7 +13,7 @@ from ups_core.expand import PipelineStep
 from ups_core.inputs import baseline_ids, choose_input
 from ups_core.plugin_calls import plugin_call
 from ups_core.spec import PipelineSpec
-from ups_core.step_config import StageConfig
+from ups_core.step_config import StageConfig, StepConfig
 
 
 def check_plan(
@@ -45,12 +45,12 @@ def check_plan(
         for option, message in _step_problems(step, infos, tested):
             issues.append(document.issue((*step.path, *option.split(".")), message))
         inputs = {
-            artifact: chosen.spec.config
+            artifact: _with_model(chosen.spec.config, spec.model)
             for artifact in config.consumes
             if (chosen := choose_input(artifact, step, pipeline[:index], baselines)) is not None
         }
         with plugin_call(f"the check of {step.spec.entry}", bugs=True):
-            for option, message in config.check_inputs(inputs):
+            for option, message in _with_model(config, spec.model).check_inputs(inputs):
                 issues.append(document.issue((*step.path, *option.split(".")), message))
         for option, message in config.check_trainer(spec.trainer, spec.launcher):
             place = () if option.startswith("trainer") else step.path
@@ -69,6 +69,13 @@ def _step_problems(
 ) -> Sequence[tuple[str, str]]:
     with plugin_call(f"the check of {step.spec.entry}", bugs=True):
         return list(step.spec.config.check(infos, model))
+
+
+def _with_model(config: StepConfig, default: Component) -> StepConfig:
+    """The options with the spec's model where a stage names none of its own."""
+    if not isinstance(config, StageConfig) or config.model is not None:
+        return config
+    return config.model_copy(update={"model": default})
 
 
 def _baseline_problems(

@@ -94,8 +94,8 @@ def _stage_for(
     ]
     if not stages:
         raise _CannotTrain(
-            f"baseline '{name}' must be trained, but no earlier stage produces a {requirement.artifact}; "
-            "add one before this step"
+            f"baseline '{name}' must be trained, but no earlier stage produces the artifact "
+            f"'{requirement.artifact}'; add one before this step"
         )
     # A stage that builds on an earlier one, such as a correction of its model, cannot train a baseline alone.
     stage, config = next((pair for pair in stages if not pair[1].consumes), stages[0])

@@ -164,7 +164,8 @@ class _Planner:
             chosen = choose_input(artifact, step, self.earlier, self.baselines)
             if chosen is None:
                 problem = (
-                    f"step '{step.spec.id}' needs a {artifact}, but no earlier step produces one; add one"
+                    f"step '{step.spec.id}' needs the artifact '{artifact}', but no earlier step produces "
+                    "it; add one that does"
                 )
                 raise SpecError([self.document.issue(step.path, problem)])
             inputs[artifact] = chosen.spec.id

@@ -111,6 +111,7 @@ class StepConfig(Config):
 
         Args:
             inputs: kind of artifact that this step consumes -> options of the step that it takes it from.
+                Here and in these options a stage's `model` is the spec's where it names none.
         """
         return ()
 

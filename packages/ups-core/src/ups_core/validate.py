@@ -108,8 +108,10 @@ def _origin_problem(origin: str, step: StepSpec, earlier: Mapping[str, StepSpec]
     """Why a training cannot start from a step."""
     if origin not in earlier:
         return f"no earlier step has the id '{origin}'{did_you_mean(origin, list(earlier))}"
-    if not set(step.config.produces) & set(earlier[origin].config.produces):
-        return f"'{origin}' trains no {' or '.join(step.config.produces)}; name a step that does"
+    produced = earlier[origin].config.produces
+    missing = [artifact for artifact in step.config.produces if artifact not in produced]
+    if missing:
+        return f"'{origin}' trains no {missing[0]}; name a step that does"
     return None
 
 

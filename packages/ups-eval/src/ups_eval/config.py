@@ -203,7 +203,8 @@ class RolloutConfig(ScoreConfig):
         return tuple(
             Requirement(
                 model=baseline_name(baseline),
-                artifact="simulator",
+                # What is trained for the comparison repeats the stage of an operator; a step may have any.
+                artifact="operator" if isinstance(baseline, Component) else "simulator",
                 component=baseline if isinstance(baseline, Component) else None,
                 option=("baselines", number),
             )

@@ -30,9 +30,12 @@ from ups_models.bundle_config import (
     ARTIFACT,
     CONFIG,
     OPERATOR,
+    POSTERIOR,
+    SAMPLER,
     SCHEMA,
     WEIGHTS,
     check_weights,
+    form_of,
     read_bundle_config,
 )
 from ups_models.prior.config import PosteriorConfig
@@ -54,10 +57,10 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
         fingerprint: of the training step.
     """
     if isinstance(simulator, PriorSimulator):
-        more: dict[str, Any] = {"posterior": simulator.sampler.model_dump(mode="json")}
+        more: dict[str, Any] = {POSTERIOR: simulator.sampler.model_dump(mode="json")}
         _save(directory, simulator, simulator.prior, component, fingerprint, more)
     elif isinstance(simulator, CorrectedSimulator):
-        more = {"sampler": simulator.sampler.model_dump(mode="json"), "flow": simulator.corrector.flow}
+        more = {SAMPLER: simulator.sampler.model_dump(mode="json"), "flow": simulator.corrector.flow}
         _save(directory, simulator, simulator.corrector, component, fingerprint, more)
     else:
         _save(directory, simulator, simulator.network, component, fingerprint, {})
@@ -134,12 +137,13 @@ def load_bundle(directory: Path) -> Simulator:
         raise UnsoundFile(directory / CONFIG, f"is damaged ({error!r}); save the model again") from None
     network: nn.Module
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are discarded; the caller's stream stays
-        if "sampler" in config:
+        form = form_of(config)
+        if form == "corrector":
             operator = load_bundle(directory / OPERATOR)
             sampler, flow = _sampling(directory, config)
             network = Corrector(component, tasks, flow)
             simulator: Simulator = CorrectedSimulator(operator, network, sampler)
-        elif "posterior" in config:
+        elif form == "prior":
             network = JointFlow(component, tasks)
             simulator = PriorSimulator(network, tasks, statistics, _posterior(directory, config))
         else:
@@ -173,7 +177,7 @@ def load_prior(directory: Path) -> PriorSimulator:
 def _sampling(directory: Path, config: dict[str, Any]) -> tuple[SamplerConfig, Flow]:
     """How a corrected simulator samples, and what its corrector learned."""
     try:
-        sampler = SamplerConfig.model_validate(config["sampler"])
+        sampler = SamplerConfig.model_validate(config[SAMPLER])
         return sampler, TypeAdapter[Flow](Flow).validate_python(config.get("flow"))
     except ValidationError:
         raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
@@ -182,7 +186,7 @@ def _sampling(directory: Path, config: dict[str, Any]) -> tuple[SamplerConfig, F
 def _posterior(directory: Path, config: dict[str, Any]) -> PosteriorConfig:
     """How a prior samples."""
     try:
-        return PosteriorConfig.model_validate(config["posterior"])
+        return PosteriorConfig.model_validate(config[POSTERIOR])
     except ValidationError:
         raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ups_core import UPSError
 from ups_core.reading import UnsoundFile, load_json
@@ -17,8 +17,13 @@ CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 OPERATOR = "operator"
 """Folder of a corrected simulator's operator, a bundle of its own."""
+Form = Literal["operator", "corrector", "prior"]
+"""What the weights of a bundle are: of an operator, of what corrects one, or of a prior."""
 ARTIFACT = "simulator"
 """Kind of artifact that a bundle written here is; other kinds have writers of their own."""
+
+SAMPLER, POSTERIOR = "sampler", "posterior"
+"""Keys of a corrected simulator, and of a prior."""
 
 _KEYS = ("kind", "options", "provider", "version", "tasks", "statistics", "weights")
 """What `config.json` must contain beside the schema."""
@@ -49,6 +54,11 @@ def read_bundle_config(directory: Path) -> dict[str, Any]:
     if not isinstance(config["weights"], dict) or config["weights"].keys() != set(FileSum._fields):
         raise UnsoundFile(path, "has no checksum of the weights; save the model again")
     return config
+
+
+def form_of(config: Mapping[str, Any]) -> Form:
+    """The form of a saved simulator, from its `config.json`."""
+    return "prior" if POSTERIOR in config else "corrector" if SAMPLER in config else "operator"
 
 
 def check_weights(directory: Path, config: Mapping[str, Any]) -> Path:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SMALLEST_RELATIVE_STD = 1e-6
 """Standard deviation over mean below which float32 fields are constant up to rounding."""
 
+SAME = 1e-3
+"""Difference of two normalisers, relative to the standard deviation, that makes no other model."""
+
 
 def _check(values: tuple[float, ...], above: float) -> None:
     bad = [value for value in values if not (math.isfinite(value) and value > above)]
@@ -33,6 +36,15 @@ class ChannelStatistics:
     def __post_init__(self) -> None:
         _check(self.mean, -math.inf)
         _check(self.std, 0.0)
+
+    def agrees_with(self, other: ChannelStatistics) -> bool:
+        """Whether both agree to a thousandth of the standard deviation."""
+        return len(self.std) == len(other.std) and all(
+            max(abs(mean - other_mean), abs(std - other_std)) <= SAME * std
+            for mean, other_mean, std, other_std in zip(
+                self.mean, other.mean, self.std, other.std, strict=True
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,19 @@ class Statistics:
     def __post_init__(self) -> None:
         _check(self.delta, 0.0)
         _check(self.mean_field, -math.inf)
+
+    def normalises_as(self, other: Statistics) -> bool:
+        """Whether means and standard deviations of all channels agree to a thousandth of the latter."""
+        return all(
+            ours.agrees_with(theirs)
+            for ours, theirs in (
+                (self.state, other.state),
+                (self.static, other.static),
+                (self.target, other.target),
+                (self.forcing, other.forcing),
+                (ChannelStatistics(self.delta, self.delta), ChannelStatistics(other.delta, other.delta)),
+            )
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

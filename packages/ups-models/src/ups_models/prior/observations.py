@@ -66,7 +66,8 @@ class Observations:
             )
         if not len(where):
             raise UPSError(f"observations of '{channel}': there is none; give at least one point")
-        _check_finite(channel, np.concatenate([where, what[:, None]], axis=1))
+        _check_finite(channel, what)
+        _check_finite(channel, where, "at ")
         nearest = np.empty(where.shape, dtype=np.int64)
         for axis, ((low, high), grid) in enumerate(zip(task.domain, task.axes, strict=True)):
             outside = (where[:, axis] < low) | (where[:, axis] > high)
@@ -106,7 +107,8 @@ class Observations:
         """Check that these are observations of a task, on its grid.
 
         Raises:
-            UPSError: they are on another grid, there are none in a sample, or one is not a finite number.
+            UPSError: they are on another grid, of different numbers of samples, there are none in a sample,
+                or a value or the noise is not a finite number.
         """
         wanted = (len(joint_channels(task)), *task.shape)
         for name, part in (("values", self.values), ("mask", self.mask)):
@@ -115,20 +117,32 @@ class Observations:
                     f"the {name} of the observations are {tuple(part.shape[1:])}, but channels and points of "
                     f"task '{task.name}' are {wanted}"
                 )
+        sizes = len(self.values), len(self.mask), len(self.noise)
+        if len(set(sizes)) > 1 or self.noise.shape[1:] != wanted[:1]:
+            raise UPSError(
+                f"the observations have values, masks and noise {tuple(self.noise.shape)} of "
+                f"{sizes[0]}, {sizes[1]} and {sizes[2]} samples; give noise ({sizes[0]}, {wanted[0]})"
+            )
         empty = ~self.mask.flatten(1).any(dim=1)
         if empty.any():
             raise UPSError(f"sample {int(empty.int().argmax())} has no observation; give at least one point")
         for row, channel in enumerate(joint_channels(task)):
             seen = self.values[:, row][self.mask[:, row]]
-            _check_finite(channel.name, seen[:, None].double().cpu().numpy())
+            _check_finite(channel.name, seen.double().cpu().numpy())
+        wrong = ~(torch.isfinite(self.noise) & (self.noise >= 0))
+        if wrong.any():
+            raise UPSError(
+                f"the noise of observations is {self.noise[wrong][0].item():g}, not a finite number "
+                "from 0 on; give its standard deviation in units of the channel's"
+            )
 
 
-def _check_finite(channel: str, rows: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    bad = ~np.isfinite(rows).all(axis=1)
+def _check_finite(channel: str, rows: np.ndarray[Any, np.dtype[np.float64]], where: str = "") -> None:
+    bad = ~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
     if bad.any():
         number = int(np.argmax(bad))
         raise UPSError(
-            f"observation {number} of '{channel}' is {rows[number].tolist()[-1]}, not a finite number; "
+            f"observation {number} of '{channel}' is {where}{rows[number].tolist()}, not a finite number; "
             "remove it"
         )
 

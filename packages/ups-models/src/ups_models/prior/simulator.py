@@ -121,9 +121,11 @@ class PriorSimulator(Simulator):
             sampler: how to sample; default: as the prior was trained to.
 
         Raises:
-            UPSError: see :meth:`Observations.check`.
+            UPSError: see :meth:`Observations.check`; or there is not even one member.
         """
         self._check(batch, observations)
+        if members < 1:
+            raise UPSError(f"members: {members} is not a number of samples; give at least 1")
         sampler = self.sampler if sampler is None else sampler
         noise = MemberStreams(batch, members, seed).normal(observations.values.shape[1:])
         x = self.normaliser(batch.task).network_input(batch.repeated(members))

@@ -20,6 +20,7 @@ from ups_core import (
 )
 from ups_core.step_config import Issues
 from ups_core.trainer import TrainerSpec
+from ups_models.bundle_config import Form
 from ups_train.engine.init_config import InitConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -70,6 +71,8 @@ class TrainingConfig(StageConfig):
     """Options of every training stage; a stage adds those of its objective."""
 
     former_keys: ClassVar[Mapping[str, str]] = {"validate_on": "renamed to 'validation_trajectories' in 0.2"}
+    form: ClassVar[Form] = "operator"
+    """What of a saved simulator the stage trains, and can start from."""
 
     init: InitConfig | None = None
     """Trained weights to start from."""
@@ -181,7 +184,7 @@ class TrainingConfig(StageConfig):
             (f"optimizer.{option}", message) for option, message in self.optimizer.config.check(model, tasks)
         ]
         if self.init is not None:
-            problems += [("init.bundle", problem) for problem in self.init.problems(tasks, model)]
+            problems += [("init.bundle", problem) for problem in self.init.problems(tasks, model, self.form)]
         if not model.config.trainable:
             problems.append(("model", f"'{model.kind}' has nothing to train"))
         return problems

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, model_validator
 
 from ups_core import Component, Config, UPSError
 from ups_data.info import Channel, TaskInfo
-from ups_models.bundle_config import read_bundle_config, weights_sum
+from ups_models.bundle_config import Form, form_of, read_bundle_config, weights_sum
 from ups_train.optimizers.name_patterns import name_matcher
 
 
@@ -52,24 +52,31 @@ class InitConfig(Config):
         except UPSError:
             return ""  # `problems` says why
 
-    def problems(self, tasks: Mapping[str, Any], model: Component) -> Sequence[str]:
-        """Why a training of this model on these tasks cannot start from the bundle."""
-        return () if self.bundle is None else _problems(Path(self.bundle), tasks, model)
+    def problems(self, tasks: Mapping[str, Any], model: Component, form: Form) -> Sequence[str]:
+        """Why a training of this form of this model on these tasks cannot start from the bundle."""
+        return () if self.bundle is None else _problems(Path(self.bundle), tasks, model, form)
 
 
-def _problems(bundle: Path, tasks: Mapping[str, Any], model: Component) -> list[str]:
+_FORMS: Mapping[Form, str] = {"operator": "an operator", "corrector": "a flow or student", "prior": "a prior"}
+
+
+def _problems(bundle: Path, tasks: Mapping[str, Any], model: Component, form: Form) -> list[str]:
     """Why a training cannot start from a saved model."""
     try:
         saved = read_bundle_config(bundle)
         known = {name: TaskInfo.from_dict(task) for name, task in saved["tasks"].items()}
     except UPSError as error:
         return [str(error)]
+    if (there := form_of(saved)) != form:
+        return [f"{bundle} is {_FORMS[there]}, and the step trains {_FORMS[form]}; name another bundle"]
     if saved["kind"] != model.kind:
         return [f"{bundle} is a '{saved['kind']}', and the step trains a '{model.kind}'; name another model"]
     for name, task in tasks.items():
         if name not in known:
             return [f"{bundle} was trained on {', '.join(known)}, not on '{name}'; call the task as there"]
-        for what in ("kind", "channels", "history", "dim", "periodic"):
+        # A prior knows the mean of the fields in every point.
+        grid = ("shape",) if form == "prior" else ()
+        for what in ("kind", "channels", "history", "dim", "periodic", *grid):
             there, here = _property(known[name], what), _property(task, what)
             if there != here:
                 return [

@@ -32,7 +32,7 @@ class CorrectorObjective(nn.Module):
         self.simulator = simulator
         self.source = source
         self.inputs = inputs
-        start_corrector(simulator.corrector, inputs)
+        start_corrector(simulator, inputs)
         self.member_scores = MemberScores(inputs.tasks, members)
 
     @property

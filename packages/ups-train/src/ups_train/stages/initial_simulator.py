@@ -12,8 +12,8 @@ from torch import nn
 from ups_core import UPSError
 from ups_data.prepare.statistics import Statistics
 from ups_models.bundle import load_bundle
+from ups_models.bundle_config import OPERATOR
 from ups_models.network import Network
-from ups_models.residual.corrector import Corrector
 from ups_models.residual.simulator import CorrectedSimulator
 from ups_models.simulator import Simulator, build_simulator
 from ups_train.engine.objective import ObjectiveInputs
@@ -32,34 +32,53 @@ def new_simulator(inputs: ObjectiveInputs, augmented: bool) -> Simulator:
     Raises:
         UPSError: the saved model is another one, or of other tasks.
     """
-    statistics = {name: _as_trained(opened.statistics, augmented) for name, opened in inputs.data.items()}
-    if inputs.start is None:
-        simulator = build_simulator(inputs.model, inputs.tasks, statistics)
-    else:
-        start = load_bundle(inputs.start)
-        # A network knows the world through its normaliser: another one would be another model. Which inputs
-        # vary is up to this training.
-        for name, own in statistics.items():
-            if name in start.statistics:
-                statistics[name] = replace(start.statistics[name], conditions=own.conditions)
-        simulator = build_simulator(inputs.model, inputs.tasks, statistics)
+    start = None if inputs.start is None else load_bundle(inputs.start)
+    simulator = build_simulator(inputs.model, inputs.tasks, trained_statistics(inputs, augmented, start))
+    if start is not None:
+        assert inputs.start is not None
         load_weights(simulator.network, start.network, inputs.start)
     freeze(simulator.network, inputs.freeze)
     return simulator
 
 
-def start_corrector(corrector: Corrector, inputs: ObjectiveInputs) -> None:
+def trained_statistics(
+    inputs: ObjectiveInputs, augmented: bool, start: Simulator | None
+) -> dict[str, Statistics]:
+    """Task name -> the statistics that the trained simulator normalises by.
+
+    Args:
+        inputs: the data.
+        augmented: see :func:`new_simulator`.
+        start: the saved simulator that the training starts from. A network knows the world through its
+            normaliser, so those of that simulator stay; which inputs vary is up to this training.
+    """
+    statistics = {name: _as_trained(opened.statistics, augmented) for name, opened in inputs.data.items()}
+    known = {} if start is None else start.statistics
+    return {
+        name: replace(known[name], conditions=own.conditions) if name in known else own
+        for name, own in statistics.items()
+    }
+
+
+def start_corrector(simulator: CorrectedSimulator, inputs: ObjectiveInputs) -> None:
     """Give a corrector the weights of a saved one, if the training starts from that, and freeze parameters.
 
     Raises:
-        UPSError: the saved model corrects nothing, or is another one.
+        UPSError: the saved model corrects nothing, is another one, or knows other normalisers.
     """
     if inputs.start is not None:
         start = load_bundle(inputs.start)
         if not isinstance(start, CorrectedSimulator):
             raise UPSError(f"{inputs.start} corrects nothing; start from a flow or a student")
-        load_weights(corrector, start.corrector, inputs.start)
-    freeze(corrector, inputs.freeze)
+        for name in inputs.tasks:
+            there = start.statistics.get(name)
+            if there is not None and not there.normalises_as(simulator.statistics[name]):
+                raise UPSError(
+                    f"{inputs.start} has another normaliser of '{name}' than the operator that it would "
+                    f"correct; let the operator start from {inputs.start / OPERATOR}"
+                )
+        load_weights(simulator.corrector, start.corrector, inputs.start)
+    freeze(simulator.corrector, inputs.freeze)
 
 
 def load_weights(network: nn.Module, start: nn.Module, source: Path) -> None:

@@ -83,7 +83,7 @@ class TilesConfig(Config):
 class OperatorConfig(TrainingConfig):
     """Trains a simulator to advance (evolution) or solve (steady) every task of the spec."""
 
-    produces: ClassVar[tuple[str, ...]] = ("simulator",)
+    produces: ClassVar[tuple[str, ...]] = ("simulator", "operator")
 
     objective: ObjectiveConfig = ObjectiveConfig()
     """`{kind: ensemble}` trains an ensemble in place of one prediction."""

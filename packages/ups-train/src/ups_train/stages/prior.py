@@ -24,7 +24,7 @@ from ups_models.prior.simulator import PriorSimulator
 from ups_models.residual.flow import interpolate
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.engine.stage import training_stage
-from ups_train.stages.initial_simulator import freeze, load_weights
+from ups_train.stages.initial_simulator import freeze, load_weights, trained_statistics
 from ups_train.stages.prior_config import PriorConfig
 from ups_train.stages.random_observations import draw_observations
 
@@ -54,9 +54,12 @@ class PriorObjective(nn.Module):
         self.config = config
         self.inputs = inputs
         prior = JointFlow(inputs.model, inputs.tasks)
-        self.simulator = PriorSimulator(prior, inputs.tasks, inputs.statistics, config.sampler)
-        if inputs.start is not None:
-            load_weights(prior, load_prior(inputs.start).prior, inputs.start)
+        start = None if inputs.start is None else load_prior(inputs.start)
+        statistics = trained_statistics(inputs, config.augment, start)
+        self.simulator = PriorSimulator(prior, inputs.tasks, statistics, config.sampler)
+        if start is not None:
+            assert inputs.start is not None
+            load_weights(prior, start.prior, inputs.start)
         freeze(prior, inputs.freeze)
         self.losses: dict[str, Metric] = {name: MeanMetric() for name in inputs.tasks}
         self.errors: dict[str, dict[str, Metric]] = {

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, field_validator
 
 from ups_core import Component
 from ups_core.step_config import Issues
+from ups_models.bundle_config import Form
 from ups_models.prior.config import PosteriorConfig
 from ups_train.engine.config import TrainingConfig
 
@@ -22,6 +23,7 @@ class PriorConfig(TrainingConfig):
     coefficient of a solution, and both from a few points."""
 
     produces: ClassVar[tuple[str, ...]] = ("simulator", "prior")
+    form: ClassVar[Form] = "prior"
 
     sampler: PosteriorConfig = PosteriorConfig()
     """Sampler of the trained prior."""

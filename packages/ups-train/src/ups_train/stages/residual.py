@@ -41,7 +41,7 @@ class ResidualObjective(CorrectorObjective):
     """
 
     def __init__(self, config: ResidualConfig, inputs: ObjectiveInputs) -> None:
-        source = inputs.artifacts["simulator"] / ARTIFACT
+        source = inputs.artifacts["operator"] / ARTIFACT
         corrector = Corrector(inputs.model, inputs.tasks, config.flow)
         simulator = CorrectedSimulator(load_operator(source, inputs), corrector, config.sampler)
         super().__init__(simulator, source, inputs, config.members)
@@ -122,7 +122,7 @@ def residual_start(
 
 
 def load_operator(directory: Path, inputs: ObjectiveInputs) -> Simulator:
-    """The frozen operator of a bundle; of a corrected simulator its operator.
+    """The frozen operator of a bundle.
 
     Raises:
         UPSError: it was not made for a task of the training.

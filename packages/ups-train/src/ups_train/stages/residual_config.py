@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ups_core import Config
+from ups_core import Config, StageConfig
+from ups_core.step_config import Issues, StepConfig
+from ups_models.bundle_config import Form
 from ups_models.residual.config import Flow, SamplerConfig
 from ups_train.engine.config import Positive, TrainingConfig
 
@@ -14,8 +17,9 @@ from ups_train.engine.config import Positive, TrainingConfig
 class ResidualConfig(TrainingConfig):
     """Trains a flow-matching model of a frozen operator's residual, one network for all tasks of the spec."""
 
-    consumes: ClassVar[tuple[str, ...]] = ("simulator",)
+    consumes: ClassVar[tuple[str, ...]] = ("operator",)
     produces: ClassVar[tuple[str, ...]] = ("simulator", "flow")
+    form: ClassVar[Form] = "corrector"
 
     flow: Flow = "rectified"
     """Parametrisation: rectified flow, or `edm` (Karras et al., arXiv 2206.00364)."""
@@ -52,7 +56,8 @@ class DistillationConfig(TrainingConfig):
     """Trains a student that samples a flow's residuals in one or two evaluations."""
 
     consumes: ClassVar[tuple[str, ...]] = ("flow",)
-    produces: ClassVar[tuple[str, ...]] = ("simulator",)
+    produces: ClassVar[tuple[str, ...]] = ("simulator", "student")
+    form: ClassVar[Form] = "corrector"
 
     sampler: JumpsConfig = JumpsConfig()
     """Sampler of the trained simulator and of validation."""
@@ -74,3 +79,11 @@ class DistillationConfig(TrainingConfig):
     def monitor(self) -> str:
         """The energy score of the members."""
         return "val/energy_score"
+
+    def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Issues:
+        """A student of another network than its teacher."""
+        teacher = inputs.get("flow")
+        if isinstance(teacher, StageConfig) and teacher.model != self.model:
+            problem = "the teacher is not this network with these options; give both stages the same 'model'"
+            return [("model", problem)]
+        return []
