@@ -20,6 +20,7 @@ OBJECTIVES = {
     "ensemble": "val/energy_score",
     "diffusion_residual": "val/energy_score",
     "consistency_distillation": "val/energy_score",
+    "steady_prior": "val/loss",
 }
 """Objective -> what it monitors; tests of the engine run with each."""
 BEFORE = {

@@ -49,7 +49,12 @@ def context(
                 "frames": 6,
                 "time_stride": 10,
             },
-            "darcy2d": {"kind": "darcy2d", "trajectories": 20, "resolution": 16},
+            # A prior trains on this task alone, and shall have as many batches.
+            "darcy2d": {
+                "kind": "darcy2d",
+                "trajectories": 80 if objective == "steady_prior" else 20,
+                "resolution": 16,
+            },
         },
         "trainer": {"accelerator": "cpu", "threads": 1, **(trainer or {})},
         "launcher": launcher,

@@ -97,7 +97,7 @@ def test_what_is_not_finite_stops_before_the_update(
     assert (batch["epoch"], batch["batch"]) == (1, 2)
     assert batch["task"] in ("advection1d", "darcy2d")
     assert batch["trajectories"]
-    assert all(0 <= number < 20 for number in batch["trajectories"])
+    assert all(0 <= number < 80 for number in batch["trajectories"])
 
 
 def test_all_batches_of_an_accumulated_gradient_are_recorded(
