@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ensemble": {"objective": "ensemble", "validate_every": 4, "pushforward": 1},
     "flow": {"objective": "diffusion_residual", "validate_every": 4, "optimizer": "adamw"},
     "student": {"objective": "consistency_distillation", "validate_every": 4},
+    "prior": {"objective": "steady_prior", "validate_every": 4, "batch_size": 4},
     "accumulated": {
         "optimizer": "adamw",
         "ema": None,
