@@ -68,7 +68,7 @@ def spec(args: argparse.Namespace, task: str, seed: int) -> dict[str, Any]:
         "name": f"{task}-{seed}",
         "seed": seed,
         "tasks": {task: options},
-        "model": "latent_operator",
+        "model": args.model,
         "trainer": {"accelerator": "cpu", "threads": 1},
         "pipeline": pipeline,
     }
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, task: str, seed: int) -> Rows:
     directory = run_spec(spec(args, task, seed), folder, folder / "data")
     names = list(variants(task, args.weights))
     found = rows_of(directory, [f"score_{name}" for name in names], SHOWN)
-    rows = {name: found[f"score_{name}: {task}"]["latent_operator"] for name in names}
+    rows = {name: found[f"score_{name}: {task}"][args.model] for name in names}
     return {task: rows}
 
 
@@ -90,6 +90,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", nargs="+", choices=list(TASKS), default=list(TASKS), help="default: all")
+    parser.add_argument("--model", default="latent_operator", help="default: latent_operator")
     parser.add_argument("--budget", type=float, default=40.0, help="seconds of every training; default: 40")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
     parser.add_argument("--samples", type=int, default=64, help="trajectories for training; default: 64")

@@ -209,6 +209,18 @@ def test_a_direction_without_conflict_decreases_every_loss(seed: int, losses: in
     assert max(along) == pytest.approx(min(along), rel=1e-2), "the same slope along every loss"
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-12])
+def test_a_gradient_of_rounding_errors_has_no_say(scale: float) -> None:
+    place = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    terms = [place.square().sum(), (place - torch.tensor([0.0, 1.0, 0.0])).square().sum()]
+    noise = scale * (place * torch.tensor([-1.0, 1.0, -1.0])).sum()
+    (expected,) = torch.autograd.grad(conflict_free(terms, [place]), place, retain_graph=True)
+    (found,) = torch.autograd.grad(conflict_free([*terms, noise], [place]), place, retain_graph=True)
+    torch.testing.assert_close(found, expected)
+    (nothing,) = torch.autograd.grad(conflict_free([0 * terms[0], 0 * terms[1]], [place]), place)
+    assert not nothing.any()
+
+
 def test_a_conflict_free_training_step(data: dict[str, TaskData]) -> None:
     losses = ["mse", {"kind": "residual", "norm": "residual", "weight": 10.0}]
     value, found = slopes(objective(data, "darcy_grf", losses=losses, gradients="conflict_free"), "darcy_grf")

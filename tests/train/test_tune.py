@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from commands import command
 from plugin_for_tests import OBJECTIVES, with_plugin
 from small_runs import write_spec
 
+QUICK = ("operator", "steady_prior")
+"""Of the default suite: every trial starts an interpreter."""
 
+
+@pytest.mark.parametrize(
+    "objective",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in OBJECTIVES],
+)
 def test_a_study_minimises_what_the_stage_monitors(objective: str, folder: Path) -> None:
     name = f"tuned-{objective.rpartition('/')[2]}"
     path = write_spec(folder, name, 1, objective=objective, stage={"max_steps": 2, "validate_every": 2})

@@ -10,13 +10,17 @@ from torch import Tensor
 
 TINY = 1e-30
 """Smallest norm of a gradient that has a direction."""
+ROUNDING = 1e-8
+"""Norm below which a gradient is rounding errors, relative to the largest: as that of a drift in a model that
+conserves exactly."""
 
 
 def conflict_free(losses: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """The sum of losses, with a gradient that has the same positive slope along that of every loss.
 
     The direction u of least norm solves U u = 1 for the matrix U of unit gradients; its length is the sum of
-    the gradients' projections on it. Losses without a gradient are left out.
+    the gradients' projections on it. Losses whose gradient is rounding errors are left out; any other one
+    counts as much as the largest.
 
     Args:
         losses: scalars of one graph.
@@ -30,9 +34,11 @@ def conflict_free(losses: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor
     for loss in losses:
         slopes = torch.autograd.grad(loss, used, retain_graph=True, materialize_grads=True)
         flat.append(torch.cat([slope.flatten() for slope in slopes]))
-    gradients = torch.stack([slope for slope in flat if slope.norm() > TINY] or flat[:1])
-    units = gradients / gradients.norm(dim=1, keepdim=True).clamp(min=TINY)
-    products = units @ units.T
+    gradients = torch.stack(flat)
+    norms = gradients.norm(dim=1, keepdim=True)
+    counts = norms > (ROUNDING * norms.max()).clamp(min=TINY)
+    units = torch.where(counts, gradients / norms.clamp(min=TINY), 0.0)
+    products = units @ units.T + torch.diag((~counts[:, 0]).to(units.dtype))
     direction = torch.linalg.lstsq(products, torch.ones_like(products[:, :1])).solution[:, 0] @ units
     direction = direction / direction.norm().clamp(min=TINY)
     combined = (gradients @ direction).sum() * direction
