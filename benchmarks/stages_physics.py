@@ -40,7 +40,8 @@ SHOWN = ("nrmse", "residual", "mean_drift", "negative_share")
 
 
 def variants(task: str, weights: list[float]) -> dict[str, dict[str, Any]]:
-    """Name -> options of the stage: without physics, and with every term, weight and way to combine."""
+    """Name -> options of the stage: without physics, with every term, weight and way to combine, and with a
+    residual in place of solutions."""
     found: dict[str, dict[str, Any]] = {"without": {}}
     for term in TERMS[task]:
         name = "_".join(str(value) for key, value in term.items() if key != "maximum_principle")
@@ -49,6 +50,8 @@ def variants(task: str, weights: list[float]) -> dict[str, dict[str, Any]]:
             found[f"{name}_{weight:g}".replace(".", "_")] = {"losses": losses}
         free = {"losses": ["relative_l2", term], "gradients": "conflict_free"}
         found[f"{name}_conflict_free"] = free
+        if term["kind"] == "residual":
+            found[f"{name}_alone"] = {"losses": [term]}
     return found
 
 
@@ -109,12 +112,16 @@ def main() -> None:
         "--out", type=Path, default=Path("benchmarks/results/physics.json"), help="all scores"
     )
     args = parser.parse_args()
-    found: dict[str, list[Rows]] = {}
     for task in args.task:
         prepare_data(spec(args, task, 0), args.folder / "data")
-        with ThreadPoolExecutor(args.jobs) as pool:
-            found[task] = list(pool.map(lambda seed, task=task: run(args, task, seed), range(args.seeds)))
-        print(f"\n{task}\n\n{table(found[task], task, (*SHOWN, 'ms'))}", flush=True)
+    found: dict[str, list[Rows]] = {}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        runs = {
+            task: [pool.submit(run, args, task, seed) for seed in range(args.seeds)] for task in args.task
+        }
+        for task, futures in runs.items():
+            found[task] = [future.result() for future in futures]
+            print(f"\n{task}\n\n{table(found[task], task, (*SHOWN, 'ms'))}", flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
 

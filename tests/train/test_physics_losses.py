@@ -42,9 +42,9 @@ def test_a_steady_solution_has_no_residual(norm: Any) -> None:
     loss = ResidualLoss(ResidualLossConfig(norm=norm))
     assert loss.defined(STEADY)
     solution = SparseDirect().solve(Given.of(batch), DARCY, 1)
-    assert float(loss(solution.float(), batch, STEADY)) < 1e-4
+    assert float(loss(solution.float(), batch, STEADY)) < 1e-2
     found = float(loss(1.1 * solution.float(), batch, STEADY))
-    assert found == pytest.approx(0.01, rel=1e-3 if norm == "residual" else 0.5), "of an estimate"
+    assert found == pytest.approx(0.1, rel=1e-3 if norm == "residual" else 0.5), "of an estimate"
 
 
 def test_an_estimated_error_weighs_waves_alike() -> None:
@@ -69,13 +69,13 @@ def test_an_estimated_error_weighs_waves_alike() -> None:
         for norm in ("error", "residual")
     }  # type: ignore[misc]
     assert 0.3 < values["error"][1] / values["error"][0] < 3
-    assert values["residual"][1] / values["residual"][0] > 1000
+    assert values["residual"][1] / values["residual"][0] > 30
 
 
 def test_an_evolution_has_a_residual_of_its_own_steps() -> None:
     batch = advection_batch(2)
     loss = ResidualLoss(ResidualLossConfig())
-    assert float(loss(batch.target, batch, WAVES)) < 1e-6
+    assert float(loss(batch.target, batch, WAVES)) < 1e-3
     assert float(loss(batch.state.expand_as(batch.target), batch, WAVES)) == pytest.approx(1, rel=0.05)
     assert not loss.defined(Problem(ADVECTION, ColeHopf())), "not differentiable"
     assert not ResidualLoss(ResidualLossConfig(norm="error")).defined(WAVES)
@@ -84,15 +84,15 @@ def test_an_evolution_has_a_residual_of_its_own_steps() -> None:
 def test_invariants_and_bounds_of_known_fields() -> None:
     batch = advection_batch(2)
     invariants = InvariantsLoss(InvariantsConfig())
-    assert float(invariants(batch.target, batch, WAVES)) < 1e-9
+    assert float(invariants(batch.target, batch, WAVES)) < 1e-5
     scale = batch.state.square().mean(dim=-1)
     moved = float(invariants(batch.target + 0.1, batch, WAVES))
-    assert moved == pytest.approx(float((0.01 / scale).mean()), rel=1e-3)
+    assert moved == pytest.approx(float((0.1 / scale.sqrt()).mean()), rel=1e-3)
     both = WAVES._replace(info=replace(ADVECTION, invariants=("mean", "l2")))
     assert float(invariants(2 * batch.target, batch, both)) == pytest.approx(1, rel=0.01), "of the norm"
     bounds = BoundsLoss(BoundsConfig())
     assert not bounds.defined(WAVES)
-    assert float(bounds(batch.target.abs(), batch, POSITIVE)) == 0
+    assert float(bounds(batch.target.abs(), batch, POSITIVE)) < 1e-5
     assert float(bounds(-torch.ones_like(batch.target), batch, POSITIVE)) == pytest.approx(1)
     principle = BoundsLoss(BoundsConfig(maximum_principle=True))
     assert float(principle(batch.target, batch, WAVES)) < 1e-3

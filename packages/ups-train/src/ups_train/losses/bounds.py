@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
 from ups_eval.physics_metrics import Problem
-from ups_train.losses.constants import EPSILON
+from ups_train.losses.constants import EPSILON, TINY
 from ups_train.losses.physics import PhysicsLoss
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BoundsLoss(PhysicsLoss):
-    """Mean square of what lies beyond the bounds, relative to the field's mean square.
+    """Mean over samples, frames and channels of |what lies beyond the bounds| / |field|, norms over space.
 
     Below zero in channels that the task declares positive; with `maximum_principle` also beyond the smallest
     and the largest value of the given frame."""
@@ -44,4 +44,4 @@ class BoundsLoss(PhysicsLoss):
             low, high = torch.maximum(low, first), last
         beyond = (low - fields).clamp(min=0) + (fields - high).clamp(min=0)
         size = fields.detach().flatten(3).square().mean(dim=3) + EPSILON
-        return (beyond.flatten(3).square().mean(dim=3) / size).mean()
+        return (beyond.flatten(3).square().mean(dim=3) / size).add(TINY).sqrt().mean()

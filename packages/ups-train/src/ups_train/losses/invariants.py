@@ -7,12 +7,12 @@ from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
 from ups_eval.physics_metrics import Problem
-from ups_train.losses.constants import EPSILON
+from ups_train.losses.constants import EPSILON, TINY
 from ups_train.losses.physics import PhysicsLoss
 
 
 class InvariantsLoss(PhysicsLoss):
-    """Mean square of (Q(field) - Q(given)) / root mean square of the given, for every conserved Q.
+    """Mean of |Q(field) - Q(given)| / root mean square of the given, for every conserved Q.
 
     Q is the spatial mean (`mean`) or the root mean square (`l2`) of a channel."""
 
@@ -27,7 +27,7 @@ class InvariantsLoss(PhysicsLoss):
         drifts = []
         for name in problem.info.invariants:
             before, after = (_quantity(name, field) for field in (given, fields))
-            drifts.append(((after - before).square() / scale).mean())
+            drifts.append(((after - before).square() / scale).add(TINY).sqrt().mean())
         return torch.stack(drifts).sum()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ups_data.batches.batch import FieldBatch
 from ups_data.solvers.base import Given, IterativeSolver
 from ups_eval.physics_metrics import Problem
-from ups_train.losses.constants import EPSILON
+from ups_train.losses.constants import EPSILON, TINY
 from ups_train.losses.physics import PhysicsLoss
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class ResidualLoss(PhysicsLoss):
-    """Mean over samples and frames of |residual|² / |scale|², or of the squared estimate of the error.
+    """Mean over samples and frames of |residual| / |scale|, or of the estimated relative error.
 
     Residual and scale are those of :meth:`ups_data.solvers.base.ClassicalSolver.residual`. As such a residual
-    weighs an error of wavelength l by 1/l⁴, so that a gradient sees the finest waves alone;
+    weighs an error of wavelength l by 1/l², so that a gradient sees the finest waves alone;
     :meth:`ups_data.solvers.base.IterativeSolver.error` undoes that by a multigrid cycle.
     """
 
@@ -43,4 +43,4 @@ class ResidualLoss(PhysicsLoss):
             found, scale = solver.residual(fields, given, problem.info)
         sizes = (part.flatten(2).square().mean(dim=2) for part in (found, scale.detach()))
         error, size = sizes
-        return (error / (size + EPSILON * size.mean())).mean()
+        return (error / (size + EPSILON * size.mean())).add(TINY).sqrt().mean()
