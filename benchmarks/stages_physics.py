@@ -102,7 +102,7 @@ def main() -> None:
     )
     parser.add_argument("--task", nargs="+", choices=list(TASKS), default=list(TASKS), help="default: all")
     parser.add_argument("--model", help="default: latent_operator, on burgers1d unet")
-    parser.add_argument("--budget", type=float, default=40.0, help="seconds of every training; default: 40")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds of every training; default: 30")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
     parser.add_argument("--samples", type=int, default=64, help="trajectories for training; default: 64")
     parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 1.0], help="default: 0.1 1")
