@@ -26,7 +26,6 @@ LONG = (
     "integration/test_interruption.py",
     "train/test_trackers.py",
     "train/test_tune.py",
-    "train/test_operator_objective.py",
 )
 
 

@@ -13,11 +13,12 @@ from ups_core.validate import load_spec
 PATHS = {path.stem: path for path in SPECS}
 
 
-SLOW = ("compressible_flow2d", "compressible_flow3d")
+QUICK = ("advection1d", "darcy2d", "diffusion_sorption1d", "shallow_water2d")
+"""Of the default suite, in which every generator runs with a spec of its own (`test_every_task`)."""
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FAMILIES]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
 )
 def test_a_spec_of_one_problem_ends_in_a_report(name: str, tmp_path: Path) -> None:
     spec, _ = load_spec(PATHS[name])

@@ -82,19 +82,24 @@ def test_losses_see_normalised_fields() -> None:
     assert loss.item() == pytest.approx((1 / scale**2).mean().item(), rel=1e-4)
 
 
+@pytest.fixture(scope="module")
+def fno() -> OperatorObjective:
+    """One for all examples of a property: to make it takes longer than to use it."""
+    return objective(model="fno")
+
+
 @given(first=st.floats(0, 10), second=st.floats(0, 10))
-def test_losses_are_a_weighted_sum(first: float, second: float) -> None:
+def test_losses_are_a_weighted_sum(first: float, second: float, fno: OperatorObjective) -> None:
     kinds = ("mse", first), ("relative_l2", second)
     listed = validate_options(
         OperatorConfig, {"losses": [{"kind": kind, "weight": weight} for kind, weight in kinds]}
     )
     losses = create_losses(listed.losses)
     assert [weight for weight, _ in losses] == [first, second]
-    made = objective(model="fno")
-    made.losses = losses
+    fno.losses = losses
     target = WAVE.target
-    found = made.compare(WAVE, target + 1, target)
-    scaled = made.simulator.normaliser("wave").target_scaled
+    found = fno.compare(WAVE, target + 1, target)
+    scaled = fno.simulator.normaliser("wave").target_scaled
     expected = sum(weight * term(scaled(target + 1), scaled(target)).item() for weight, term in losses)
     assert found.item() == pytest.approx(expected, rel=1e-5, abs=1e-7)
 

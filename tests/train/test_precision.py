@@ -77,6 +77,7 @@ def test_bfloat16_training_learns_and_says_so(data_root: Path, tmp_path: Path) -
     assert json.loads((tmp_path / "details.json").read_text())["precision"] == "bf16-mixed"
 
 
+@pytest.mark.slow
 def test_a_compiled_network_computes_the_same(data_root: Path, tmp_path: Path) -> None:
     _, given = context(data_root, tmp_path)
     opened = given.tasks["advection1d"].open(data_root)
