@@ -144,6 +144,10 @@ def test_options_are_checked() -> None:
     for options, message in (
         ({"metrics": ["rmse"]}, "'nrmse' is missing"),
         ({"metrics": ["nrmse", "nrmse"]}, "named twice: nrmse"),
+        (
+            {"ensemble_metrics": ["crps"]},
+            "crps compare members of an ensemble, and members is 1; set members",
+        ),
         ({"baselines": ["random_errors"]}, "'random_errors' is what the step itself scores"),
         ({"metrics": ["nrsme"]}, "did you mean"),
         ({"baselines": ["mean", "mean"]}, "named twice"),

@@ -51,7 +51,7 @@ FLOW = "{stage: diffusion_residual, optimizer: adam, scheduler: constant"
          ["holzschuh2025pdetransformer", "peebles2023scalable", "-li2021fourier"]),
         ({"[nrmse]": "[nrmse], members: 4, ensemble_metrics: [crps, spread_skill]"},
          ["gneiting2007strictly", "ferro2014fair", "fortin2014why"]),
-        ({"[nrmse]": "[nrmse], ensemble_metrics: [crps]"}, []),
+        ({"[nrmse]": "[nrmse], ensemble_metrics: []"}, []),
         ({"  - {evaluate": f"  - {FLOW}}}\n  - {{evaluate"},
          ["mardani2025residual", "liu2023flow", "lipman2023flow", "kingma2015adam"]),
         ({"  - {evaluate": f"  - {FLOW}, flow: edm, sampler: {{start: 0.5}}}}\n  - {{evaluate"},

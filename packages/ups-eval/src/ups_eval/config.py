@@ -106,6 +106,17 @@ class ScoreConfig(EvaluationConfig):
             raise ValueError(f"'{taken}' is a number that the step itself reports; rename the metric")
         return self
 
+    @model_validator(mode="after")
+    def _one_member_has_no_spread(self) -> ScoreConfig:
+        names = [metric.kind for metric in self.ensemble_metrics]
+        # A resolved spec names the defaults, whatever the number of members.
+        if self.members == 1 and names and names != list(ENSEMBLE_METRICS):
+            raise ValueError(
+                f"{', '.join(names)} compare members of an ensemble, and members is 1; set members, or "
+                "remove ensemble_metrics"
+            )
+        return self
+
     @property
     def ensemble(self) -> bool:
         """Whether any prediction has several members."""
