@@ -82,7 +82,7 @@ def random_field(points: Points, members: int, random: np.random.Generator) -> A
     fields += np.tensordot((values - fields[:, rows, columns]) @ precision, covariance, axes=1)
     fields[:, rows, columns] = values
     media = np.where(fields >= 0, darcy_grf.HIGH, darcy_grf.LOW)
-    return np.stack([darcy.solve_darcy(field, 1.0, (1 / grid, 1 / grid), darcy_grf.WALL) for field in media])
+    return np.stack([darcy.solve_darcy(field, 1.0, (1 / grid, 1 / grid), darcy_grf.WALLS) for field in media])
 
 
 def _truncated_normal(precision: Array, sign: Array, members: int, random: np.random.Generator) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ups_data.generators.darcy import darcy_matrix, solve_darcy
-from ups_data.generators.darcy_grf import DECAY, POINTS, SMOOTHNESS, WALL, generate, media
+from ups_data.generators.darcy_grf import DECAY, POINTS, SMOOTHNESS, WALLS, generate, media
 from ups_data.tasks.create import create_task
 
 
@@ -21,7 +21,7 @@ def test_solutions_solve_the_discrete_equation() -> None:
     assert fields.static is not None
     for medium, solution in zip(fields.static[:, 0], fields.frames[:, 0, 0], strict=True):
         assert set(np.unique(medium)) == {3.0, 12.0}
-        rest = darcy_matrix(medium, (1 / 32, 1 / 32), WALL) @ solution.astype(np.float64).ravel() - 1
+        rest = darcy_matrix(medium, (1 / 32, 1 / 32), WALLS) @ solution.astype(np.float64).ravel() - 1
         assert np.abs(rest).max() < 1e-2, "rounding to float32, over the square of the spacing"
         assert solution.min() > 0
 
@@ -30,7 +30,7 @@ def test_the_boundary_is_half_a_spacing_away() -> None:
     """-u'' = 1 between plates: u = x (1 - x) / 2 at the centres of cells, exact for the scheme but for h²/8."""
     points = 64
     x = (np.arange(points) + 0.5) / points
-    found = solve_darcy(np.ones((points, 3)), 1.0, (1 / points, np.inf), WALL)
+    found = solve_darcy(np.ones((points, 3)), 1.0, (1 / points, np.inf), WALLS)
     np.testing.assert_allclose(found[:, 1], x * (1 - x) / 2, atol=0.13 / points**2)
 
 

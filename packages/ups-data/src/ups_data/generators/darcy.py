@@ -26,13 +26,17 @@ GAUSSIANS = 5
 BATCH = 200
 LOW, HIGH = np.float32(0.1), np.float32(1.0)
 MINORITY = 0.01
+Walls = tuple[tuple[float, float], tuple[float, float]]
+"""Distances of the outermost points from the boundary at the low and the high end of x and y, in spacings."""
+NATIVE_WALLS: Walls = ((1.0, 1.0), (1.0, 1.0))
+"""Those of PDEBench's grid."""
 
 
 def solve_darcy(
     coefficient: NDArray[np.floating],
     source: float | NDArray[np.floating],
     spacing: tuple[float, float],
-    wall: float = 1.0,
+    walls: Walls = NATIVE_WALLS,
 ) -> NDArray[np.float64]:
     """Solve -∇·(a∇u) = f with u = 0 outside the outermost points.
 
@@ -40,7 +44,7 @@ def solve_darcy(
         coefficient: a > 0 at the points, `(nx, ny)`.
         source: f at the points `(nx, ny)`, or a constant.
         spacing: distance between neighbouring points along x and y; infinity decouples that axis.
-        wall: distance of the outermost points from the boundary, in spacings.
+        walls: distances of the outermost points from the boundary.
 
     Returns:
         u `(nx, ny)`.
@@ -50,7 +54,7 @@ def solve_darcy(
     # SuperLU's fastest settings for these matrices, which are symmetric positive definite: minimum degree on
     # the symmetric pattern, no pivoting.
     factors = splu(
-        darcy_matrix(coefficient, spacing, wall),
+        darcy_matrix(coefficient, spacing, walls),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
         panel_size=8,
@@ -61,15 +65,15 @@ def solve_darcy(
 
 
 def darcy_matrix(
-    coefficient: NDArray[np.floating], spacing: tuple[float, float], wall: float = 1.0
+    coefficient: NDArray[np.floating], spacing: tuple[float, float], walls: Walls = NATIVE_WALLS
 ) -> sparse.csc_array:
     """The symmetric positive definite matrix of -∇·(a∇·), points in row-major order."""
     rows, columns = coefficient.shape
     padded = np.pad(np.asarray(coefficient, dtype=np.float64), 1, mode="edge")
     x_faces = 0.5 * (padded[1:, 1:-1] + padded[:-1, 1:-1]) / spacing[0] ** 2
     y_faces = 0.5 * (padded[1:-1, 1:] + padded[1:-1, :-1]) / spacing[1] ** 2
-    x_faces[[0, -1]] /= wall
-    y_faces[:, [0, -1]] /= wall
+    x_faces[[0, -1]] /= np.array(walls[0])[:, None]
+    y_faces[:, [0, -1]] /= walls[1]
     diagonal = x_faces[1:] + x_faces[:-1] + y_faces[:, 1:] + y_faces[:, :-1]
     to_next_row = -x_faces[1:-1].ravel()
     to_next_column = np.zeros((rows, columns))

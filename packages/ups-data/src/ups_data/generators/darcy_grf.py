@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.fft import idctn
 
 from ups_core.cpus import available_cores
-from ups_data.generators.darcy import solve_darcy
+from ups_data.generators.darcy import Walls, solve_darcy
 from ups_data.info import TaskInfo
 from ups_data.stores.base import Fields
 
@@ -25,8 +25,8 @@ POINTS = 128
 LOW, HIGH = np.float32(3), np.float32(12)
 SMOOTHNESS, DECAY = 2.0, 3.0
 """α and τ of the covariance (-Δ + τ²)^(-α)."""
-WALL = 0.5
-"""Distance of the outermost points from the boundary in spacings: they are centres of cells."""
+WALLS: Walls = ((0.5, 0.5), (0.5, 0.5))
+"""Points are centres of cells, and the boundary is their outer faces."""
 
 
 def amplitudes(points: int) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ def generate(info: TaskInfo, parameters: Mapping[str, float], seed: int, start: 
     fields = media(seed, start, stop, points)
 
     def solve(field: NDArray[np.float32]) -> NDArray[np.float32]:
-        return solve_darcy(field, 1.0, (1 / points, 1 / points), WALL).astype(np.float32)
+        return solve_darcy(field, 1.0, (1 / points, 1 / points), WALLS).astype(np.float32)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         solutions = np.stack(list(pool.map(solve, fields)))

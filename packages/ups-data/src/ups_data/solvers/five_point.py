@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ups_data.generators.darcy import Walls
+
 DAMPING = 0.8
 """Factor of a Jacobi step; 4/5 smooths best in two dimensions."""
 DENSE = 256
@@ -25,18 +27,18 @@ class FivePoint:
     Args:
         coefficient: a > 0 `(B, nx, ny)`.
         spacing: distance between neighbouring points along x and y.
-        wall: distance of the outermost points from the boundary, where u = 0, in spacings.
+        walls: distances of the outermost points from the boundary, where u = 0.
     """
 
-    def __init__(self, coefficient: Tensor, spacing: tuple[float, float], wall: float) -> None:
+    def __init__(self, coefficient: Tensor, spacing: tuple[float, float], walls: Walls) -> None:
         self.coefficient = coefficient
         self.spacing = spacing
-        self.wall = wall
+        self.walls = walls
         padded = nn.functional.pad(coefficient[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
         x_faces = 0.5 * (padded[:, 1:, 1:-1] + padded[:, :-1, 1:-1]) / spacing[0] ** 2
         y_faces = 0.5 * (padded[:, 1:-1, 1:] + padded[:, 1:-1, :-1]) / spacing[1] ** 2
-        self.x_faces = _at_walls(x_faces, 1, wall)
-        self.y_faces = _at_walls(y_faces, 2, wall)
+        self.x_faces = _at_walls(x_faces, 1, walls[0])
+        self.y_faces = _at_walls(y_faces, 2, walls[1])
         self.diagonal = (
             self.x_faces[:, 1:] + self.x_faces[:, :-1] + self.y_faces[:, :, 1:] + self.y_faces[:, :, :-1]
         )
@@ -53,7 +55,9 @@ class FivePoint:
         if rows % 2 or columns % 2 or rows * columns <= DENSE:
             return None
         mean = nn.functional.avg_pool2d(self.coefficient[:, None], 2)[:, 0]
-        return FivePoint(mean, (2 * self.spacing[0], 2 * self.spacing[1]), (self.wall + 0.5) / 2)
+        (left, right), (bottom, top) = self.walls
+        walls = ((left + 0.5) / 2, (right + 0.5) / 2), ((bottom + 0.5) / 2, (top + 0.5) / 2)
+        return FivePoint(mean, (2 * self.spacing[0], 2 * self.spacing[1]), walls)
 
 
 class Multigrid:
@@ -114,11 +118,11 @@ class Multigrid:
         return found
 
 
-def _at_walls(faces: Tensor, axis: int, wall: float) -> Tensor:
-    """Faces with those of the boundary, which is nearer than a neighbour."""
+def _at_walls(faces: Tensor, axis: int, walls: tuple[float, float]) -> Tensor:
+    """Faces along an axis, the outermost ones divided by their distances from the boundary in spacings."""
     inner = faces.narrow(axis, 1, faces.shape[axis] - 2)
     first, last = faces.narrow(axis, 0, 1), faces.narrow(axis, faces.shape[axis] - 1, 1)
-    return torch.cat([first / wall, inner, last / wall], dim=axis)
+    return torch.cat([first / walls[0], inner, last / walls[1]], dim=axis)
 
 
 def _dense(scheme: FivePoint) -> Tensor:
