@@ -23,6 +23,8 @@ from scipy.fft import fftn, ifftn
 from stage_runs import Rows, rows_of, run_spec, table
 
 CELLS = {2: 256, 3: 64}
+BUDGET = {2: 60.0, 3: 240.0}
+"""Seconds of every training."""
 FRAMES = 4
 STEP = 2.0
 """Time from one frame to the next."""
@@ -75,7 +77,7 @@ def spec(args: argparse.Namespace, dim: int, seed: int) -> dict[str, Any]:
     """Train and score all variants."""
     pipeline: list[dict[str, Any]] = []
     for name, options in VARIANTS[dim].items():
-        training = {"budget": args.budget, "validation_trajectories": 2, "losses": ["mse"]}
+        training = {"budget": args.budget or BUDGET[dim], "validation_trajectories": 2, "losses": ["mse"]}
         optimizer = {"optimizer": {"kind": "muon_hybrid", "lr": 4e-3}}
         pipeline.append({"stage": "operator", "id": name, **training, **optimizer, **options})
         scored = {"evaluate": "rollout", "id": f"score_{name}", "needs": [name], "save_predictions": 0}
@@ -132,7 +134,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dim", type=int, nargs="+", choices=[2, 3], default=[2, 3], help="default: 2 3")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of every training; default: 60")
+    parser.add_argument(
+        "--budget", type=float, help="seconds of every training; default: 60 in 2-D, 240 in 3-D"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
     parser.add_argument("--trajectories", type=int, default=40, help="default: 40")
     parser.add_argument("--cells", type=int, help="along every axis; default: 256 in 2-D, 64 in 3-D")
