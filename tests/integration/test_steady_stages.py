@@ -40,7 +40,7 @@ SPEC: dict[str, Any] = {
             "gradients": "conflict_free",
         },
         {"evaluate": "rollout", "id": "test", "baselines": ["persistence", "mean"]},
-        {"stage": "steady_prior", "id": "prior", "sampler": {"steps": 2}, **TRAINING},
+        {"stage": "steady_prior", "id": "prior", "sampler": {"steps": 2}, "noise": 0.1, **TRAINING},
         {
             "evaluate": "observations",
             "directions": ["forward", "inverse", "both"],
@@ -186,9 +186,24 @@ def test_a_flow_and_baselines_pass_over_a_prior(tmp_path: Path) -> None:
             [OPERATOR, {"evaluate": "observations"}],
             "needs the artifact 'prior', but no earlier step produces",
         ),
+        (
+            [{**PRIOR, "noise": 0.1}, {"evaluate": "observations", "noise": 0.2}],
+            "pipeline[1].noise: noise 0.2 is more than the 0.1 that the prior was trained with; train it with",
+        ),
+        (
+            [
+                {**PRIOR, "unconditional": 0.0},
+                {"evaluate": "observations", "sampler": {"guidance": 2}},
+            ],
+            "pipeline[1].sampler.guidance: guidance 2 needs a prior that was trained without observations",
+        ),
+        (
+            [{**PRIOR, "unconditional": 0.0, "sampler": {"guidance": 1.5}}],
+            "pipeline[0].sampler.guidance: guidance 1.5 needs a prior",
+        ),
     ],
 )
-def test_a_teacher_that_cannot_teach_is_refused_at_its_line(
+def test_what_cannot_be_done_is_refused_at_its_line(
     pipeline: list[dict[str, Any]], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SpecError) as refused:

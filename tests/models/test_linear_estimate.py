@@ -52,7 +52,7 @@ def test_it_is_the_conditional_mean_of_a_normal_distribution(share: float, noise
     found = made(new * mask, mask, torch.full((1, 2), noise).double()).flatten()
     covariance = made.modes @ made.modes.T
     seen = mask.flatten() > 0
-    of_points = covariance[seen][:, seen] + torch.diag(made.rest[seen] + noise**2)
+    of_points = covariance[seen][:, seen] + torch.diag(made.residual_variance[seen] + noise**2)
     known = covariance[:, seen] @ torch.linalg.solve(of_points, new.flatten()[seen])
     torch.testing.assert_close(found, known, rtol=1e-6, atol=1e-8)
 
@@ -60,18 +60,18 @@ def test_it_is_the_conditional_mean_of_a_normal_distribution(share: float, noise
 def test_modes_and_what_they_leave_out_have_the_variance_of_the_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(linear_estimate, "MOST_MODES", 3)
+    monkeypatch.setattr(linear_estimate, "MAX_MODES", 3)
     samples = torch.randn(400, *SHAPE, generator=torch.Generator().manual_seed(3)).double()
     made = fitted(samples)
     assert made.modes.shape == (240, 3)
-    variance = made.modes.square().sum(dim=1) + made.rest
+    variance = made.modes.square().sum(dim=1) + made.residual_variance
     torch.testing.assert_close(variance, samples.flatten(1).square().mean(dim=0))
 
 
 def test_points_alone_and_all_with_weights_agree() -> None:
     made, new, mask = fitted(fields(300)), fields(4, seed=5), mask_of(0.1, 4)
     variance = torch.full((4, 240), 0.01).double()
-    weight = mask.flatten(1) / (made.rest + variance)
+    weight = mask.flatten(1) / (made.residual_variance + variance)
     values = (new * mask).flatten(1)
     by_points = torch.stack([made._of_points(*row) for row in zip(values, weight > 0, weight, strict=True)])
     torch.testing.assert_close(made._of_all(values, weight), by_points)
@@ -90,7 +90,17 @@ def test_nothing_observed_says_nothing_and_few_samples_suffice() -> None:
     assert torch.equal(
         made(fields(1), torch.zeros(1, *SHAPE).double(), torch.zeros(1, 2)), torch.zeros(1, *SHAPE).double()
     )
-    assert (made.modes[:, 2:] == 0).all()
+    assert (made.modes[:, 1:] == 0).all()
+
+
+def test_what_the_modes_leave_out_is_as_large_in_other_samples() -> None:
+    """Of white noise, which no number of modes explains."""
+    random = torch.Generator().manual_seed(4)
+    made = fitted(torch.randn(64, *SHAPE, generator=random).double())
+    other = torch.randn(500, *SHAPE, generator=random).double()
+    basis = torch.linalg.qr(made.modes[:, made.modes.square().sum(dim=0) > 0])[0]
+    left = other.flatten(1) - other.flatten(1) @ basis @ basis.T
+    assert 0.7 < float(made.residual_variance.mean() / left.square().mean()) <= 1
 
 
 def test_large_fields_have_fewer_modes() -> None:

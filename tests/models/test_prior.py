@@ -16,7 +16,7 @@ from known_fields import DARCY, Data, darcy_batch, select
 from ups_core import Component, UPSError
 from ups_models.bundle import load_bundle, save_bundle
 from ups_models.export.step_module import StepModule
-from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.config import LearnedObservations, PosteriorConfig
 from ups_models.prior.joint_flow import Evidence, JointFlow
 from ups_models.prior.observations import Observations, joint_fields
 from ups_models.prior.simulator import PriorSimulator
@@ -30,7 +30,13 @@ def prior(sampler: PosteriorConfig | None = None) -> PriorSimulator:
     for weight in flow.parameters():  # networks start with a last layer of zeros
         weight.data += 0.05 * torch.randn_like(weight)
     statistics = Data(DARCY, darcy_batch(4)).statistics
-    made = PriorSimulator(flow, {DARCY.name: DARCY}, {DARCY.name: statistics}, sampler or PosteriorConfig())
+    made = PriorSimulator(
+        flow,
+        {DARCY.name: DARCY},
+        {DARCY.name: statistics},
+        sampler or PosteriorConfig(),
+        LearnedObservations(noise=0.5),
+    )
     made.fit(DARCY.name, joint_fields(darcy_batch(4)))
     return made.eval()
 
@@ -107,7 +113,13 @@ def test_members_depend_on_seed_trajectory_and_number_alone() -> None:
 
 @pytest.mark.parametrize(
     ("options", "evaluations"),
-    [({}, 7), ({"kind": "euler"}, 4), ({"guidance": 2.0}, 14), ({"guidance": 0.0}, 14), ({"pull": 1.0}, 7)],
+    [
+        ({}, 7),
+        ({"kind": "euler"}, 4),
+        ({"guidance": 2.0}, 14),
+        ({"guidance": 0.0}, 14),
+        ({"misfit_weight": 1.0}, 7),
+    ],
 )
 def test_what_a_sample_costs(options: dict[str, Any], evaluations: int) -> None:
     made = prior(PosteriorConfig(steps=4, **options))
@@ -116,7 +128,20 @@ def test_what_a_sample_costs(options: dict[str, Any], evaluations: int) -> None:
     fields = made.posterior(darcy_batch(2), few_points(2, 0.1), 1, seed=0)
     assert len(calls) == evaluations
     assert fields.isfinite().all()
+    with torch.inference_mode():
+        assert torch.allclose(made.posterior(darcy_batch(2), few_points(2, 0.1), 1, seed=0), fields)
     assert not fields.requires_grad
+
+
+def test_guidance_exaggerates_what_observations_change() -> None:
+    """By one step of Euler's method, whose fields are linear in the velocity."""
+    fields = {}
+    for guidance in (0.0, 1.0, 2.5):
+        made = prior(PosteriorConfig(kind="euler", steps=1, guidance=guidance, replace=False))
+        fields[guidance] = made.posterior(darcy_batch(2), few_points(2), 1, seed=0)
+    change = fields[1.0] - fields[0.0]
+    assert change.abs().max() > 1e-2
+    assert torch.allclose(fields[2.5], fields[0.0] + 2.5 * change, atol=1e-4)
 
 
 def test_without_guidance_observations_do_not_matter() -> None:
@@ -127,14 +152,16 @@ def test_without_guidance_observations_do_not_matter() -> None:
     assert torch.allclose(first, other, atol=1e-6)
 
 
-def test_a_pull_brings_samples_nearer_to_the_observations() -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_the_gradient_of_the_misfit_brings_samples_nearer_to_the_observations(inference: bool) -> None:
     """The exact flow of a law that knows of no observations."""
     misfits = []
-    for pull in (0.0, 4.0):
-        made = prior(PosteriorConfig(steps=20, replace=False, pull=pull))
+    for weight in (0.0, 4.0):
+        made = prior(PosteriorConfig(steps=20, replace=False, misfit_weight=weight))
         made = made.with_prior(Gaussian(made.prior, 0.0, 1.0))  # type: ignore[arg-type]
         seen = few_points(2)
-        fields = made.posterior(darcy_batch(2), seen, 1, seed=0)[0]
+        with torch.inference_mode(inference):
+            fields = made.posterior(darcy_batch(2), seen, 1, seed=0)[0]
         misfits.append(float((fields - seen.values)[seen.mask].square().mean()))
     assert misfits[1] < 0.1 * misfits[0]
 
@@ -167,6 +194,7 @@ def test_a_saved_prior_is_the_same(tmp_path: Path) -> None:
     loaded = load_bundle(tmp_path / "model")
     assert isinstance(loaded, PriorSimulator)
     assert loaded.sampler == made.sampler
+    assert loaded.learned == made.learned
     with torch.inference_mode():
         assert torch.equal(loaded.posterior(batch, seen, 2, 0), made.posterior(batch, seen, 2, 0))
         assert torch.equal(loaded.expected(batch, seen), made.expected(batch, seen))
@@ -180,7 +208,9 @@ def test_points_count_for_the_nearest_cell() -> None:
     assert float(seen.values[0, 1, 31, 31]) == 2.0
     both = seen.joined(Observations.at_points(DARCY, "a", [[0.5, 0.5]], [12.0], noise=0.1))
     assert int(both.mask.sum()) == 3
-    assert both.noise.max() == pytest.approx(0.1)
+    assert both.noise.tolist() == [[pytest.approx(0.1), 0.0]], "exact points stay exact"
+    again = both.joined(Observations.at_points(DARCY, "u", [[0.2, 0.2]], [1.0], noise=0.3))
+    assert again.noise.tolist() == [[pytest.approx(0.1), pytest.approx(0.3)]]
 
 
 @pytest.mark.parametrize(
@@ -220,18 +250,34 @@ def test_observations_that_are_refused() -> None:
             "the mask of the observations are .* of task 'darcy2d' are",
         ),
         (Observations.of_fields(torch.zeros(2, 2, 16, 16), torch.ones(1, dtype=torch.bool)), "the values"),
+        (
+            replace(good, mask=good.mask.float()),
+            "the mask of the observations is of torch.float32; give torch.bool",
+        ),
         (replace(good, values=torch.full_like(good.values, math.nan)), "of 'a' is nan, not a finite number"),
         (replace(good, noise=torch.full_like(good.noise, -0.1)), "the noise of observations is -0.1, not"),
         (replace(good, noise=torch.full_like(good.noise, math.nan)), "the noise of observations is nan, not"),
         (replace(good, noise=good.noise[:, :1]), r"noise \(2, 1\) .*; give noise \(2, 2\)"),
         (replace(good, mask=good.mask[:1]), "of 2, 1 and 2 samples"),
-        (few_points(1), "1 samples are observed, but the batch has 2"),
+        (
+            few_points(2, noise=0.6),
+            "noise 0.6 is more than the 0.5 that the prior was trained with; train it",
+        ),
+        (few_points(1), "the observations have 1 samples, the batch has 2"),
     ]
     for seen, message in cases:
         with pytest.raises(UPSError, match=message):
             made.posterior(batch, seen, 1, 0)
-    with pytest.raises(UPSError, match="members: 0 is not a number of samples; give at least 1"):
+    with pytest.raises(UPSError, match="members is 0; give at least 1"):
         made.posterior(batch, good, 0, 0)
+    fields = joint_fields(batch)
+    with pytest.raises(UPSError, match=r"mask .* is \(1, 1, 16, 16\), but the fields are \(2, 2, 32, 32\)"):
+        Observations.of_fields(fields, torch.ones(1, 1, 16, 16, dtype=torch.bool))
+    with pytest.raises(UPSError, match=r"give torch\.bool"):
+        Observations.of_fields(fields, torch.ones(2, 1, 32, 32, dtype=torch.int64))
+    half = replace(batch, static=batch.static[..., ::2, ::2], target=batch.target[..., ::2, ::2])
+    with pytest.raises(UPSError, match=r"task 'darcy2d' knows fields of \(32, 32\) points, got \(16, 16\)"):
+        made.rollout(half, 1)
     with pytest.raises(UPSError, match="unknown task 'other'"):
         made.expected(replace(batch, task="other"), good)
     hidden = replace(good, values=torch.where(good.mask, good.values, math.nan))

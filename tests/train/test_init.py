@@ -194,7 +194,7 @@ def test_a_flow_starts_from_a_flow_and_from_nothing_else(
     assert {name for name in theirs if name.startswith(("network.codec", "scales"))} <= same
     assert same != theirs.keys()
     init = {"bundle": str(parent / "model")}
-    with pytest.raises(UPSError, match="corrects nothing; start from a flow or a student"):
+    with pytest.raises(UPSError, match="is not a flow or student; start from one"):
         run(data_root, tmp_path / "off", objective="diffusion_residual", init=init, **options)
 
 

@@ -29,6 +29,7 @@ from ups_data.prepare.statistics import Statistics
 from ups_models.bundle_config import (
     ARTIFACT,
     CONFIG,
+    LEARNED,
     OPERATOR,
     POSTERIOR,
     SAMPLER,
@@ -38,7 +39,7 @@ from ups_models.bundle_config import (
     form_of,
     read_bundle_config,
 )
-from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.config import LearnedObservations, PosteriorConfig
 from ups_models.prior.joint_flow import JointFlow
 from ups_models.prior.simulator import PriorSimulator
 from ups_models.residual.config import Flow, SamplerConfig
@@ -57,7 +58,10 @@ def save_bundle(directory: Path, simulator: Simulator, component: Component, fin
         fingerprint: of the training step.
     """
     if isinstance(simulator, PriorSimulator):
-        more: dict[str, Any] = {POSTERIOR: simulator.sampler.model_dump(mode="json")}
+        more: dict[str, Any] = {
+            POSTERIOR: simulator.sampler.model_dump(mode="json"),
+            LEARNED: simulator.learned.model_dump(mode="json"),
+        }
         _save(directory, simulator, simulator.prior, component, fingerprint, more)
     elif isinstance(simulator, CorrectedSimulator):
         more = {SAMPLER: simulator.sampler.model_dump(mode="json"), "flow": simulator.corrector.flow}
@@ -145,7 +149,7 @@ def load_bundle(directory: Path) -> Simulator:
             simulator: Simulator = CorrectedSimulator(operator, network, sampler)
         elif form == "prior":
             network = JointFlow(component, tasks)
-            simulator = PriorSimulator(network, tasks, statistics, _posterior(directory, config))
+            simulator = PriorSimulator(network, tasks, statistics, *_posterior(directory, config))
         else:
             simulator = build_simulator(component, tasks, statistics)
             network = simulator.network
@@ -183,10 +187,11 @@ def _sampling(directory: Path, config: dict[str, Any]) -> tuple[SamplerConfig, F
         raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
 
 
-def _posterior(directory: Path, config: dict[str, Any]) -> PosteriorConfig:
-    """How a prior samples."""
+def _posterior(directory: Path, config: dict[str, Any]) -> tuple[PosteriorConfig, LearnedObservations]:
+    """How a prior samples, and which observations it was trained with."""
     try:
-        return PosteriorConfig.model_validate(config[POSTERIOR])
+        sampler = PosteriorConfig.model_validate(config[POSTERIOR])
+        return sampler, LearnedObservations.model_validate(config.get(LEARNED))
     except ValidationError:
         raise UnsoundFile(directory / CONFIG, "names a sampler that this version does not have") from None
 

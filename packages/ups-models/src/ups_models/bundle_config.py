@@ -22,8 +22,8 @@ Form = Literal["operator", "corrector", "prior"]
 ARTIFACT = "simulator"
 """Kind of artifact that a bundle written here is; other kinds have writers of their own."""
 
-SAMPLER, POSTERIOR = "sampler", "posterior"
-"""Keys of a corrected simulator, and of a prior."""
+SAMPLER, POSTERIOR, LEARNED = "sampler", "posterior", "learned"
+"""Keys of a corrected simulator, and two of a prior."""
 
 _KEYS = ("kind", "options", "provider", "version", "tasks", "statistics", "weights")
 """What `config.json` must contain beside the schema."""

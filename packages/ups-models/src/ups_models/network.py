@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from ups_core import Component, UPSError
 from ups_core.names import encoded
 from ups_data.info import TaskInfo
 from ups_models.noise_config import NoiseConfig
@@ -57,6 +58,12 @@ class NetworkInput:
     elapsed: Tensor
     mean_field: Tensor | None = None
     noise: Tensor | None = None
+
+    def cloned(self) -> NetworkInput:
+        """Copies of all tensors: those of inference mode take no part in gradients."""
+        parts = (getattr(self, part.name) for part in fields(self))
+        copies: list[Any] = [part.clone() if isinstance(part, Tensor) else part for part in parts]
+        return NetworkInput(*copies)
 
     def condition(self) -> Tensor:
         """Parameters, their mask, dt and the offset of the grid, `(B, condition_size)`."""
@@ -209,3 +216,15 @@ class PerTaskNetwork(Network):
 def per_task(tasks: Mapping[str, TaskInfo], build: Callable[[TaskInfo], nn.Module]) -> TaskModules:
     """One module per task."""
     return TaskModules({name: build(task) for name, task in tasks.items()})
+
+
+def create_network(component: Component, tasks: Mapping[str, TaskInfo]) -> Network:
+    """A new network of a registered model; weights are drawn from torch's current generator.
+
+    Raises:
+        UPSError: the model's factory did not return a network.
+    """
+    network = component.create(tasks=tasks)
+    if not isinstance(network, nn.Module):
+        raise UPSError(f"model '{component.kind}' made a {type(network).__name__}, not a torch.nn.Module")
+    return cast("Network", network)

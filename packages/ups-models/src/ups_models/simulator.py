@@ -19,7 +19,7 @@ from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
 from ups_models.grid_part import GridPart
 from ups_models.member_noise import MemberNoise
-from ups_models.network import LatentNetwork, Network, NetworkInput, TaskModules
+from ups_models.network import LatentNetwork, Network, NetworkInput, TaskModules, create_network
 from ups_models.normaliser import TaskNormaliser
 from ups_models.prediction.grid import spacing_problem
 
@@ -277,7 +277,4 @@ def build_simulator(
     Raises:
         UPSError: the model's factory did not return a network.
     """
-    network = component.create(tasks=tasks)
-    if not isinstance(network, nn.Module):
-        raise UPSError(f"model '{component.kind}' made a {type(network).__name__}, not a torch.nn.Module")
-    return Simulator(network, tasks, statistics)  # type: ignore[arg-type]
+    return Simulator(create_network(component, tasks), tasks, statistics)

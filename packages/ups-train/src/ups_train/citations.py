@@ -234,7 +234,7 @@ def prior(config: PriorConfig) -> Iterator[Citation]:
     yield from (RECTIFIED_FLOW, FLOW_MATCHING, GAPPY_POD)
     if config.unconditional:
         yield CLASSIFIER_FREE
-    if config.sampler.pull:
+    if config.sampler.misfit_weight:
         yield POSTERIOR_SAMPLING
     if config.sampler.replace:
         yield REPLACEMENT

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import torch
 from scipy.interpolate import RBFInterpolator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ups_data.solvers.base import ClassicalSolver, Given
 from ups_eval.observations.config import ObservationsConfig
 from ups_eval.observations.observers import Inference, Observer
 from ups_eval.observations.training_fields import TrainingFields
+from ups_models.prior.observations import joint_channels
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
     from ups_data.info import Channel, TaskInfo
     from ups_models.prior.observations import Observations
-    from ups_models.prior.simulator import PriorSimulator
 
 NUGGET = 1e-5
 """Variance of the noise of exact observations, in units of the field's: the covariance of few training
@@ -29,20 +29,29 @@ class Method(Observer):
     """Base of the classical methods.
 
     Args:
-        fields: task name -> its training samples.
-        solvers: task name -> the solver of its equation, if it has one.
+        config: see :class:`Observer`.
+        known: task name -> its training samples.
     """
 
-    def __init__(
-        self,
-        prior: PriorSimulator,
-        config: ObservationsConfig,
-        fields: Mapping[str, TrainingFields],
-        solvers: Mapping[str, ClassicalSolver | None],
-    ) -> None:
-        super().__init__(prior, config)
-        self.known = fields
-        self.solvers = solvers
+    def __init__(self, config: ObservationsConfig, known: Mapping[str, TrainingFields]) -> None:
+        data = {name: fields.data for name, fields in known.items()}
+        tasks = {name: opened.info for name, opened in data.items()}
+        statistics = {name: opened.statistics for name, opened in data.items()}
+        # Without a network the harness keeps a method on the CPU, where scipy and the training samples are.
+        super().__init__(config, tasks, statistics, nn.Identity())
+        self.known = known
+
+    def parameter_count(self) -> int:
+        """None."""
+        return 0
+
+    def solver(self, task: TaskInfo) -> ClassicalSolver | None:
+        """The solver of a task's equation, if it has one."""
+        return self.known[task.name].data.solver
+
+    def noise(self, observations: Observations, task: TaskInfo) -> Tensor:
+        """Standard deviation of the noise `(B, J)` in physical units."""
+        return observations.noise * self.std(task.name)
 
     def supports(self, task: TaskInfo) -> bool:
         """Problems that the method can solve."""
@@ -53,11 +62,23 @@ class Method(Observer):
         return True
 
     def solution(self, batch: FieldBatch, coefficients: Tensor, task: TaskInfo) -> Tensor:
-        """The solver's solution `(B, C, *S)` of inferred coefficients `(B, Cs, *S)`."""
-        solver = self.solvers[task.name]
+        """The solver's solution `(B, C, *S)` of inferred coefficients `(B, Cs, *S)`.
+
+        NaN where a coefficient is not finite: solvers do not stop at that.
+        """
+        solver = self.solver(task)
         assert solver is not None
-        given = Given.of(batch)._replace(static=allowed(coefficients, task.static_channels).double())
-        return solver.solve(given, task, 1)[:, 0].to(batch.static)
+        finite = coefficients.flatten(1).isfinite().all(dim=1)
+        usable = nearest_values(coefficients, task.static_channels)[finite]
+        for row, channel in enumerate(task.static_channels):
+            if channel.positive and not channel.values:
+                usable[:, row].clamp_(min=float(self.known[task.name].fields[:, row].min()))
+        state, _, params = Given.of(batch)
+        solutions = batch.static.new_full((len(batch), len(task.target_channels), *task.shape), torch.nan)
+        if finite.any():
+            given = Given(state[finite], usable.double(), params[finite])
+            solutions[finite] = solver.solve(given, task, 1)[:, 0].to(solutions)
+        return solutions
 
 
 class TrainingMean(Method):
@@ -85,30 +106,34 @@ class NearestSample(Method):
 class RadialBasis(Method):
     """Radial basis functions through the observed points; the solution then by the solver.
 
-    Linear functions, with a constant: `scipy.interpolate.RBFInterpolator`."""
+    Linear functions, with a constant: `scipy.interpolate.RBFInterpolator`. That is kriging with a linear
+    variogram (Matheron, Adv. Appl. Probab. 5 (1973)), whose slope gives the smoothing for noise."""
 
     def solves(self, problem: Inference) -> bool:
         """Where what is wanted is observed, or follows from it by the solver."""
         if problem.direction == "forward":
-            return self.solvers[problem.task.name] is not None
+            return self.solver(problem.task) is not None
         return problem.direction == "both"
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """See :class:`Observer`."""
-        points = batch.coords.double().numpy()
+        points, known = batch.coords.double().numpy(), self.known[problem.task.name]
+        variance = self.noise(observations, problem.task).square()
         found = torch.zeros_like(observations.values)
         for row, values in enumerate(observations.values.flatten(2)):
             for channel in range(values.shape[0]):
                 mask = observations.mask[row, channel].flatten().numpy()
                 if mask.any():
                     seen = values[channel].double().numpy()[mask]
-                    smooth = float(observations.noise[row, channel]) ** 2
-                    surface = RBFInterpolator(points[mask], seen, kernel="linear", smoothing=smooth)
+                    smoothing = float(variance[row, channel])
+                    if smoothing:
+                        smoothing /= float(known.variogram_slope[channel])
+                    surface = RBFInterpolator(points[mask], seen, kernel="linear", smoothing=smoothing)
                     whole = torch.from_numpy(surface(points))
                     found[row, channel] = whole.reshape(problem.task.shape).to(found)
         if problem.direction == "forward":
             return self.solution(batch, found[:, problem.observed], problem.task)
-        return allowed(found[:, problem.wanted], _channels(problem))
+        return nearest_values(found[:, problem.wanted], joint_channels(problem.task)[problem.wanted])
 
 
 class Kriging(Method):
@@ -123,8 +148,9 @@ class Kriging(Method):
         known = self.known[problem.task.name]
         flat = known.deviations.flatten(1)
         found = []
+        relative = self.noise(observations, problem.task) / known.std
         for values, mask, noise in zip(
-            observations.values.flatten(2), observations.mask.flatten(2), observations.noise, strict=True
+            observations.values.flatten(2), observations.mask.flatten(2), relative, strict=True
         ):
             seen = ((values - known.mean) / known.std[:, None])[mask].double()
             at_points = flat[:, mask.flatten()].double()
@@ -143,7 +169,7 @@ class KrigingSolve(Kriging):
 
     def solves(self, problem: Inference) -> bool:
         """The solution of a coefficient."""
-        return problem.direction == "forward" and self.solvers[problem.task.name] is not None
+        return problem.direction == "forward" and self.solver(problem.task) is not None
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """See :class:`Observer`."""
@@ -151,17 +177,14 @@ class KrigingSolve(Kriging):
         return self.solution(batch, coefficients, problem.task)
 
 
-def allowed(fields: Tensor, channels: tuple[Channel, ...]) -> Tensor:
-    """Fields `(B, C, *S)` with the nearest values that their channels can have."""
+def nearest_values(fields: Tensor, channels: tuple[Channel, ...]) -> Tensor:
+    """Fields `(B, C, *S)` with the nearest values that their channels can have; NaN and infinity stay."""
     columns = []
     for row, channel in enumerate(channels):
         field = fields[:, row]
         if channel.values:
             values = torch.tensor(channel.values, dtype=field.dtype, device=field.device)
-            field = values[(field[..., None] - values).abs().argmin(dim=-1)]
+            nearest = values[(field[..., None] - values).abs().argmin(dim=-1)]
+            field = torch.where(field.isfinite(), nearest, field)
         columns.append(field)
     return torch.stack(columns, dim=1)
-
-
-def _channels(problem: Inference) -> tuple[Channel, ...]:
-    return (problem.task.static_channels + problem.task.target_channels)[problem.wanted]

@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from ups_core import Component
+from ups_core.step_config import StepConfig
 from ups_eval.config import ScoreConfig
-from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.config import LearnedObservations, PosteriorConfig
 
 Direction = Literal["forward", "inverse", "both"]
 Method = Literal["mean", "nearest", "rbf", "kriging", "kriging_solve", "map"]
@@ -47,7 +48,8 @@ class ObservationsConfig(ScoreConfig):
     @classmethod
     def _differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):
-            raise ValueError(f"{', '.join(names)} has a name twice; remove it")
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"'{twice}' is named twice; remove one")
         return names
 
     @model_validator(mode="after")
@@ -57,6 +59,16 @@ class ObservationsConfig(ScoreConfig):
         if self.points is not None and self.share != type(self).model_fields["share"].default:
             raise ValueError("points and share both say how many points are observed; remove one")
         return self
+
+    def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Sequence[tuple[str, str]]:
+        """Observations that the prior was not trained with."""
+        learned = getattr(inputs.get("prior"), "learned", None)
+        if not isinstance(learned, LearnedObservations):
+            return []
+        problems = learned.problems(self.noise, self.sampler or PosteriorConfig())
+        return [
+            (option if option == "noise" else f"sampler.{option}", problem) for option, problem in problems
+        ]
 
     @property
     def rows(self) -> list[str]:

@@ -25,7 +25,7 @@ HISTORY = 20
 ERROR = 1e-2
 """Standard deviation of exact observations in units of the field's: missing components act as noise."""
 SHARPNESS = 4.0
-"""Slope of the transition between two materials, in widths of their difference."""
+"""Slope of the smooth step from one of two values to the other, relative to that of the linear expansion."""
 
 
 class MapEstimate(Method):
@@ -36,7 +36,7 @@ class MapEstimate(Method):
 
     def solves(self, problem: Inference) -> bool:
         """The coefficient of a solution, for one coefficient."""
-        solver = self.solvers[problem.task.name]
+        solver = self.solver(problem.task)
         return (
             problem.direction == "inverse"
             and isinstance(solver, IterativeSolver)
@@ -46,35 +46,54 @@ class MapEstimate(Method):
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """See :class:`Observer`."""
-        task = problem.task
-        solver = self.solvers[task.name]
-        assert isinstance(solver, IterativeSolver)
-        known = self.known[task.name]
-        noise = known.std[problem.observed] * (observations.noise[:, problem.observed] + ERROR)
+        known = self.known[problem.task.name]
+        noise = (self.noise(observations, problem.task) + ERROR * known.std)[:, problem.observed]
         with torch.inference_mode(False), torch.enable_grad():
             # Copies, because tensors of inference mode take no part in gradients.
-            basis, mean, noise = self._basis(task.name).clone(), known.mean[0].clone(), noise.clone()
-            seen, wanted = observations.mask.clone(), observations.values.clone()
-            seen, wanted = seen[:, problem.observed], wanted[:, problem.observed]
-            noise = noise.reshape(*noise.shape, *[1] * task.dim)
+            basis, mean = self._basis(problem.task.name).clone(), known.mean[0].clone()
             given = Given(*(part.clone() for part in Given.of(batch, torch.float32)))
-            z = torch.zeros(len(batch), len(basis), requires_grad=True)
-            optimizer = torch.optim.LBFGS(
-                [z], max_iter=ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe"
+            mask, values = (
+                part[:, problem.observed].clone() for part in (observations.mask, observations.values)
             )
-            start: Tensor | None = None
+            # One by one: the line search and the stop of L-BFGS belong to one sample.
+            found = [
+                self._most_probable(
+                    Given(*(part[row : row + 1] for part in given)), *sample, basis, mean, problem
+                )
+                for row, sample in enumerate(zip(mask, values, noise.clone(), strict=True))
+            ]
+        return torch.cat(found)
 
-            def misfit() -> Tensor:
-                nonlocal start
-                coefficient = self._coefficient(mean + z @ basis, problem)
-                field = solution(solver, given._replace(static=coefficient), task, start)
-                start = field.detach()
-                errors = torch.where(seen, (field[:, 0] - wanted) / noise, 0.0)
-                loss = errors.square().sum() / 2 + z.square().sum() / 2
-                (z.grad,) = torch.autograd.grad(loss, z)
-                return loss.detach()
+    def _most_probable(
+        self,
+        given: Given,
+        mask: Tensor,
+        values: Tensor,
+        noise: Tensor,
+        basis: Tensor,
+        mean: Tensor,
+        problem: Inference,
+    ) -> Tensor:
+        """The coefficient `(1, 1, *S)` of one sample from observations `(C, *S)` with noise `(C,)`."""
+        solver = self.solver(problem.task)
+        assert isinstance(solver, IterativeSolver)
+        z = torch.zeros(1, len(basis), requires_grad=True)
+        optimizer = torch.optim.LBFGS(
+            [z], max_iter=ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe"
+        )
+        start: Tensor | None = None
 
-            optimizer.step(misfit)  # type: ignore[no-untyped-call]
+        def misfit() -> Tensor:
+            nonlocal start
+            coefficient = self._coefficient(mean + z @ basis, problem)
+            field = solution(solver, given._replace(static=coefficient), problem.task, start)
+            start = field.detach()
+            errors = (field[0, 0] - values) / noise.reshape(-1, *[1] * problem.task.dim)
+            loss = torch.where(mask, errors, 0.0).square().sum() / 2 + z.square().sum() / 2
+            (z.grad,) = torch.autograd.grad(loss, z)
+            return loss.detach()
+
+        optimizer.step(misfit)  # type: ignore[no-untyped-call]
         return self._coefficient(mean + z.detach() @ basis, problem)
 
     def _coefficient(self, linear: Tensor, problem: Inference) -> Tensor:
@@ -82,8 +101,8 @@ class MapEstimate(Method):
         channel = problem.task.static_channels[0]
         if len(channel.values) == 2:
             low, high = channel.values
-            place = SHARPNESS * (linear - (low + high) / 2) / (high - low)
-            linear = low + (high - low) * torch.sigmoid(SHARPNESS * place)
+            place = (linear - (low + high) / 2) / (high - low)
+            linear = low + (high - low) * torch.sigmoid(4 * SHARPNESS * place)  # its slope is a quarter at 0
         elif channel.positive:
             linear = linear.clamp(min=float(self.known[problem.task.name].fields[:, 0].min()))
         return linear.reshape(len(linear), 1, *problem.task.shape)

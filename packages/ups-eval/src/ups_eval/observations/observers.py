@@ -8,18 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ups_eval.observations.config import Direction, ObservationsConfig
 from ups_eval.observations.problems import observed_channels, problem_name, wanted_channels
 from ups_models.member_noise import MemberStreams
 from ups_models.prior.observations import Observations
+from ups_models.prior.simulator import over_fields_and_channels
 from ups_models.simulator import Simulator
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
     from ups_data.info import TaskInfo
-    from ups_models.prior.config import PosteriorConfig
+    from ups_data.prepare.statistics import Statistics
     from ups_models.prior.simulator import PriorSimulator
 
 
@@ -49,21 +50,27 @@ class Observer(Simulator, ABC):
     """Base: infers the wanted fields of a problem from random points of the observed ones.
 
     Args:
-        prior: its statistics give the units of the noise.
         config: points, noise and seed.
+        tasks: task name -> the steady task.
+        statistics: task name -> statistics of its train split, which give the units of the noise.
+        network: of the model; without one, a module without parameters.
     """
 
-    def __init__(self, prior: PriorSimulator, config: ObservationsConfig) -> None:
-        problems = {
+    def __init__(
+        self,
+        config: ObservationsConfig,
+        tasks: Mapping[str, TaskInfo],
+        statistics: Mapping[str, Statistics],
+        network: nn.Module,
+    ) -> None:
+        super().__init__(network, {}, {})  # type: ignore[arg-type]
+        self.problems: Mapping[str, Inference] = {
             problem_name(name, direction): Inference(task, direction)
-            for name, task in prior.tasks.items()
+            for name, task in tasks.items()
             for direction in config.directions
         }
-        tasks = {name: problem.task for name, problem in problems.items()}
-        super().__init__(prior.network, {}, {})
-        self.tasks = tasks
-        self.prior = prior
-        self.problems: Mapping[str, Inference] = problems
+        self.tasks = {name: problem.task for name, problem in self.problems.items()}
+        self.statistics = dict(statistics)
         self.config = config
 
     @property
@@ -71,9 +78,14 @@ class Observer(Simulator, ABC):
         """False unless a subclass samples."""
         return False
 
-    def parameter_count(self) -> int:
-        """None: methods without a network."""
-        return 0
+    def supports(self, task: TaskInfo) -> bool:
+        """Its problems."""
+        return task.name in self.problems
+
+    def std(self, task: str) -> Tensor:
+        """Standard deviation of every channel of a joint field over the train split `(J,)`."""
+        known = self.statistics[task]
+        return torch.tensor([*known.static.std, *known.target.std])
 
     def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
         """The inferred fields as one frame."""
@@ -103,54 +115,47 @@ class Observer(Simulator, ABC):
         mask[:, problem.observed] = points.reshape(len(batch), 1, *fields.shape[2:])
         if not self.config.noise:
             return Observations.of_fields(fields, mask)
-        normaliser = self.prior.normaliser(problem.task.name)
-        std = torch.cat([normaliser.static_std, normaliser.target_std])
+        std = over_fields_and_channels(self.std(problem.task.name)[None], fields).to(fields)
         errors = self.config.noise * std * streams.normal(fields.shape[1:])
         return Observations.of_fields(fields + errors, mask, self.config.noise)
 
 
-class PosteriorSamples(Observer):
-    """Samples of a prior's posterior; without sampling, what it expects.
+class Expected(Observer):
+    """What a prior expects, by one evaluation.
 
     Args:
-        sampler: how to sample; None for as trained.
+        prior: the model.
+        config: see :class:`Observer`, and how to sample.
     """
 
-    def __init__(
-        self, prior: PriorSimulator, config: ObservationsConfig, sampler: PosteriorConfig | None
-    ) -> None:
-        super().__init__(prior, config)
-        self.sampler = sampler
-
-    @property
-    def stochastic(self) -> bool:
-        """True."""
-        return True
+    def __init__(self, prior: PriorSimulator, config: ObservationsConfig) -> None:
+        super().__init__(config, prior.tasks, prior.statistics, prior.network)
+        self.prior = prior
 
     def parameter_count(self) -> int:
         """Those of the prior."""
         return self.prior.parameter_count()
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
-        """See :class:`Observer`; by one evaluation."""
+        """See :class:`Observer`."""
         return self.prior.expected(batch, observations)[:, problem.wanted]
+
+
+class PosteriorSamples(Expected):
+    """Samples of a prior's posterior; without sampling, what it expects."""
+
+    @property
+    def stochastic(self) -> bool:
+        """True."""
+        return True
 
     def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
         """See :class:`~ups_models.simulator.Simulator`."""
         problem = self.problems[batch.task]
         fields = self.prior.posterior(
-            original(batch, problem.task), self.observe(batch), members, seed, self.sampler
+            original(batch, problem.task), self.observe(batch), members, seed, self.config.sampler
         )
         yield fields[:, :, problem.wanted]
-
-
-class Expected(PosteriorSamples):
-    """What a prior expects, by one evaluation."""
-
-    @property
-    def stochastic(self) -> bool:
-        """False."""
-        return False
 
 
 def original(batch: FieldBatch, task: TaskInfo) -> FieldBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,13 +13,28 @@ from ups_eval.observations.observers import Inference, original
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
+    from ups_eval.observations.config import ObservationsConfig
+    from ups_eval.observations.training_fields import TrainingFields
     from ups_models.prior.observations import Observations
+    from ups_models.prior.simulator import PriorSimulator
 
 
 class SolvedSamples(Method):
     """Solutions of posterior samples of the coefficient, by the equation instead of what was learned of it.
 
-    Their mean is the expected solution if the samples have the law of the coefficient."""
+    Their mean is the expected solution if the samples have the law of the coefficient.
+
+    Args:
+        config: see :class:`Method`, and how to sample.
+        known: see :class:`Method`.
+        prior: the model.
+    """
+
+    def __init__(
+        self, config: ObservationsConfig, known: Mapping[str, TrainingFields], prior: PriorSimulator
+    ) -> None:
+        super().__init__(config, known)
+        self.prior = prior
 
     @property
     def stochastic(self) -> bool:
@@ -32,7 +47,7 @@ class SolvedSamples(Method):
 
     def solves(self, problem: Inference) -> bool:
         """The solution of a coefficient, where the task has a solver."""
-        return problem.direction == "forward" and self.solvers[problem.task.name] is not None
+        return problem.direction == "forward" and self.solver(problem.task) is not None
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """Of one sample."""

@@ -60,7 +60,7 @@ class ObservationsStep(ScoreStep):
         return replace(batch, static=points)
 
     def memory(self, simulator: Simulator, windows: Windows) -> int | None:
-        """Those of the prior; of the methods that compare with training samples they say nothing."""
+        """Those of the prior; not reported for methods that compare with training samples."""
         return None if isinstance(simulator, Method) else super().memory(simulator, windows)
 
     def entrants(self, context: StepContext, data: Mapping[str, TaskData]) -> Entrants:
@@ -68,13 +68,12 @@ class ObservationsStep(ScoreStep):
         config, place = self.config, context.inputs["prior"] / "model"
         prior = load_prior(place).to(choose_device(context.spec.trainer.accelerator))
         fields = {name: TrainingFields(opened) for name, opened in self._data.items()}
-        solvers = {name: opened.solver for name, opened in self._data.items()}
-        self._observer = PosteriorSamples(prior, config, config.sampler)
+        self._observer = PosteriorSamples(prior, config)
         entrants: dict[str, Simulator] = {
             "posterior": self._observer,
-            "expected": Expected(prior, config, config.sampler),
-            "posterior_solve": SolvedSamples(prior, config, fields, solvers),
+            "expected": Expected(prior, config),
+            "posterior_solve": SolvedSamples(config, fields, prior),
         }
         for name in config.baselines:
-            entrants[name] = METHODS[name](prior, config, fields, solvers)
+            entrants[name] = METHODS[name](config, fields)
         return Entrants(entrants)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ups_core import Component
 from ups_data.info import Channel, Parameter, TaskInfo
-from ups_models.network import Network, NetworkInput, TaskModules, module_key
+from ups_models.network import NetworkInput, TaskModules, create_network, module_key
 from ups_models.prior.linear_estimate import LinearEstimate
 from ups_models.prior.observations import joint_channels
 
-LONGEST_NOISE = 1.0
+MAX_NOISE = 1.0
 """Noise of observations, relative to a channel's standard deviation, that a parameter of 1 stands for."""
 
 
@@ -30,8 +30,8 @@ class Evidence(NamedTuple):
 
     Attributes:
         values: `(B, J, *S)`, 0 where nothing is observed.
-        mask: 1 where something is `(B, J, *S)`.
-        noise: standard deviation of the noise `(B, J)`.
+        mask: 1 at observed points `(B, J, *S)`.
+        noise: standard deviation of the noise `(B, J)`, 0 in channels that are not observed.
         estimate: what follows linearly from the observations `(B, J, *S)`.
     """
 
@@ -49,12 +49,12 @@ class Evidence(NamedTuple):
         return Evidence(*(torch.cat([part] * times) for part in self))
 
 
-def question(task: TaskInfo) -> TaskInfo:
+def velocity_task(task: TaskInfo) -> TaskInfo:
     """The steady task that the network of a prior solves."""
     names = [channel.name for channel in joint_channels(task)]
     given = [f"{what}_{number}" for what in ("noisy", "seen", "mask") for number in range(len(names))]
     times = [Parameter("flow_time", "1", 0.0, 1.0)]
-    noises = [Parameter(f"noise_{number}", "1", 0.0, LONGEST_NOISE) for number in range(len(names))]
+    noises = [Parameter(f"noise_{number}", "1", 0.0, MAX_NOISE) for number in range(len(names))]
     return replace(
         task,
         channels=(
@@ -72,13 +72,14 @@ class JointFlow(nn.Module):
     Args:
         component: the model.
         tasks: task name -> the steady problem.
+
+    Raises:
+        UPSError: the model does not create a network of this library.
     """
 
     def __init__(self, component: Component, tasks: Mapping[str, TaskInfo]) -> None:
         super().__init__()
-        network = component.create(tasks={name: question(task) for name, task in tasks.items()})
-        assert isinstance(network, Network)
-        self.network = network
+        self.network = create_network(component, {name: velocity_task(task) for name, task in tasks.items()})
         for name, task in tasks.items():
             # Buffers, as in LinearEstimate.
             count = len(joint_channels(task))
@@ -112,7 +113,7 @@ class JointFlow(nn.Module):
             time: flow time t, 1 for noise and 0 for fields `(B,)`.
             evidence: what is observed.
         """
-        noise = (2 / LONGEST_NOISE) * evidence.noise - 1
+        noise = (2 / MAX_NOISE) * evidence.noise - 1
         scalars = torch.cat([(2 * time - 1)[:, None], noise], dim=1)
         known = torch.ones_like(scalars, dtype=torch.bool)
         seen = torch.where(evidence.mask > 0, evidence.values, evidence.estimate)

@@ -12,11 +12,14 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-MOST_MODES = 128
-MOST_NUMBERS = 2**24
+MAX_MODES = 128
+MAX_NUMBERS = 2**24
 """Maximum number of entries of the modes."""
-LEAST_VARIANCE = 1e-5
+MIN_VARIANCE = 1e-5
 """Smallest variance of what the modes leave out."""
+SAMPLES_PER_MODE = 8
+"""Minimum number of samples for a mode. With fewer, modes follow the samples that they are measured on, and
+leave out more of others."""
 
 
 class LinearEstimate(nn.Module):
@@ -25,33 +28,38 @@ class LinearEstimate(nn.Module):
     Args:
         shape: of a joint field `(J, *S)`.
         given: number of coefficients, which are the first channels.
+
+    Attributes:
+        modes: modes times their standard deviations `(J cells, M)`.
+        residual_variance: of what the modes leave out `(J cells,)`.
+        coefficient_gain: from complete coefficients to the factors of the modes `(M, given cells)`.
     """
 
     modes: Tensor
-    rest: Tensor
-    of_coefficients: Tensor
+    residual_variance: Tensor
+    coefficient_gain: Tensor
 
     def __init__(self, shape: Sequence[int], given: int) -> None:
         super().__init__()
         cells = prod(shape)
-        count = max(1, min(MOST_MODES, MOST_NUMBERS // cells))
+        count = max(1, min(MAX_MODES, MAX_NUMBERS // cells))
         # Buffers: parameters may be sharded over ranks and are gathered only inside a forward pass.
         self.register_buffer("modes", torch.zeros(cells, count))
-        self.register_buffer("rest", torch.ones(cells))
-        self.register_buffer("of_coefficients", torch.zeros(count, given * cells // shape[0]))
+        self.register_buffer("residual_variance", torch.ones(cells))
+        self.register_buffer("coefficient_gain", torch.zeros(count, given * cells // shape[0]))
 
     def fit(self, fields: Tensor) -> None:
         """Measure modes and variances on samples `(N, J, *S)`."""
         flat = fields.flatten(1).double()
-        variances, weights = torch.linalg.eigh(flat @ flat.T / len(flat))
-        count = min(len(variances), self.modes.shape[1])
+        _, weights = torch.linalg.eigh(flat @ flat.T / len(flat))
+        count = max(1, min(len(flat) // SAMPLES_PER_MODE, self.modes.shape[1]))
         # The squared norm of a mode is its variance, so that its factor in a field has variance 1.
         found = flat.T @ weights[:, -count:] / len(flat) ** 0.5
         self.modes.zero_()[:, :count] = found
         left = flat.square().mean(dim=0) - found.square().sum(dim=1)
-        self.rest.copy_(left.clamp(min=LEAST_VARIANCE))
-        known = self.of_coefficients.shape[1]
-        self.of_coefficients.copy_(_gain(self.modes[:known], 1 / self.rest[:known]))
+        self.residual_variance.copy_(left.clamp(min=MIN_VARIANCE))
+        known = self.coefficient_gain.shape[1]
+        self.coefficient_gain.copy_(_gain(self.modes[:known], 1 / self.residual_variance[:known]))
 
     def forward(self, values: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         """The estimate of all fields `(B, J, *S)`; 0 where nothing is observed.
@@ -63,7 +71,7 @@ class LinearEstimate(nn.Module):
         """
         flat, seen = values.flatten(1), mask.flatten(1)
         variance = noise.square().repeat_interleave(flat.shape[1] // noise.shape[1], dim=1)
-        weight = seen / (self.rest + variance)
+        weight = seen / (self.residual_variance + variance)
         with torch.autocast(values.device.type, enabled=False):
             if values.device.type == "cpu":
                 factors = torch.stack(
@@ -75,7 +83,7 @@ class LinearEstimate(nn.Module):
 
     def given_coefficients(self, coefficients: Tensor) -> Tensor:
         """The estimate of all fields `(B, J, *S)` from complete exact coefficients `(B, Cs, *S)`."""
-        factors = coefficients.flatten(1) @ self.of_coefficients.T
+        factors = coefficients.flatten(1) @ self.coefficient_gain.T
         return (factors @ self.modes.T).reshape(len(coefficients), -1, *coefficients.shape[2:])
 
     def _of_points(self, values: Tensor, seen: Tensor, weight: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class Observations:
         values: coefficients, then solutions `(B, J, *S)`; of no importance where nothing is observed.
         mask: where they are observed `(B, J, *S)`, bool.
         noise: standard deviation of the noise in every channel, in units of the channel's standard deviation
-            over the train split `(B, J)`; 0 for exact observations.
+            over the train split `(B, J)`; 0 for exact observations, and in channels without any.
     """
 
     values: Tensor
@@ -35,8 +35,25 @@ class Observations:
 
     @classmethod
     def of_fields(cls, fields: Tensor, mask: Tensor, noise: float = 0.0) -> Observations:
-        """Observations of complete fields `(B, J, *S)`; `mask` broadcasts over them."""
-        return cls(fields, mask.expand_as(fields), torch.full(fields.shape[:2], noise).to(fields))
+        """Observations of complete fields.
+
+        Args:
+            fields: `(B, J, *S)`.
+            mask: where they are observed, bool; broadcasts over the fields.
+            noise: of every channel that is observed; see the class.
+
+        Raises:
+            UPSError: the mask is on another grid, or is not bool.
+        """
+        _check_bool(mask)
+        try:
+            complete = mask.expand_as(fields)
+        except RuntimeError:
+            raise UPSError(
+                f"the mask of the observations is {tuple(mask.shape)}, but the fields are "
+                f"{tuple(fields.shape)}; give one of the same grid"
+            ) from None
+        return cls(fields, complete, noise * complete.flatten(2).any(dim=2).to(fields))
 
     @classmethod
     def at_points(
@@ -88,16 +105,15 @@ class Observations:
         return cls.of_fields(fields, mask, noise)
 
     def joined(self, other: Observations) -> Observations:
-        """These observations, and others of the same samples where these have none."""
+        """These observations, and others of the same samples where these have none.
+
+        A channel that both observe has the larger noise of the two.
+        """
         return Observations(
             torch.where(self.mask, self.values, other.values),
             self.mask | other.mask,
             torch.maximum(self.noise, other.noise),
         )
-
-    def repeated(self, times: int) -> Observations:
-        """All samples so many times, one complete copy after the other."""
-        return Observations(*(torch.cat([part] * times) for part in (self.values, self.mask, self.noise)))
 
     def to(self, device: torch.device | str) -> Observations:
         """The observations on another device."""
@@ -108,8 +124,9 @@ class Observations:
 
         Raises:
             UPSError: they are on another grid, of different numbers of samples, there are none in a sample,
-                or a value or the noise is not a finite number.
+                a value or the noise is not a finite number, or the mask is not bool.
         """
+        _check_bool(self.mask)
         wanted = (len(joint_channels(task)), *task.shape)
         for name, part in (("values", self.values), ("mask", self.mask)):
             if tuple(part.shape[1:]) != wanted:
@@ -135,6 +152,11 @@ class Observations:
                 f"the noise of observations is {self.noise[wrong][0].item():g}, not a finite number "
                 "from 0 on; give its standard deviation in units of the channel's"
             )
+
+
+def _check_bool(mask: Tensor) -> None:
+    if mask.dtype is not torch.bool:
+        raise UPSError(f"the mask of the observations is of {mask.dtype}; give torch.bool")
 
 
 def _check_finite(channel: str, rows: np.ndarray[Any, np.dtype[np.float64]], where: str = "") -> None:

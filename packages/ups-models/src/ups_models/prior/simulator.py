@@ -14,7 +14,7 @@ from ups_data.info import TaskInfo
 from ups_data.prepare.statistics import Statistics
 from ups_models.member_noise import MemberStreams
 from ups_models.network import NetworkInput
-from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.config import LearnedObservations, PosteriorConfig
 from ups_models.prior.joint_flow import Evidence, JointFlow
 from ups_models.prior.linear_estimate import LinearEstimate
 from ups_models.prior.observations import Observations
@@ -29,6 +29,7 @@ class PriorSimulator(Simulator):
         tasks: task name -> the steady problem.
         statistics: task name -> statistics of its train split.
         sampler: how samples are drawn.
+        learned: the observations that the prior was trained with.
     """
 
     def __init__(
@@ -37,15 +38,18 @@ class PriorSimulator(Simulator):
         tasks: Mapping[str, TaskInfo],
         statistics: Mapping[str, Statistics],
         sampler: PosteriorConfig,
+        learned: LearnedObservations,
     ) -> None:
         super().__init__(prior.network, tasks, statistics)
         self.prior = prior
         self.sampler = sampler
+        self.learned = learned
 
     def with_prior(self, prior: JointFlow) -> PriorSimulator:
         """The same simulator with another network, such as a moving average; normalisers are shared."""
-        other = PriorSimulator(prior, self.tasks, self.statistics, self.sampler)
-        other.normalisers = self.normalisers
+        other = self.with_network(prior.network)
+        assert isinstance(other, PriorSimulator)
+        other.prior = prior
         return other
 
     @property
@@ -85,9 +89,9 @@ class PriorSimulator(Simulator):
             observations: of the same samples.
 
         Raises:
-            UPSError: see :meth:`Observations.check`.
+            UPSError: see :meth:`Observations.check`; or the noise is more than the prior was trained with.
         """
-        self._check(batch, observations)
+        self._check(batch, observations, self.sampler)
         return self._expected(batch, observations)
 
     def _expected(
@@ -103,6 +107,7 @@ class PriorSimulator(Simulator):
         exact = observations.mask & (over_fields_and_channels(observations.noise, expected) == 0)
         return torch.where(exact, observations.values, expected)
 
+    @torch.no_grad()
     def posterior(
         self,
         batch: FieldBatch,
@@ -121,12 +126,13 @@ class PriorSimulator(Simulator):
             sampler: how to sample; default: as the prior was trained to.
 
         Raises:
-            UPSError: see :meth:`Observations.check`; or there is not even one member.
+            UPSError: see :meth:`expected`; or members is less than 1, or the prior was not trained for the
+                sampler's guidance.
         """
-        self._check(batch, observations)
-        if members < 1:
-            raise UPSError(f"members: {members} is not a number of samples; give at least 1")
         sampler = self.sampler if sampler is None else sampler
+        self._check(batch, observations, sampler)
+        if members < 1:
+            raise UPSError(f"members is {members}; give at least 1")
         noise = MemberStreams(batch, members, seed).normal(observations.values.shape[1:])
         x = self.normaliser(batch.task).network_input(batch.repeated(members))
         evidence, z = self._evidence(batch, observations).repeated(members), noise
@@ -145,26 +151,46 @@ class PriorSimulator(Simulator):
     ) -> Tensor:
         """The velocity at one time, guided by the observations."""
         times = z.new_full((len(z),), time)
-        with torch.set_grad_enabled(sampler.pull > 0):
-            z = z.detach().requires_grad_(sampler.pull > 0)
-            velocity: Tensor = self.prior(x, z, times, evidence)
-            if sampler.guidance != 1:
-                free = self.prior(x, z, times, evidence.without())
-                velocity = free + sampler.guidance * (velocity - free)
-            if sampler.pull > 0:
-                misfit = (z - time * velocity - evidence.values) * evidence.mask
-                (slope,) = torch.autograd.grad(misfit.square().sum() / 2, z)
-                velocity = (velocity + sampler.pull * slope).detach()
+        if sampler.misfit_weight > 0:
+            velocity = self._towards_observations(x, z, times, evidence, sampler)
+        else:
+            velocity = self._guided(x, z, times, evidence, sampler)
         if sampler.replace:
             exact = evidence.mask * (over_fields_and_channels(evidence.noise, z) == 0)
-            towards = (z.detach() - evidence.values) / time
-            velocity = torch.where(exact > 0, towards, velocity)
+            velocity = torch.where(exact > 0, (z - evidence.values) / time, velocity)
         return velocity
 
-    def _check(self, batch: FieldBatch, observations: Observations) -> None:
+    def _guided(
+        self, x: NetworkInput, z: Tensor, times: Tensor, evidence: Evidence, sampler: PosteriorConfig
+    ) -> Tensor:
+        """The velocity with classifier-free guidance."""
+        velocity: Tensor = self.prior(x, z, times, evidence)
+        if sampler.guidance == 1:
+            return velocity
+        free: Tensor = self.prior(x, z, times, evidence.without())
+        return free + sampler.guidance * (velocity - free)
+
+    def _towards_observations(
+        self, x: NetworkInput, z: Tensor, times: Tensor, evidence: Evidence, sampler: PosteriorConfig
+    ) -> Tensor:
+        """The velocity, and the gradient of half the squared misfit of the fields that it points to."""
+        with torch.inference_mode(False), torch.enable_grad():
+            # Copies, because tensors of inference mode take no part in gradients.
+            x, evidence = x.cloned(), Evidence(*(part.clone() for part in evidence))
+            z, times = z.clone().requires_grad_(), times.clone()
+            velocity = self._guided(x, z, times, evidence, sampler)
+            fields = z - over_fields_and_channels(times[:, None], z) * velocity
+            misfit = (fields - evidence.values) * evidence.mask
+            (slope,) = torch.autograd.grad(misfit.square().sum() / 2, z)
+            towards: Tensor = velocity.detach() + sampler.misfit_weight * slope
+        return towards
+
+    def _check(self, batch: FieldBatch, observations: Observations, sampler: PosteriorConfig) -> None:
         observations.check(self.normaliser(batch.task).task)
+        for _, problem in self.learned.problems(float(observations.noise.max()), sampler):
+            raise UPSError(problem)
         if len(observations) != len(batch):
-            raise UPSError(f"{len(observations)} samples are observed, but the batch has {len(batch)}")
+            raise UPSError(f"the observations have {len(observations)} samples, the batch has {len(batch)}")
 
     def _evidence(
         self, batch: FieldBatch, observations: Observations, estimate: Tensor | None = None
@@ -172,13 +198,24 @@ class PriorSimulator(Simulator):
         """The observations in scaled units, and what follows linearly from them unless it is given."""
         values = torch.where(observations.mask, self.scaled(batch.task, observations.values), 0.0)
         mask = observations.mask.to(values.dtype)
-        noise = observations.noise / self.prior.scale(batch.task).flatten()
+        seen = observations.mask.flatten(2).any(dim=2)
+        noise = torch.where(seen, observations.noise, 0.0) / self.prior.scale(batch.task).flatten()
         if estimate is None:
             return self.prior.evidence(batch.task, values, mask, noise)
         return Evidence(values, mask, noise, estimate)
 
     def scaled(self, task: str, fields: Tensor) -> Tensor:
-        """Physical joint fields `(B, J, *S)`, scaled to mean 0 in every cell and standard deviation 1."""
+        """Physical joint fields `(B, J, *S)`, scaled to mean 0 in every cell and standard deviation 1.
+
+        Raises:
+            UPSError: they are on another grid than the prior.
+        """
+        shape = self.normaliser(task).task.shape
+        if fields.shape[2:] != shape:
+            raise UPSError(
+                f"the prior of task '{task}' knows fields of {shape} points, got {tuple(fields.shape[2:])}; "
+                "give fields on the same grid"
+            )
         return (self.normalised(task, fields) - self.prior.mean(task)) / self.prior.scale(task)
 
     def normalised(self, task: str, fields: Tensor) -> Tensor:

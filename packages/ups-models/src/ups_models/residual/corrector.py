@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ups_core import Component
 from ups_data.info import Channel, Parameter, TaskInfo
-from ups_models.network import FORCED_FRAMES, Network, NetworkInput, module_key
+from ups_models.network import FORCED_FRAMES, NetworkInput, create_network, module_key
 from ups_models.residual.config import Flow
 from ups_models.residual.flow import over_fields, path_std
 
@@ -23,7 +23,7 @@ TIMES = ("flow_time", "flow_jump")
 and the length of the jump towards 0; length 0 asks for the velocity at this time."""
 
 
-def question(task: TaskInfo) -> TaskInfo:
+def velocity_task(task: TaskInfo) -> TaskInfo:
     """The steady task that a corrector solves for a task."""
     given = task.history * len(task.state_channels) + len(task.static_channels)
     given += FORCED_FRAMES * len(task.forcing_channels)
@@ -57,9 +57,7 @@ class Corrector(nn.Module):
     def __init__(self, component: Component, tasks: Mapping[str, TaskInfo], flow: Flow = "rectified") -> None:
         super().__init__()
         self.flow = flow
-        network = component.create(tasks={name: question(task) for name, task in tasks.items()})
-        assert isinstance(network, Network)
-        self.network = network
+        self.network = create_network(component, {name: velocity_task(task) for name, task in tasks.items()})
         for name, task in tasks.items():
             # Buffers: parameters may be sharded over ranks and are gathered only inside a forward pass.
             self.register_buffer(_scale(name), torch.ones(len(task.target_channels), *[1] * task.dim))

@@ -49,8 +49,8 @@ def trained_statistics(
     Args:
         inputs: the data.
         augmented: see :func:`new_simulator`.
-        start: the saved simulator that the training starts from. A network knows the world through its
-            normaliser, so those of that simulator stay; which inputs vary is up to this training.
+        start: the saved simulator that the training starts from. Its weights depend on its normalisers, so
+            these stay; which inputs vary is up to this training.
     """
     statistics = {name: _as_trained(opened.statistics, augmented) for name, opened in inputs.data.items()}
     known = {} if start is None else start.statistics
@@ -69,7 +69,7 @@ def start_corrector(simulator: CorrectedSimulator, inputs: ObjectiveInputs) -> N
     if inputs.start is not None:
         start = load_bundle(inputs.start)
         if not isinstance(start, CorrectedSimulator):
-            raise UPSError(f"{inputs.start} corrects nothing; start from a flow or a student")
+            raise UPSError(f"{inputs.start} is not a flow or student; start from one")
         for name in inputs.tasks:
             there = start.statistics.get(name)
             if there is not None and not there.normalises_as(simulator.statistics[name]):

@@ -56,7 +56,7 @@ class PriorObjective(nn.Module):
         prior = JointFlow(inputs.model, inputs.tasks)
         start = None if inputs.start is None else load_prior(inputs.start)
         statistics = trained_statistics(inputs, config.augment, start)
-        self.simulator = PriorSimulator(prior, inputs.tasks, statistics, config.sampler)
+        self.simulator = PriorSimulator(prior, inputs.tasks, statistics, config.sampler, config.learned)
         if start is not None:
             assert inputs.start is not None
             load_weights(prior, start.prior, inputs.start)
@@ -96,13 +96,14 @@ class PriorObjective(nn.Module):
         """Mean squared error of every sample `(B,)`."""
         streams = MemberStreams(batch, 1, derive_seed(seed, "prior"))
         fields = simulator.scaled(batch.task, joint_fields(batch))
-        observed = draw_observations(fields, batch.static.shape[1], self.config, streams)
+        unit = 1 / simulator.prior.scale(batch.task).flatten()
+        observed = draw_observations(fields, batch.static.shape[1], self.config, streams, unit)
         evidence = simulator.prior.evidence(batch.task, *observed)
-        time, direct = torch.special.ndtr(streams.normal((2,))).unbind(dim=1)
+        time, regressed = torch.special.ndtr(streams.normal((2,))).unbind(dim=1)
         noise = streams.normal(fields.shape[1:])
-        direct = direct < self.config.direct
-        time = torch.where(direct, 1.0, time)
-        noise = torch.where(direct.reshape(-1, *[1] * (fields.dim() - 1)), 0.0, noise)
+        regressed = regressed < self.config.regression
+        time = torch.where(regressed, 1.0, time)
+        noise = torch.where(regressed.reshape(-1, *[1] * (fields.dim() - 1)), 0.0, noise)
         x = simulator.normaliser(batch.task).network_input(batch)
         velocity = simulator.prior(x, interpolate(fields, noise, time), time, evidence)
         errors: Tensor = (velocity - (noise - fields)).square().flatten(1).mean(dim=1)

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, field_validator
 from ups_core import Component
 from ups_core.step_config import Issues
 from ups_models.bundle_config import Form
-from ups_models.prior.config import PosteriorConfig
+from ups_models.prior.config import LearnedObservations, PosteriorConfig
 from ups_train.engine.config import TrainingConfig
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -34,9 +34,9 @@ class PriorConfig(TrainingConfig):
     unconditional: Share = 0.1
     """Share of the training samples without observations, which guidance needs."""
     noise: NonNegativeFloat = 0.0
-    """Largest standard deviation of the noise of observations, in units of the channel's; half of the
-    training samples have some, log-uniform over three decades."""
-    direct: Share = 0.5
+    """Largest standard deviation of the noise of observations, in units of the channel over the train split;
+    half of the observed channels have some, log-uniform over three decades."""
+    regression: Share = 0.5
     """Share of the training samples that learn what is expected given the observations, not a velocity."""
     augment: bool = True
     """Whether batches are mirrored or transposed where the task declares that as a symmetry."""
@@ -61,17 +61,23 @@ class PriorConfig(TrainingConfig):
         """The loss on validation samples, with the same random numbers every time."""
         return "val/loss"
 
+    @property
+    def learned(self) -> LearnedObservations:
+        """The observations that training draws."""
+        return LearnedObservations(noise=self.noise, unconditional=self.unconditional > 0)
+
     def trains(self, task: Any) -> bool:
         """Steady tasks."""
         steady: bool = task.kind == "steady"
         return steady
 
     def check(self, tasks: Mapping[str, Any], model: Component) -> Issues:
-        """A spec without any steady task."""
+        """A spec without any steady task, or guidance that nothing was learned for."""
         problems = list(super().check(tasks, model))
+        problems += [(f"sampler.{option}", why) for option, why in self.learned.problems(0.0, self.sampler)]
         if not any(map(self.trains, tasks.values())):
             names = ", ".join(tasks)
             problems.append(
-                ("kind", f"a steady_prior is of steady tasks, but {names} are evolutions; remove it")
+                ("kind", f"a steady_prior needs a steady task, and {names} are evolutions; remove it")
             )
         return problems

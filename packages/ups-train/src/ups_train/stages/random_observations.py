@@ -17,7 +17,7 @@ DECADES = 3.0
 
 
 def draw_observations(
-    fields: Tensor, given: int, config: PriorConfig, streams: MemberStreams
+    fields: Tensor, given: int, config: PriorConfig, streams: MemberStreams, unit: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Observed values, mask and noise of scaled joint fields `(B, J, *S)`, as in an ``Evidence``.
 
@@ -26,8 +26,9 @@ def draw_observations(
         given: number of coefficients.
         config: the law.
         streams: random numbers, one stream per sample.
+        unit: standard deviation of every channel over the train split, in the fields' units `(J,)`.
     """
-    side, complete, share, noisy, size = torch.special.ndtr(streams.normal((5,))).unbind(dim=1)
+    side, complete, share = torch.special.ndtr(streams.normal((3,))).unbind(dim=1)
     low, high = config.observed
     shares = torch.where(complete < config.complete, 1.0, low * (high / low) ** share)
     # On [0, 1]: no observation, both fields, the coefficient, the solution.
@@ -42,9 +43,10 @@ def draw_observations(
     mask = torch.cat(
         [seen[:, :1].expand_as(fields[:, :given]), seen[:, 1:].expand_as(fields[:, given:])], dim=1
     ).to(fields.dtype)
-    std = torch.zeros_like(size)
-    if config.noise:
-        std = torch.where(noisy < 0.5, config.noise * torch.exp(-math.log(10) * DECADES * size), std)
-    noise = std[:, None].expand(*fields.shape[:2])
+    if not config.noise:
+        return mask * fields, mask, fields.new_zeros(fields.shape[:2])
+    noisy, size = torch.special.ndtr(streams.normal((2, fields.shape[1]))).unbind(dim=1)
+    noise = config.noise * unit * torch.exp(-math.log(10) * DECADES * size)
+    noise = torch.where((noisy < 0.5) & mask.flatten(2).any(dim=2), noise, 0.0)
     errors = streams.normal(fields.shape[1:]) * noise.reshape(*noise.shape, *[1] * (fields.dim() - 2))
     return mask * (fields + errors), mask, noise
