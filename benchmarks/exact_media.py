@@ -6,7 +6,8 @@ their solutions has the smallest expected squared error that is possible.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,12 +20,12 @@ from torch import Tensor
 
 from ups_data import prepare_task
 from ups_data.generators import darcy, darcy_grf
+from ups_eval.observations.classical import Method
 from ups_eval.observations.config import ObservationsConfig
 from ups_eval.observations.observers import Inference
 from ups_eval.observations.problems import of_problems
-from ups_eval.observations.solved_samples import SolvedSamples
+from ups_eval.observations.training_fields import TrainingFields
 from ups_eval.scoring import Ensemble, score
-from ups_models.bundle import load_prior
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
@@ -55,11 +56,14 @@ Law = Callable[[Points, int, np.random.Generator], Array]
 MEMBERS = 64
 SWEEPS = 300
 """Gibbs steps of every observed point of a random field."""
+LEVELS = 50
+"""Number of levels that stand for their law."""
 PARTICLES = 1000
-MOVES = 15
+MOVES = 200
 """Metropolis steps of every particle at every temperature."""
-LARGEST_COLDER = 50.0
-"""Largest difference between the inverse temperatures of two populations."""
+MAX_COLDER = 50.0
+"""Maximum difference between the inverse temperatures of two populations."""
+MAX_TEMPERATURES = 100
 
 
 def random_field(points: Points, members: int, random: np.random.Generator) -> Array:
@@ -103,47 +107,127 @@ def _truncated_normal(precision: Array, sign: Array, members: int, random: np.ra
 def five_bumps(points: Points, members: int, random: np.random.Generator) -> Array:
     """Solutions for media of PDEBench's family that agree with points; a :data:`Law`.
 
-    Sequential Monte Carlo (Del Moral, Doucet and Jasra 2006) in the places and widths of the bumps: from the
-    prior to particles without a wrong point, through temperatures of the number of wrong points.
-    """
-    high, rows, columns, grid = points
-    cells, stride = darcy.POINTS, darcy.POINTS // grid
-    axis = (np.arange(cells) + 0.5) / cells
-    threshold = darcy.threshold(0, 0, cells)
-    where = axis[rows * stride, None, None], axis[columns * stride, None, None]
+    Sequential Monte Carlo (Del Moral, Doucet and Jasra 2006) in places and widths of the bumps and the level
+    that they are compared with: from the prior to particles without a wrong point, through temperatures of
+    the number of wrong points.
 
-    def wrong(bumps: Array) -> NDArray[np.intp]:
-        x, y, width = bumps
-        heights = np.exp(-((where[0] - x) ** 2 + (where[1] - y) ** 2) / (0.5 * width + 1e-12)).sum(axis=-1)
-        errors: NDArray[np.intp] = ((heights > threshold) != high[:, None]).sum(axis=0)
+    Raises:
+        RuntimeError: half of the particles have a wrong point at every temperature.
+    """
+    cells, stride = darcy.POINTS, darcy.POINTS // points.grid
+    axis = (np.arange(cells) + 0.5) / cells
+    particles = Particles(points, axis, random)
+    coldness = 0.0
+    for _ in range(MAX_TEMPERATURES):
+        if (particles.errors == 0).mean() >= 0.5:
+            break
+        step = _next_step(particles.errors)
+        coldness += step
+        particles.resample(np.exp(-step * (particles.errors - particles.errors.min())))
+        for _ in range(MOVES):
+            particles.move(coldness)
+    else:
+        raise RuntimeError(
+            f"no medium found for {len(points.high)} points after {MAX_TEMPERATURES} temperatures"
+        )
+    exact = np.flatnonzero(particles.errors == 0)
+    found: list[Array] = []
+    while len(found) < members:
+        which = random.choice(exact)
+        x, y, width = particles.bumps[:, :, which, None]
+        heights = np.exp(-((axis - x) ** 2) / (0.5 * width)).T @ np.exp(-((axis - y) ** 2) / (0.5 * width))
+        high = heights > particles.level[which]
+        if darcy.MINORITY <= high.mean() <= 1 - darcy.MINORITY:  # others are drawn again
+            medium = np.where(high, darcy.HIGH, darcy.LOW)
+            found.append(darcy.solve_darcy(medium, 1.0, (1 / cells, 1 / cells))[::stride, ::stride])
+    return np.stack(found)
+
+
+class Particles:
+    """Bumps and levels, and which of the observed points they have wrong.
+
+    Args:
+        points: the observed points.
+        axis: coordinates of the native grid.
+        random: of everything that is drawn.
+    """
+
+    def __init__(self, points: Points, axis: Array, random: np.random.Generator) -> None:
+        stride = len(axis) // points.grid
+        self._x, self._y = axis[points.rows * stride, None], axis[points.columns * stride, None]
+        self._high, self._random = points.high[:, None], random
+        self.bumps = random.random((3, darcy.GAUSSIANS, PARTICLES))
+        self.level = random.choice(_levels(), PARTICLES)
+        self._heights = np.stack([self._height(bump) for bump in self.bumps.swapaxes(0, 1)])
+        self._total = self._heights.sum(axis=0)
+        self.errors = self._errors(self._total, self.level)
+
+    def resample(self, weights: Array) -> None:
+        """Draw particles by their weights `(P,)`, systematically."""
+        places = (np.arange(PARTICLES) + self._random.random()) / PARTICLES
+        chosen = np.searchsorted(np.cumsum(weights / weights.sum()), places).clip(max=PARTICLES - 1)
+        self.bumps, self.level = self.bumps[:, :, chosen], self.level[chosen]
+        self._heights, self.errors = self._heights[:, :, chosen], self.errors[chosen]
+        self._total = self._heights.sum(axis=0)
+
+    def move(self, coldness: float) -> None:
+        """A Metropolis step of one bump, the same of every particle, or of the level."""
+        random = self._random
+        bump, kind = int(random.integers(darcy.GAUSSIANS)), int(random.integers(6))
+        if kind == 0:
+            level = random.choice(_levels(), PARTICLES)
+            errors = self._errors(self._total, level)
+            accepted = self._accepted(errors, coldness)
+            self.level[accepted], self.errors[accepted] = level[accepted], errors[accepted]
+            return
+        proposed = random.random((3, PARTICLES)) if kind == 1 else self._near(self.bumps[:, bump], kind)
+        height = self._height(proposed)
+        total = self._total - self._heights[bump] + height
+        errors = self._errors(total, self.level)
+        accepted = self._accepted(errors, coldness)
+        self.bumps[:, bump, accepted] = proposed[:, accepted]
+        self._heights[bump][:, accepted] = height[:, accepted]
+        self._total[:, accepted], self.errors[accepted] = total[:, accepted], errors[accepted]
+
+    def _near(self, bump: Array, kind: int) -> Array:
+        """A bump `(3, P)` after a symmetric random change of its place, its width or both."""
+        scale = np.power(10, self._random.uniform(-3, -0.3, size=PARTICLES))
+        change = scale * self._random.standard_normal((3, PARTICLES))
+        if kind == 2:
+            change[:2] = 0
+        elif kind == 3:
+            change[2] = 0
+        found = np.abs(bump + change) % 2  # reflected at the ends of [0, 1]
+        return np.where(found > 1, 2 - found, found)
+
+    def _height(self, bump: Array) -> NDArray[np.float32]:
+        """A bump `(3, P)` at the points `(N, P)`."""
+        x, y, width = bump
+        squared = (self._x - x) ** 2 + (self._y - y) ** 2
+        height: NDArray[np.float32] = np.exp((-squared / (0.5 * width + 1e-12)).astype(np.float32))
+        return height
+
+    def _errors(self, total: NDArray[np.float32], level: Array) -> NDArray[np.intp]:
+        """Number of wrong points `(P,)`."""
+        errors: NDArray[np.intp] = ((total > level) != self._high).sum(axis=0)
         return errors
 
-    bumps = random.random((3, PARTICLES, darcy.GAUSSIANS))
-    errors, coldness = wrong(bumps), 0.0
-    while (errors == 0).mean() < 0.5:
-        step = _next_step(errors)
-        coldness += step
-        weights = np.exp(-step * (errors - errors.min()))
-        places = (np.arange(PARTICLES) + random.random()) / PARTICLES
-        chosen = np.searchsorted(np.cumsum(weights / weights.sum()), places).clip(max=PARTICLES - 1)
-        bumps, errors = bumps[:, chosen], errors[chosen]
-        for _ in range(MOVES):
-            proposed = _moved(bumps, random)
-            proposed_errors = wrong(proposed)
-            accepted = np.log(random.random(PARTICLES)) < coldness * (errors - proposed_errors)
-            bumps[:, accepted], errors[accepted] = proposed[:, accepted], proposed_errors[accepted]
-    exact = np.flatnonzero(errors == 0)
-    found = []
-    for x, y, width in bumps[:, random.choice(exact, members), :, None].swapaxes(0, 1):
-        heights = np.exp(-((axis - x) ** 2) / (0.5 * width)).T @ np.exp(-((axis - y) ** 2) / (0.5 * width))
-        medium = np.where(heights > threshold, darcy.HIGH, darcy.LOW)
-        found.append(darcy.solve_darcy(medium, 1.0, (1 / cells, 1 / cells))[::stride, ::stride])
-    return np.stack(found)
+    def _accepted(self, errors: NDArray[np.intp], coldness: float) -> NDArray[np.bool_]:
+        accepted: NDArray[np.bool_] = np.log(self._random.random(PARTICLES)) < coldness * (
+            self.errors - errors
+        )
+        return accepted
+
+
+@cache
+def _levels() -> Array:
+    """Levels of batches of samples, which have one for all."""
+    return np.array([darcy.threshold(0, batch, darcy.POINTS) for batch in range(LEVELS)])
 
 
 def _next_step(errors: NDArray[np.intp]) -> float:
     """The step of the inverse temperature that leaves half of the effective number of particles."""
-    low, high = 0.0, LARGEST_COLDER
+    low, high = 0.0, MAX_COLDER
     for _ in range(40):
         middle = (low + high) / 2
         weights = np.exp(-middle * (errors - errors.min()))
@@ -154,33 +238,29 @@ def _next_step(errors: NDArray[np.intp]) -> float:
     return low
 
 
-def _moved(bumps: Array, random: np.random.Generator) -> Array:
-    """Bumps `(3, P, G)` after a symmetric random change of one bump or of all of every particle."""
-    count = bumps.shape[1]
-    scale = np.power(10, random.uniform(-2.5, -0.3, size=count))
-    which, kind = random.integers(bumps.shape[2], size=count), random.integers(4)
-    every, found = np.arange(count), bumps.copy()
-    if kind == 0:
-        found[:, every, which] = random.random((3, count))
-    elif kind == 1:
-        found += 0.5 * scale[:, None] * random.standard_normal(bumps.shape)
-    else:
-        found[:, every, which] += scale * random.standard_normal((3, count))
-    found = np.abs(found) % 2  # reflected at the ends of [0, 1]
-    return np.where(found > 1, 2 - found, found)
-
-
 LAWS: dict[str, Law] = {"darcy_grf": random_field, "darcy2d": five_bumps}
 """Task -> the law of its media. The source is 1."""
 
 
-class ExactPosterior(SolvedSamples):
+class ExactPosterior(Method):
     """Solutions for media from their exact law."""
 
-    def solutions(
+    @property
+    def stochastic(self) -> bool:
+        """True."""
+        return True
+
+    def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
+        """Of one sample."""
+        return self._solutions(batch, observations, problem, 1, self.config.seed)[0]
+
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        """See :class:`~ups_models.simulator.Simulator`."""
+        yield self._solutions(batch, self.observe(batch), self.problems[batch.task], members, seed)
+
+    def _solutions(
         self, batch: FieldBatch, observations: Observations, problem: Inference, members: int, seed: int
     ) -> Tensor:
-        """See :class:`~ups_eval.observations.solved_samples.SolvedSamples`."""
         law, found = LAWS[problem.task.name], []
         middle = sum(problem.task.static_channels[0].values) / 2
         for number, values, mask in zip(
@@ -192,19 +272,18 @@ class ExactPosterior(SolvedSamples):
         return torch.from_numpy(np.stack(found, axis=1))[:, :, None].to(batch.static)
 
 
-def exact_scores(task: dict[str, Any], data: Path, bundle: Path, points: dict[str, Any]) -> dict[str, float]:
+def exact_scores(task: dict[str, Any], data: Path, points: dict[str, Any]) -> dict[str, float]:
     """Scores of the exact posterior of the solution on the test split, at the points that a prior sees.
 
     Args:
         task: kind and options, as in a spec.
         data: root of data files.
-        bundle: the prior, trained on a task that is named like its kind.
         points: share or number of observed points.
     """
     config = ObservationsConfig(directions=("forward",), members=MEMBERS, **points)
     kind = task["kind"]
     opened = prepare_task(kind, {key: value for key, value in task.items() if key != "kind"}, data)
-    exact = ExactPosterior(load_prior(bundle), config, {}, {kind: opened.solver})
+    exact = ExactPosterior(config, {kind: TrainingFields(opened)})
     (problem,) = of_problems({kind: opened}, config.directions).values()
     metrics = {metric.kind: metric.create() for metric in config.scores}
     return score(exact, problem, "test", metrics, ensemble=Ensemble(MEMBERS, config.seed)).metrics

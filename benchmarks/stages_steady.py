@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, case: str, seed: int) -> Rows:
     found = rows_of(directory, steps, SHOWN)
     (task,) = content["tasks"].values()
     for points in POINTS[case] if seed == 0 else ():
-        scores = exact_scores(task, data, directory / "steps" / "steady_prior" / "model", points)
+        scores = exact_scores(task, data, points)
         row = {name: scores[name] for name in SHOWN if name in scores}
         found[f"{step_of(points)}: {CASES[case]}.forward"]["exact_posterior"] = row
     return found

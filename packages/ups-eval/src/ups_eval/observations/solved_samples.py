@@ -51,14 +51,14 @@ class SolvedSamples(Method):
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """Of one sample."""
-        return self.solutions(batch, observations, problem, 1, self.config.seed)[0]
+        return self._solutions(batch, observations, problem, 1, self.config.seed)[0]
 
     def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
         """See :class:`~ups_models.simulator.Simulator`."""
         problem = self.problems[batch.task]
-        yield self.solutions(original(batch, problem.task), self.observe(batch), problem, members, seed)
+        yield self._solutions(original(batch, problem.task), self.observe(batch), problem, members, seed)
 
-    def solutions(
+    def _solutions(
         self, batch: FieldBatch, observations: Observations, problem: Inference, members: int, seed: int
     ) -> Tensor:
         """Sampled solutions `(M, B, C, *S)` of a batch of the steady task."""
