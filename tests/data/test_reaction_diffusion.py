@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ups_core import UPSError
 from ups_core.console import Console
 from ups_data.generators.reaction_diffusion import evolve, generate, initial_state
-from ups_data.generators.spectral_limits import LARGEST_RHO, SMALLEST_NU
+from ups_data.generators.spectral_limits import MAX_RHO, MIN_NU
 from ups_data.generators.waves import initial_waves
 from ups_data.info import TaskInfo
 from ups_data.tasks.create import create_task
@@ -82,12 +82,12 @@ def test_limits_are_where_accuracy_ends() -> None:
         plain = frames_from_waves(1024, 8, nu, rho, 6)
         return float(np.abs(plain - frames_from_waves(3072, 9, nu, rho, 6)[:, :, 1::3]).max())
 
-    assert error(SMALLEST_NU, LARGEST_RHO) < 2e-5
-    assert error(SMALLEST_NU / 10, LARGEST_RHO) > 2e-5
+    assert error(MIN_NU, MAX_RHO) < 2e-5
+    assert error(MIN_NU / 10, MAX_RHO) > 2e-5
 
 
 def test_values_stay_between_zero_and_one() -> None:
-    for nu, rho in ((SMALLEST_NU, 1.0), (SMALLEST_NU, LARGEST_RHO), (0.5, 10.0)):
+    for nu, rho in ((MIN_NU, 1.0), (MIN_NU, MAX_RHO), (0.5, 10.0)):
         frames = frames_from_waves(1024, 8, nu, rho, 21)
         assert frames.min() > -2e-5, "the error of the grid"
         assert frames.max() < 1 + 1e-8

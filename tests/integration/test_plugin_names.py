@@ -86,6 +86,7 @@ def test_no_file_of_the_run_has_a_value_of_the_environment(folder: Path) -> None
     assert "${env:TITLE}" in (run / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_study_maximises_what_is_better_when_higher(folder: Path) -> None:
     arguments = "--param", "optimizer.lr=1e-6,1.0", "--metric", "rollout/keys/test-Score.v2"
     result = command(

@@ -331,6 +331,7 @@ def test_a_logger_of_lightning_gets_everything(tmp_path: Path) -> None:
     assert yaml.safe_load(options.read_text()) == {"seed": 1}
 
 
+@pytest.mark.slow  # MLflow takes half a minute to make its tables
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's use of SQLAlchemy
 def test_mlflow_writes_where_it_is_told_and_finds_its_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

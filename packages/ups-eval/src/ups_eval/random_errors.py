@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ups_data.info import TaskInfo
     from ups_data.prepare.opening import TaskData
 
-MOST_ERRORS = 256
+MAX_ERRORS = 256
 """Maximum number of training trajectories to draw errors from."""
-MOST_BYTES = 2**28
+MAX_BYTES = 2**28
 """Maximum memory for the errors of one task."""
 
 
@@ -91,9 +91,9 @@ class RandomErrors(WithoutSampling):
         windows = self._data[task].trajectories("train")
         order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0)).tolist()
         errors: list[Tensor] = []
-        for index in order[:MOST_ERRORS]:
+        for index in order[:MAX_ERRORS]:
             batch = windows.batch([index]).to(device_of(self))
             errors.append((batch.target - self.rollout(batch, batch.target.shape[1])).cpu())
-            if errors[0].nbytes * (len(errors) + 1) > MOST_BYTES:
+            if errors[0].nbytes * (len(errors) + 1) > MAX_BYTES:
                 break
         return torch.cat(errors)

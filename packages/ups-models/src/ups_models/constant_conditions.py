@@ -16,7 +16,7 @@ from ups_data.info import TaskInfo
 from ups_data.prepare.conditions import Conditions
 from ups_models.network import NetworkInput, placed_axes
 
-SMALLEST_OFFSET = 1e-3
+MIN_OFFSET = 1e-3
 """Quarter cells below which two offsets of a grid differ by rounding."""
 
 
@@ -48,7 +48,7 @@ class ConstantConditions(nn.Module):
             "params_value": scaled(low),
             "always_known": known,
             "dt": torch.tensor(conditions.dt[0]),
-            "offset_constant": torch.tensor([high - low < SMALLEST_OFFSET for low, high in offsets]).bool(),
+            "offset_constant": torch.tensor([high - low < MIN_OFFSET for low, high in offsets]).bool(),
             "offset_value": torch.tensor([low for low, _ in offsets]),
         }
         for name, value in constants.items():

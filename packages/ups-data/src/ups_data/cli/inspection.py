@@ -26,7 +26,7 @@ ALL_BYTES = 256 * 1024**2
 """Bytes of a dataset up to which all of it is read, and of a trajectory up to which it is read at all."""
 BLOCK_BYTES = 32 * 1024**2
 """Bytes to read at once."""
-MOST_ATTRIBUTE_BYTES = 4096
+MAX_ATTRIBUTE_BYTES = 4096
 """Bytes of an attribute up to which it is shown."""
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
@@ -211,7 +211,7 @@ def _sparkline(values: NDArray[Any]) -> str:
 def _attribute(attributes: h5py.AttributeManager, key: str) -> Any:
     stored = attributes.get_id(key)
     size = stored.dtype.itemsize * math.prod(stored.shape or ())  # None if it is empty
-    if size > MOST_ATTRIBUTE_BYTES:
+    if size > MAX_ATTRIBUTE_BYTES:
         return f"({size} bytes)"
     return _plain(attributes[key])
 

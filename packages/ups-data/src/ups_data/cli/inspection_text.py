@@ -12,7 +12,7 @@ from ups_core.cli.output import counted
 from ups_core.errors import printable
 from ups_core.plugin_loader import registry_in_use
 
-MOST_SLOW = 5
+MAX_SLOW = 5
 """Datasets that are slow to read and named; files of groups have thousands."""
 
 
@@ -46,10 +46,10 @@ def render(findings: dict[str, Any], stream: TextIO) -> None:
     for key, problem in findings["not_read"].items():
         console.print(escape(f"{printable(key)} {problem}"))
     slow = list(findings["slow"].items())
-    for key, problem in slow[:MOST_SLOW]:
+    for key, problem in slow[:MAX_SLOW]:
         console.print(escape(f"slow to read: {printable(key)} {problem}"), style="yellow")
     if slow:
-        more = f"{len(slow) - MOST_SLOW} more datasets; " if len(slow) > MOST_SLOW else ""
+        more = f"{len(slow) - MAX_SLOW} more datasets; " if len(slow) > MAX_SLOW else ""
         advice = f"{more}'ups data repack {findings['path']} -o NEW' stores them contiguously"
         console.print(escape(advice), style="yellow")
 

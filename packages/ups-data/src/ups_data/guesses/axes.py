@@ -9,7 +9,7 @@ from ups_core.errors import printable
 from ups_data.guesses.facts import Facts, Line
 from ups_data.stores.array_options import SPACE
 
-MOST_CHANNELS = 8
+MAX_CHANNELS = 8
 """Length up to which an axis that no coordinate has may be that of channels."""
 
 Axes = tuple[str, ...]
@@ -69,7 +69,7 @@ def _names_of_rest(
             count -= 1
         if count < len(names) and count >= 0:
             chosen = names[count]
-            if chosen == ["trajectory"] and not first and lengths[0] <= MOST_CHANNELS:
+            if chosen == ["trajectory"] and not first and lengths[0] <= MAX_CHANNELS:
                 chosen = ["channel"]
             yield tuple(chosen)
         return
@@ -82,7 +82,7 @@ def _names_of_rest(
             yield "trajectory", "x"  # samples of a steady problem, with a given field among the arrays
         return
     lead: Axes = ("trajectory",) if first and count > 1 else ()
-    if count - len(lead) > 1 and lengths[len(lead)] <= MOST_CHANNELS < min(lengths[len(lead) + 1 :]):
+    if count - len(lead) > 1 and lengths[len(lead)] <= MAX_CHANNELS < min(lengths[len(lead) + 1 :]):
         lead = (*lead, "channel")
     if 1 <= count - len(lead) <= len(SPACE):
         yield (*lead, *SPACE[: count - len(lead)])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SMALLEST_RELATIVE_STD = 1e-6
+MIN_RELATIVE_STD = 1e-6
 """Standard deviation over mean below which float32 fields are constant up to rounding."""
 
 SAME = 1e-3
@@ -146,7 +146,7 @@ class Moments:
     @property
     def constant(self) -> bool:
         """Whether the standard deviation is rounding error only."""
-        return self.std <= SMALLEST_RELATIVE_STD * max(abs(self.mean), 1e-30)
+        return self.std <= MIN_RELATIVE_STD * max(abs(self.mean), 1e-30)
 
     @property
     def scale(self) -> float:

@@ -29,12 +29,12 @@ ATTEMPTS = 5
 """Requests in a row that may bring nothing."""
 PAUSE = 2.0
 """Seconds before the first repetition where the server names no time; doubled every time."""
-LONGEST_PAUSE = 60.0
+MAX_PAUSE = 60.0
 TIMEOUT = 60.0
 """Seconds without an answer or data after which a connection counts as cut."""
 PIECE = 1024**2
 """Bytes that are written at once."""
-LONGEST_PAGE = 1000
+MAX_PAGE = 1000
 """Bytes of a page that are quoted at most."""
 MEGABYTE = 10**6
 
@@ -99,7 +99,7 @@ class Download:
                             f"{self.name}: {cut} ({ATTEMPTS} attempts); {file.tell() / MEGABYTE:.1f} MB are "
                             "kept, rerun the same command to continue"
                         ) from None
-                    time.sleep(min(pause if cut.pause is None else cut.pause, LONGEST_PAUSE))
+                    time.sleep(min(pause if cut.pause is None else cut.pause, MAX_PAUSE))
                     pause *= 2
         os.replace(self.partial, output_file)
 
@@ -158,7 +158,7 @@ class Download:
             )
         kind = response.headers.get("Content-Type", "")
         if kind.lower().startswith(("text/", "application/xhtml")):
-            page = next(response.iter_content(LONGEST_PAGE), b"").decode(errors="replace")
+            page = next(response.iter_content(MAX_PAGE), b"").decode(errors="replace")
             text = printable(truncated(" ".join(page.split())))
             raise UPSError(
                 f"{self.name}: the server sends a page ({printable(kind)}), not data: {text}; try again later"

@@ -22,7 +22,7 @@ from ups_models.simulator import Simulator
 
 BATCH_POINTS = 2**18
 """Grid points of all inputs and members of a batch by default; activations take some hundred bytes each."""
-MOST_INPUTS = 256
+MAX_INPUTS = 256
 """Inputs of a batch by default, where grids are small."""
 BLOCK_BYTES = 32 * 1024**2
 """Size of the predicted frames that are kept until they are written."""
@@ -49,7 +49,7 @@ class Run:
     def inputs_at_once(self, source: Source) -> int:
         """Inputs of a batch."""
         points = math.prod(source.grid.shape) * (self.members or 1)
-        size = self.batch_size or max(1, min(MOST_INPUTS, BATCH_POINTS // points))
+        size = self.batch_size or max(1, min(MAX_INPUTS, BATCH_POINTS // points))
         return min(size, source.count)
 
 
