@@ -7,7 +7,7 @@ with the same metric on the same test trajectories; seconds are wall time for on
 
 - advection1d: exact shift of the given frame in Fourier space.
 - darcy2d: sparse direct solve on the task's 64 x 64 points; they are every second cell centre of a 128 x 128
-  grid, so the coarse problem also misplaces the boundary by half a cell.
+  grid.
 - burgers1d: the Cole-Hopf semigroup on the task's 256 points.
 """
 

@@ -27,7 +27,7 @@ DARCY = Family(
     equation="-div(a grad u) = beta",
     symmetries=("reflection", "transpose"),
     generation=Generation("ups_data.generators.darcy:generate", version=1),
-    caveat="official Darcy files are transient states at t = 1.75, not the steady solution",
+    caveat="official Darcy files are transient at t = 1.75; solvers and residuals are of the steady state",
     solver="ups_data.solvers.darcy:SparseDirect",
 )
 
