@@ -80,7 +80,9 @@ class Multigrid:
 
     def __call__(self, load: Tensor) -> Tensor:
         """One V-cycle for A u = load from u = 0, `(B, nx, ny)`: linear, symmetric and positive."""
-        return self._cycle(load, 0)
+        # Autocast would round the convolutions to bfloat16, and the direct solve needs equal types.
+        with torch.autocast(load.device.type, enabled=False):
+            return self._cycle(load, 0)
 
     def solve(self, load: Tensor, start: Tensor, iterations: int) -> Tensor:
         """Conjugate gradients from `start`, preconditioned with V-cycles; all `(B, nx, ny)`."""
