@@ -72,7 +72,8 @@ class LossConfig(Config):
     """True for a mean over cells, so that the mean over tiles is the loss of the complete field."""
 
     weight: NonNegativeFloat = 1.0
-    """Factor in the sum of losses."""
+    """Factor in the sum of losses; with `gradients: conflict_free` also the slope along this loss's gradient,
+    relative to those along the others'."""
 
     def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Problems that need knowledge of the data, as `(option path, message)`.

@@ -90,15 +90,18 @@ class OperatorObjective(nn.Module):
         """
         scaled = self.simulator.normaliser(batch.task).target_scaled
         predicted, wanted, problem = scaled(prediction), scaled(target), self.problems[batch.task]
-        terms = []
+        terms, weights = [], []
         for weight, term in self.losses:
             if not isinstance(term, PhysicsLoss):
-                terms.append(weight * term(predicted, wanted))
+                terms.append(term(predicted, wanted))
             elif term.defined(problem):
-                terms.append(weight * term(prediction, batch, problem))
+                terms.append(term(prediction, batch, problem))
+            else:
+                continue
+            weights.append(weight)
         if self.config.gradients == "conflict_free" and torch.is_grad_enabled() and len(terms) > 1:
-            return conflict_free(terms, list(self.network.parameters()))
-        return torch.stack(terms).sum()
+            return conflict_free(terms, weights, list(self.network.parameters()))
+        return torch.stack([weight * term for weight, term in zip(weights, terms, strict=True)]).sum()
 
     def validate(self, network: nn.Module, batch: FieldBatch) -> None:
         """Roll out complete trajectories in physical units; given frames are not scored."""

@@ -112,8 +112,9 @@ class OperatorConfig(TrainingConfig):
     """Losses, added up with their weights: of normalised fields against the truth, and of physics; an
     ensemble is trained on its score."""
     gradients: Literal["sum", "conflict_free"] = "sum"
-    """`sum`: the gradient of the sum of losses. `conflict_free`: a direction that decreases all of them
-    (ConFIG, Liu et al., arXiv 2408.11104), at one more backward pass for every loss."""
+    """`sum`: the gradient of the sum of losses. `conflict_free`: a direction along which all of them decrease
+    in proportion to their weights, however large their gradients are (ConFIG, Liu et al., arXiv 2408.11104),
+    at one more backward pass for every loss."""
 
     @property
     def monitor(self) -> str:
@@ -219,7 +220,8 @@ class OperatorConfig(TrainingConfig):
         if self.tiles is not None:
             problems += self._tile_issues(self.tiles, tasks, model.config)
         if self.gradients == "conflict_free" and len(self.losses) == 1:
-            problems.append(("gradients", "one loss has no conflict; add another, or set it to sum"))
+            message = "conflict_free needs at least two losses; add one, or set it to sum"
+            problems.append(("gradients", message))
         forced = next((name for name, task in tasks.items() if task.forcing_channels), None)
         if forced is not None and self.latent_unroll:
             problems.append(
