@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -31,6 +31,25 @@ def batch(count: int = 3) -> FieldBatch:
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_its_length_is_the_number_of_samples(count: int) -> None:
     assert len(batch(count)) == count
+
+
+def test_some_windows_of_a_batch() -> None:
+    """Every tensor but the coordinates, also one that is added later."""
+    before = replace(batch(4), forcing=torch.zeros(4, 3, 1, 4))
+    for number, field in enumerate(fields(before)):
+        value = getattr(before, field.name)
+        if isinstance(value, torch.Tensor) and field.name != "coords":
+            rows = torch.arange(4).reshape(4, *[1] * (value.ndim - 1)) + 10 * number
+            setattr(before, field.name, (torch.zeros_like(value) + rows).to(value.dtype))
+    found = before.rows(torch.tensor([2, 0, 2]))
+    assert len(found) == 3
+    for field in fields(before):
+        value, chosen = getattr(before, field.name), getattr(found, field.name)
+        if not isinstance(value, torch.Tensor) or field.name == "coords":
+            assert chosen is value
+        else:
+            assert torch.equal(chosen, torch.stack([value[2], value[0], value[2]]))
+    assert torch.equal(before.repeated(2).index, before.rows(torch.tensor([0, 1, 2, 3] * 2)).index)
 
 
 @pytest.mark.parametrize("non_blocking", [False, True])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -134,5 +134,4 @@ class Data:
 
 def select(batch: FieldBatch, rows: list[int]) -> FieldBatch:
     """Some rows of a batch."""
-    names = ("state", "static", "params", "params_mask", "dt", "target", "index")
-    return replace(batch, **{name: getattr(batch, name)[rows] for name in names})
+    return batch.rows(torch.tensor(rows))

@@ -100,8 +100,7 @@ def test_a_member_is_a_function_of_seed_trajectory_and_number(make: type) -> Non
     simulator, whole = make(), batch()
     members = simulator.sample(whole, 3, 4, seed=7)
     assert members.shape == (4, 3, 3, 2, 16)
-    alone = FieldBatch(**{**vars(whole), **{name: getattr(whole, name)[1:2] for name in
-                         ("state", "static", "params", "params_mask", "dt", "target", "index")}})  # fmt: skip
+    alone = whole.rows(torch.tensor([1]))
     torch.testing.assert_close(simulator.sample(alone, 3, 4, seed=7), members[:, 1:2])
     torch.testing.assert_close(simulator.sample(whole, 3, 2, seed=7), members[:2])
     torch.testing.assert_close(simulator.sample(whole, 2, 4, seed=7), members[:, :, :2])

@@ -51,10 +51,7 @@ def objective(*tasks: TaskInfo, model: str = "latent_operator", **options: Any) 
 
 def part(batch: FieldBatch, *rows: int) -> FieldBatch:
     """Some samples of a batch."""
-    chosen = list(rows)
-    tensors = {name: getattr(batch, name)[chosen] for name in ("state", "static", "params", "params_mask")}
-    tensors |= {name: getattr(batch, name)[chosen] for name in ("dt", "target", "index")}
-    return replace(batch, **tensors)
+    return batch.rows(torch.tensor(rows))
 
 
 def perfect(made: OperatorObjective, batch: FieldBatch, shift: float = 0.0) -> FieldBatch:

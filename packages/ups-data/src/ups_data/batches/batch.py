@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -48,8 +49,20 @@ class FieldBatch:
 
     def repeated(self, times: int) -> FieldBatch:
         """All windows so many times, one complete copy after the other; coordinates are shared."""
+        return self._with(lambda tensor: torch.cat([tensor] * times))
+
+    def rows(self, numbers: Tensor) -> FieldBatch:
+        """Some windows, in any order and any number of times; coordinates are shared.
+
+        Args:
+            numbers: of the windows, int64 `(N,)`, on the host or on the batch's device.
+        """
+        return self._with(lambda tensor: tensor[numbers.to(tensor.device)])
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> FieldBatch:
+        """The batch with what every window has changed."""
         tensors: dict[str, Any] = {
-            field.name: torch.cat([getattr(self, field.name)] * times)
+            field.name: change(getattr(self, field.name))
             for field in fields(self)
             if isinstance(getattr(self, field.name), Tensor) and field.name != "coords"
         }

@@ -166,7 +166,7 @@ def _transformed(batch: FieldBatch, info: TaskInfo, symmetry: Symmetry) -> Field
     """Copies of which none is the original: several draws, each for a part of the steps."""
     copies = []
     for part in range(COPIES):
-        original = _steps(batch, torch.arange(part, len(batch), COPIES))
+        original = batch.rows(torch.arange(part, len(batch), COPIES))
         draws = (SYMMETRIES[symmetry](original, info, part + COPIES * draw) for draw in range(64))
         changed = (copy for copy in draws if not torch.equal(copy.target, original.target))
         copies.append(next(changed, original))
@@ -177,15 +177,4 @@ def _transformed(batch: FieldBatch, info: TaskInfo, symmetry: Symmetry) -> Field
         target=torch.cat([copy.target for copy in copies]),
         index=torch.cat([copy.index for copy in copies]),
     )
-    return _steps(together, together.index.argsort())
-
-
-def _steps(batch: FieldBatch, index: Tensor) -> FieldBatch:
-    """Some samples of a batch; everything else is the same for all."""
-    return replace(
-        batch,
-        state=batch.state[index],
-        static=batch.static[index],
-        target=batch.target[index],
-        index=batch.index[index],
-    )
+    return together.rows(together.index.argsort())

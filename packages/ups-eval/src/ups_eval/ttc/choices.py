@@ -154,7 +154,7 @@ class Chosen(Variant):
             else:
                 path.append((frames.reshape(keep, size, *frames.shape[1:]), chosen % width))
             if frame + 1 < steps:
-                beams = feed_back(select(parents, rows), frames[:, None])
+                beams = feed_back(parents.rows(rows), frames[:, None])
         if path:
             yield from _backwards(path)
 
@@ -168,22 +168,6 @@ def _backwards(path: list[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
         found.append(frames[beam, samples])
         beam = parents[beam, samples]
     yield from reversed(found)
-
-
-def select(batch: FieldBatch, rows: Tensor) -> FieldBatch:
-    """Some windows of a batch, in another order or several times."""
-    host = rows.cpu()
-    return replace(
-        batch,
-        state=batch.state[rows],
-        static=batch.static[rows],
-        params=batch.params[rows],
-        params_mask=batch.params_mask[rows],
-        dt=batch.dt[rows],
-        target=batch.target[rows],
-        index=batch.index[host],
-        forcing=None if batch.forcing is None else batch.forcing[rows],
-    )
 
 
 def true_error(fields: Tensor, batch: FieldBatch) -> Tensor:
