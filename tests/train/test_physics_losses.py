@@ -115,6 +115,39 @@ def test_invariants_and_bounds_of_known_fields() -> None:
     assert float(principle(2 * batch.target, batch, WAVES)) > 0.01
 
 
+@pytest.mark.parametrize("unit", [1e-5, 1e5])
+def test_losses_do_not_depend_on_the_unit_of_a_field(unit: float) -> None:
+    """A concentration of 1e-5 has squares of 1e-10."""
+    batch = advection_batch(3)
+    scaled = replace(batch, state=unit * batch.state, target=unit * batch.target)
+    both = POSITIVE._replace(info=replace(POSITIVE.info, invariants=("mean", "l2")))
+    for loss, problem in (
+        (BoundsLoss(BoundsConfig()), both),
+        (BoundsLoss(BoundsConfig(maximum_principle=True)), both),
+        (InvariantsLoss(InvariantsConfig()), both),
+        (ResidualLoss(ResidualLossConfig()), WAVES),
+    ):
+        plain = float(loss(1.5 * batch.target + 0.1, batch, problem))
+        assert plain > 0.01
+        found = float(loss(unit * (1.5 * batch.target + 0.1), scaled, problem))
+        assert found == pytest.approx(plain, rel=1e-4)
+
+
+def test_channels_of_different_size_and_without_any_weigh_alike() -> None:
+    """A pressure of 1e5 beside a density of 1, and a velocity that starts at rest."""
+    batch = advection_batch(3)
+    scales = torch.tensor([1e5, 1.0, 0.0])[:, None]
+    wide = replace(batch, state=scales * batch.state, target=scales * batch.target)
+    channels = tuple(Channel(name, "1", "state") for name in ("p", "rho", "v"))
+    problem = WAVES._replace(info=replace(ADVECTION, channels=channels, invariants=("l2",)))
+    loss = InvariantsLoss(InvariantsConfig())
+    fields = (1.5 * wide.target).requires_grad_()
+    value = loss(fields, wide, problem)
+    assert float(value.detach()) == pytest.approx((0.5 + 0.5 + 0) / 3, rel=1e-2)
+    (slope,) = torch.autograd.grad(value, fields)
+    assert slope.isfinite().all(), "the root of a field of zeros has an infinite slope"
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TaskData]:
     root = tmp_path_factory.mktemp("data")

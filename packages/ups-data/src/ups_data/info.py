@@ -212,6 +212,11 @@ class TaskInfo:
         """Channels to predict: the state of an evolution, the solution of a steady problem."""
         return self.state_channels if self.kind == "evolution" else self._with_role("target")
 
+    @property
+    def positive_targets(self) -> tuple[int, ...]:
+        """Places among the target channels of those that cannot be negative."""
+        return tuple(place for place, channel in enumerate(self.target_channels) if channel.positive)
+
     def _with_role(self, role: Role) -> tuple[Channel, ...]:
         return tuple(channel for channel in self.channels if channel.role == role)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -76,6 +77,39 @@ class PhysicsMetric(Metric):
         return torch.tensor(value, dtype=torch.float64)
 
 
+def spatial_mean(field: Tensor) -> Tensor:
+    """`(B, T, C, *S)` to `(B, T, C)`."""
+    return field.flatten(3).mean(dim=3)
+
+
+def root_mean_square(field: Tensor) -> Tensor:
+    """`(B, T, C, *S)` to `(B, T, C)`; for a field of zeros with the gradient zero."""
+    squares = field.flatten(3).square().mean(dim=3)
+    # The slope of a root is infinite at zero, and infinity times the zero of the square's slope is NaN.
+    zero = squares == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, squares).sqrt())
+
+
+QUANTITIES: Mapping[Invariant, Callable[[Tensor], Tensor]] = {"mean": spatial_mean, "l2": root_mean_square}
+"""Invariant -> its value in every frame and channel, `(B, T, C, *S)` to `(B, T, C)`."""
+
+
+def drift_of(invariant: Invariant, fields: Tensor, given: Tensor) -> Tensor:
+    """|Q(field) - Q(given)| of a conserved quantity Q, of fields `(B, T, C, *S)` and a given frame
+    `(B, 1, C, *S)`, `(B, T, C)`."""
+    quantity = QUANTITIES[invariant]
+    return (quantity(fields) - quantity(given)).abs()
+
+
+def below_zero(fields: Tensor, info: TaskInfo) -> Tensor:
+    """How far cells of positive channels are below zero, `(B, T, C, *S)`; zero in other channels."""
+    parts = [
+        -part.clamp(max=0) if channel.positive else torch.zeros_like(part)
+        for channel, part in zip(info.target_channels, fields.unbind(dim=2), strict=True)
+    ]
+    return torch.stack(parts, dim=2)
+
+
 class Drift(PhysicsMetric):
     """mean over t,c of |Q(field) - Q(given)| / root mean square of the given, for a conserved quantity Q."""
 
@@ -88,13 +122,8 @@ class Drift(PhysicsMetric):
     def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
         """See :class:`PhysicsMetric`."""
         given = batch.state[:, -1:].to(fields.device).double()
-        drift = (self.quantity(fields.double()) - self.quantity(given)).abs()
+        drift = drift_of(self.invariant, fields.double(), given)
         return ratio(drift, root_mean_square(given)).mean(dim=(1, 2))
-
-    @staticmethod
-    @abstractmethod
-    def quantity(field: Tensor) -> Tensor:
-        """Q of every frame and channel, `(B, T, C)`."""
 
 
 class MeanDrift(Drift):
@@ -102,21 +131,11 @@ class MeanDrift(Drift):
 
     invariant = "mean"
 
-    @staticmethod
-    def quantity(field: Tensor) -> Tensor:
-        """See :class:`Drift`."""
-        return field.flatten(3).mean(dim=3)
-
 
 class NormDrift(Drift):
     """Drift of the root mean square, the L2 norm per cell."""
 
     invariant = "l2"
-
-    @staticmethod
-    def quantity(field: Tensor) -> Tensor:
-        """See :class:`Drift`."""
-        return root_mean_square(field)
 
 
 class NegativeShare(PhysicsMetric):
@@ -124,12 +143,12 @@ class NegativeShare(PhysicsMetric):
 
     def defined(self, problem: Problem) -> bool:
         """Where the task declares a positive channel."""
-        return any(channel.positive for channel in problem.info.target_channels)
+        return bool(problem.info.positive_targets)
 
     def values(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
         """See :class:`PhysicsMetric`."""
-        rows = [number for number, channel in enumerate(problem.info.target_channels) if channel.positive]
-        return (fields[:, :, rows] < 0).double().flatten(1).mean(dim=1)
+        negative = below_zero(fields, problem.info) > 0
+        return negative[:, :, list(problem.info.positive_targets)].double().flatten(1).mean(dim=1)
 
 
 class ErrorRate(PhysicsMetric):
@@ -173,15 +192,10 @@ class Residual(PhysicsMetric):
         given = Given(*(part.to(device) for part in Given.of(batch)))
         found, scale = problem.solver.residual(fields.double(), given, problem.info)
         values: Tensor = ratio(root_mean_square(found), root_mean_square(scale)).mean(dim=(1, 2))
-        return values.nan_to_num(nan=math.inf)
+        return values.nan_to_num(nan=math.inf, posinf=math.inf)
 
 
 def _nearest(field: Tensor, values: tuple[float, ...]) -> Tensor:
     """Number of the value that is nearest to every cell."""
     known = torch.tensor(values, dtype=torch.float64, device=field.device)
     return (field.double()[..., None] - known).abs().argmin(dim=-1)
-
-
-def root_mean_square(field: Tensor) -> Tensor:
-    """`(B, T, C, *S)` to `(B, T, C)`."""
-    return field.flatten(3).square().mean(dim=3).sqrt()

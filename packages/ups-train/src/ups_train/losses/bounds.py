@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
-from ups_eval.physics_metrics import Problem
-from ups_train.losses.constants import EPSILON, TINY
+from ups_eval.physics_metrics import Problem, below_zero
 from ups_train.losses.physics import PhysicsLoss
+from ups_train.losses.relative_norm import relative_norm
 
 if TYPE_CHECKING:
     from ups_train.losses.config import BoundsConfig
@@ -28,20 +28,14 @@ class BoundsLoss(PhysicsLoss):
         """Where a channel is positive; with a maximum principle for every evolution."""
         if self.config.maximum_principle and problem.info.kind == "evolution":
             return True
-        return any(channel.positive for channel in problem.info.target_channels)
+        return bool(problem.info.positive_targets)
 
     def __call__(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
         """See :class:`PhysicsLoss`."""
-        shape = (1, 1, -1, *[1] * problem.info.dim)
-        positive = [channel.positive for channel in problem.info.target_channels]
-        low = torch.tensor([0.0 if given else -torch.inf for given in positive], device=fields.device)
-        low = low.to(fields.dtype).reshape(shape)
-        high = torch.full_like(low, torch.inf)
+        beyond = below_zero(fields, problem.info)
         if self.config.maximum_principle and problem.info.kind == "evolution":
-            given = batch.state[:, -1:]
-            ends = (given.flatten(3).amin(dim=3), given.flatten(3).amax(dim=3))
-            first, last = (end.reshape(*end.shape, *[1] * problem.info.dim) for end in ends)
-            low, high = torch.maximum(low, first), last
-        beyond = (low - fields).clamp(min=0) + (fields - high).clamp(min=0)
-        size = fields.detach().flatten(3).square().mean(dim=3) + EPSILON
-        return (beyond.flatten(3).square().mean(dim=3) / size).add(TINY).sqrt().mean()
+            given, space = batch.state[:, -1:], tuple(range(3, fields.dim()))
+            low, high = given.amin(dim=space, keepdim=True), given.amax(dim=space, keepdim=True)
+            beyond = torch.maximum(beyond, torch.maximum(low - fields, fields - high))
+        squares, sizes = (part.flatten(3).square().mean(dim=3) for part in (beyond, fields.detach()))
+        return relative_norm(squares, sizes)

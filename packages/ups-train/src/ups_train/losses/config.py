@@ -50,7 +50,7 @@ class BoundsConfig(LossConfig):
 
     def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Tasks without any bound."""
-        positive = any(channel.positive for task in tasks.values() for channel in task.target_channels)
+        positive = any(task.positive_targets for task in tasks.values())
         bounded = self.maximum_principle and any(task.kind == "evolution" for task in tasks.values())
         if positive or bounded:
             return ()

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ups_data.batches.batch import FieldBatch
-from ups_eval.physics_metrics import Problem
-from ups_train.losses.constants import EPSILON, TINY
+from ups_eval.physics_metrics import Problem, drift_of
 from ups_train.losses.physics import PhysicsLoss
+from ups_train.losses.relative_norm import relative_norm
 
 
 class InvariantsLoss(PhysicsLoss):
@@ -23,17 +23,6 @@ class InvariantsLoss(PhysicsLoss):
     def __call__(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
         """See :class:`PhysicsLoss`."""
         given = batch.state[:, -1:]
-        scale = given.flatten(3).square().mean(dim=3) + EPSILON
-        drifts = []
-        for name in problem.info.invariants:
-            before, after = (_quantity(name, field) for field in (given, fields))
-            drifts.append(((after - before).square() / scale).add(TINY).sqrt().mean())
-        return torch.stack(drifts).sum()
-
-
-def _quantity(name: str, field: Tensor) -> Tensor:
-    """`(B, T, C)`."""
-    flat = field.flatten(3)
-    if name == "mean":
-        return flat.mean(dim=3)
-    return (flat.square().mean(dim=3) + EPSILON**2).sqrt()
+        scale = given.flatten(3).square().mean(dim=3)
+        drifts = [drift_of(name, fields, given).square() for name in problem.info.invariants]
+        return torch.stack([relative_norm(drift, scale) for drift in drifts]).sum()

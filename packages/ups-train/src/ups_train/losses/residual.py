@@ -9,15 +9,15 @@ from torch import Tensor
 from ups_data.batches.batch import FieldBatch
 from ups_data.solvers.base import Given, IterativeSolver
 from ups_eval.physics_metrics import Problem
-from ups_train.losses.constants import EPSILON, TINY
 from ups_train.losses.physics import PhysicsLoss
+from ups_train.losses.relative_norm import relative_norm
 
 if TYPE_CHECKING:
     from ups_train.losses.config import ResidualLossConfig
 
 
 class ResidualLoss(PhysicsLoss):
-    """Mean over samples and frames of |residual| / |scale|, or of the estimated relative error.
+    """Mean over samples, frames and channels of |residual| / |scale|, or of the estimated relative error.
 
     Residual and scale are those of :meth:`ups_data.solvers.base.ClassicalSolver.residual`. As such a residual
     weighs an error of wavelength l by 1/l², so that a gradient sees the finest waves alone;
@@ -41,6 +41,5 @@ class ResidualLoss(PhysicsLoss):
             found, scale = solver.error(fields, given, problem.info), fields.detach()
         else:
             found, scale = solver.residual(fields, given, problem.info)
-        sizes = (part.flatten(2).square().mean(dim=2) for part in (found, scale.detach()))
-        error, size = sizes
-        return (error / (size + EPSILON * size.mean())).add(TINY).sqrt().mean()
+        squares, sizes = (part.flatten(3).square().mean(dim=3) for part in (found, scale.detach()))
+        return relative_norm(squares, sizes)
