@@ -23,9 +23,9 @@ from ups_data.solvers.base import Given
 from ups_data.solvers.darcy import SparseDirect
 from ups_eval.physics_metrics import Problem
 from ups_eval.rollout_step import untrained
-from ups_eval.ttc.choices import Chosen, Combined, Iterated, true_error
+from ups_eval.ttc.choices import BestOfN, Combined, Iterated
 from ups_eval.ttc.config import TTCConfig
-from ups_eval.ttc.rewards import Penalty, create_penalty, known_rewards
+from ups_eval.ttc.rewards import Candidates, Penalty, create_penalty, known_rewards, true_error
 from ups_models.member_noise import MemberStreams
 from ups_models.simulator import Simulator
 
@@ -75,8 +75,8 @@ def errors(simulator: Simulator, batch: FieldBatch) -> Tensor:
     return error
 
 
-def chosen(simulator: Simulator, problem: Problem, penalty: Penalty, members: int, beam: int = 1) -> Chosen:
-    return Chosen(simulator, {problem.info.name: problem}, lambda task: penalty, members, beam, seed=0)
+def chosen(simulator: Simulator, problem: Problem, penalty: Penalty, members: int, beam: int = 1) -> BestOfN:
+    return BestOfN(simulator, {problem.info.name: problem}, lambda task: penalty, members, beam, seed=0)
 
 
 @pytest.mark.parametrize("reward", ["error", "residual"])
@@ -141,43 +141,164 @@ def test_a_beam_keeps_the_best_path() -> None:
     # The first frame is 1 to 4; from 1 come 5 and 6, from 2 come 9 and 10.
     costs = {1: 0.0, 2: 0.1, 3: 9.0, 4: 9.0, 5: 5.0, 6: 5.0, 9: 9.0, 10: 0.0}
 
-    def penalty(fields: Tensor, given: FieldBatch) -> Tensor:
-        values = fields.flatten(1)[:, 0].round().int().tolist()
-        return torch.tensor([costs[value] for value in values], dtype=torch.float64)
+    def penalty(candidates: Candidates) -> Tensor:
+        values = candidates.fields.flatten(2)[:, :, 0].round().int().tolist()
+        return torch.tensor([[costs[value] for value in row] for row in values], dtype=torch.float64)
 
     simulator = Branches(ADVECTION, WAVES)
-    beams = Chosen(simulator, {ADVECTION.name: WAVES}, lambda task: penalty, 4, 2, 0)
+    beams = BestOfN(simulator, {ADVECTION.name: WAVES}, lambda task: penalty, 4, 2, 0)
     found = beams.rollout(batch, 2)[:, :, 0, 0]
     assert found.tolist() == [[2.0, 10.0], [2.0, 10.0]], "the parents of the winner, not the first best"
 
 
 def test_rewards_are_those_that_a_task_declares() -> None:
-    positive = replace(ADVECTION, channels=(Channel("u", "1", "state", positive=True),), invariants=())
     assert known_rewards(STEADY) == ["error", "residual"]
     assert known_rewards(WAVES) == ["residual", "invariants"]
-    assert known_rewards(Problem(positive)) == ["bounds"]
-    with pytest.raises(
-        UPSError, match="task 'darcy2d' has no reward: no solver, no invariant and no positive"
-    ):
+    assert known_rewards(Problem(POSITIVE)) == ["bounds"]
+    with pytest.raises(UPSError, match="no positive channel to choose candidates by; remove the task"):
         create_penalty(None, Problem(DARCY))
     with pytest.raises(
-        UPSError, match="task 'advection1d' has no reward 'error'; it has residual, invariants"
+        UPSError, match="task 'advection1d' has no reward 'error'; use residual or invariants"
     ):
         create_penalty("error", WAVES)
+
+
+def judged(
+    penalty: Penalty, fields: Tensor, batch: FieldBatch, given: FieldBatch | None = None
+) -> list[float]:
+    """The penalties of single candidates `(B, C, *S)` for the first frame of every rollout."""
+    return penalty(Candidates(fields[None], given or batch, batch, 0))[0].tolist()
+
+
+POSITIVE = replace(ADVECTION, channels=(Channel("u", "1", "state", positive=True),), invariants=())
 
 
 def test_penalties_without_an_equation() -> None:
     batch = advection_batch(2)
     truth = batch.target[:, 0]
     drift = create_penalty("invariants", Problem(ADVECTION))
-    assert drift(truth, batch).max() < 1e-6
-    assert (drift(truth + 0.5, batch) > 0.1).all()
-    positive = replace(ADVECTION, channels=(Channel("u", "1", "state", positive=True),), invariants=())
-    bounds = create_penalty("bounds", Problem(positive))
-    assert bounds(truth.abs(), batch).tolist() == [0, 0]
-    assert (bounds(truth, batch) > 0.1).all()
-    broken = torch.full_like(truth, math.nan)
-    assert create_penalty("residual", WAVES)(broken, batch).tolist() == [math.inf] * 2, "never chosen"
+    assert max(judged(drift, truth, batch)) < 1e-6
+    assert min(judged(drift, truth + 0.5, batch)) > 0.1
+    bounds = create_penalty("bounds", Problem(POSITIVE))
+    assert judged(bounds, truth.abs(), batch) == [0, 0]
+    assert min(judged(bounds, truth, batch)) > 0.1
+    both = Problem(replace(ADVECTION, invariants=("mean", "l2")))
+    assert min(judged(create_penalty("invariants", both), 1.5 * truth, batch)) > 0.1, "of the norm"
+
+
+def test_candidates_share_the_scale_of_their_bounds() -> None:
+    """Of its own size every multiple of a candidate has the same negative part."""
+    batch = advection_batch(2)
+    truth = batch.target[:, 0].abs()
+    fields = torch.stack([10 * (truth - 0.3), truth - 0.3, truth + 0.1])
+    large, small, none = create_penalty("bounds", Problem(POSITIVE))(
+        Candidates(fields, batch.repeated(3), batch, 0)
+    )
+    torch.testing.assert_close(large, 10 * small)
+    assert (small > 0).all()
+    assert (none == 0).all()
+
+
+def test_invariants_drift_from_the_start_of_the_rollout() -> None:
+    """Small drifts from one frame to the next add up."""
+
+    class Drifting(Noisy):
+        def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+            now = batch.state[:, -1]
+            changes = [1.0, 1.2] if float(now.mean()) == 1 else [0.1, -0.9]
+            yield torch.stack([now + change for change in changes])
+
+    batch = advection_batch(1)
+    batch = replace(batch, state=torch.ones_like(batch.state), target=batch.target[:, :2])
+    penalty = create_penalty("invariants", Problem(ADVECTION))
+    found = chosen(Drifting(ADVECTION, WAVES), WAVES, penalty, 2).rollout(batch, 2)[0, :, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([2.0, 1.1]), msg="1.1 is nearer to 1 than 2.1")
+
+
+class Broken(Noisy):
+    """Candidates of which the last ones alone are finite, and none of the second sample."""
+
+    def __init__(self, problem: Problem, value: float, finite: int = 1) -> None:
+        super().__init__(problem.info, problem)
+        self.value = value
+        self.finite = finite
+
+    def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+        (drawn,) = super().member_frames(batch, steps, members, seed)
+        drawn[: members - self.finite, :, :, 0] = self.value
+        drawn[:, batch.index == batch.index.unique()[1], :, 3] = self.value
+        yield drawn
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("reward", "problem"),
+    [
+        ("oracle", STEADY),
+        ("error", STEADY),
+        ("residual", STEADY),
+        ("residual", WAVES),
+        ("invariants", WAVES),
+        ("bounds", Problem(POSITIVE, SpectralShift())),
+    ],
+)
+def test_a_diverged_candidate_is_the_last_choice(reward: Any, problem: Problem, value: float) -> None:
+    steady = problem.info.kind == "steady"
+    batch = true_darcy(3) if steady else advection_batch(3)
+    batch = replace(batch, target=batch.target[:, :2])
+    penalty = true_error if reward == "oracle" else create_penalty(reward, problem)
+    for beam in (1, 2):
+        found = chosen(Broken(problem, value), problem, penalty, 4, beam).rollout(
+            batch, batch.target.shape[1]
+        )
+        finite = found.isfinite().flatten(1).all(dim=1)
+        assert finite.tolist() == [True, False, True], "counted as diverged where there is no other choice"
+
+
+def test_a_penalty_that_is_not_known_is_not_worse_than_divergence() -> None:
+    """Cole-Hopf cannot start from a frame that varies too much, and no candidate has a residual then."""
+    batch = advection_batch(3)
+    batch = replace(batch, target=batch.target[:, :2])
+
+    def nothing(candidates: Candidates) -> Tensor:
+        return torch.full(candidates.fields.shape[:2], math.nan, dtype=torch.float64)
+
+    found = chosen(Broken(WAVES, math.nan), WAVES, nothing, 4).rollout(batch, 2)
+    assert found.isfinite().flatten(1).all(dim=1).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_combination_leaves_out_diverged_candidates(value: float) -> None:
+    batch, problems = true_darcy(3), {DARCY.name: STEADY}
+    found = Combined(Broken(STEADY, value, finite=3), problems, 5, 0).rollout(batch, 1)
+    assert found.isfinite().flatten(1).all(dim=1).tolist() == [True, False, True]
+    error = errors(Combined(Broken(STEADY, value, finite=3), problems, 5, 0), batch)
+    assert error[[0, 2]].max() < 1e-4
+
+
+def test_beams_draw_their_own_candidates() -> None:
+    """Two beams in one state would otherwise be one beam, drawn twice."""
+    drawn: list[Tensor] = []
+
+    class Recorded(Noisy):
+        def member_frames(self, batch: FieldBatch, steps: int, members: int, seed: int) -> Iterator[Tensor]:
+            (fields,) = super().member_frames(
+                replace(batch, state=torch.ones_like(batch.state)), steps, members, seed
+            )
+            drawn.append(fields)
+            yield fields
+
+    batch = advection_batch(2)
+    batch = replace(batch, target=batch.target[:, :2])
+    simulator = Recorded(ADVECTION, WAVES)
+    penalty = create_penalty("residual", WAVES)
+    chosen(simulator, WAVES, penalty, 4, beam=2).rollout(batch, 2)
+    first, one, two = drawn
+    assert (len(first), len(one), len(two)) == (4, 2, 2)
+    assert not torch.isclose(one, two).all(dim=(2, 3)).any()
+    drawn.clear()
+    chosen(simulator, WAVES, penalty, 2).rollout(batch, 2)
+    assert torch.equal(drawn[1], one), "the first beam draws as a single one"
 
 
 class Stage(StageConfig):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +13,7 @@ from ups_data.batches.seeds import derive_seed
 from ups_data.solvers.base import Given, IterativeSolver
 from ups_eval.physics_metrics import Problem
 from ups_eval.random_errors import WithoutSampling
-from ups_eval.ttc.rewards import Penalty
+from ups_eval.ttc.rewards import Candidates, Penalty
 from ups_models.simulator import Simulator, feed_back
 
 if TYPE_CHECKING:
@@ -22,8 +21,12 @@ if TYPE_CHECKING:
     from ups_data.info import TaskInfo
 
 
-class Variant(WithoutSampling, ABC):
-    """Base: a stochastic simulator that is used in another way; it makes one prediction.
+UNKNOWN = 1e300
+"""Penalty of a finite candidate of which none can be computed: sums over a rollout are still finite."""
+
+
+class SinglePrediction(WithoutSampling, ABC):
+    """Base: one prediction made with more computation by a stochastic simulator.
 
     Args:
         simulator: draws candidates.
@@ -44,8 +47,8 @@ class Variant(WithoutSampling, ABC):
         """See :meth:`Simulator.frames`."""
 
 
-class OfEquation(Variant):
-    """Base of those that need a solver which iterates."""
+class SolverBased(SinglePrediction):
+    """Base of predictions that need an iterative solver of the task's equation."""
 
     def supports(self, task: TaskInfo) -> bool:
         """Tasks with such a solver."""
@@ -58,7 +61,7 @@ class OfEquation(Variant):
         return problem.solver, problem.info
 
 
-class Iterated(OfEquation):
+class Iterated(SolverBased):
     """Iterations of the discrete equation.
 
     Args:
@@ -81,8 +84,8 @@ class Iterated(OfEquation):
         yield solver.refine(start, given, info, self.iterations)[:, 0].to(dtype)
 
 
-class Combined(OfEquation):
-    """The weighted mean of candidates with the smallest estimated error.
+class Combined(SolverBased):
+    """The weighted mean of candidates with the smallest estimated error; diverged ones are left out.
 
     Args:
         members: candidates.
@@ -99,13 +102,13 @@ class Combined(OfEquation):
     def frames(self, batch: FieldBatch, steps: int) -> Iterator[Tensor]:
         """See :meth:`Simulator.frames`."""
         solver, info = self.equation(batch.task)
-        candidates = self.simulator.sample(batch, 1, self.members, self.seed).double()
+        candidates = finite_only(self.simulator.sample(batch, 1, self.members, self.seed).double())
         found = solver.combine(candidates, Given.of(batch), info)
         yield found[:, 0].to(batch.static.dtype)
 
 
-class Chosen(Variant):
-    """A rollout whose every frame is the best of several candidates.
+class BestOfN(SinglePrediction):
+    """A rollout whose every frame is the best of several candidates; a diverged one is the last choice.
 
     Args:
         penalty: task name -> what is minimised.
@@ -138,25 +141,30 @@ class Chosen(Variant):
         for frame in range(steps):
             width = len(total)
             branch = self.members // width
-            seed = derive_seed(self.seed, "frame", frame)
-            drawn = next(iter(self.simulator.member_frames(beams, 1, branch, seed)))
-            candidates = drawn.flatten(0, 1)  # (branch * width * size, C, *S), beams fastest but for samples
+            numbers = torch.arange(width * size).chunk(width)
+            drawn = [self._draw(beams.rows(rows), branch, frame, beam) for beam, rows in enumerate(numbers)]
+            fields = torch.stack(drawn, dim=1).flatten(0, 1)  # (branch * width, size, C, *S), beams fastest
             parents = beams.repeated(branch)
-            target = batch.target[:, frame : frame + 1].repeat(branch * width, 1, 1, *[1] * (drawn.dim() - 3))
-            costs = penalty(candidates, replace(parents, target=target)).reshape(branch * width, size)
-            sums = costs + total.repeat(branch, 1)
+            costs = penalty(Candidates(fields, parents, batch, frame))
+            sums = diverged_last(costs, fields) + total.repeat(branch, 1)
             keep = min(self.beam, branch * width)
             total, chosen = sums.topk(keep, dim=0, largest=False)
             rows = (chosen * size + torch.arange(size, device=chosen.device)).flatten()
-            frames = candidates[rows]
+            best = fields.flatten(0, 1)[rows]
             if self.beam == 1:
-                yield frames
+                yield best
             else:
-                path.append((frames.reshape(keep, size, *frames.shape[1:]), chosen % width))
+                path.append((best.reshape(keep, size, *best.shape[1:]), chosen % width))
             if frame + 1 < steps:
-                beams = feed_back(parents.rows(rows), frames[:, None])
+                beams = feed_back(parents.rows(rows), best[:, None])
         if path:
             yield from _backwards(path)
+
+    def _draw(self, batch: FieldBatch, count: int, frame: int, beam: int) -> Tensor:
+        """Candidates `(count, B, C, *S)` for a frame of one of the beams, each of which draws its own."""
+        seed = derive_seed(self.seed, "frame", frame)
+        seed = derive_seed(seed, "beam", beam) if beam else seed
+        return next(iter(self.simulator.member_frames(batch, 1, count, seed)))
 
 
 def _backwards(path: list[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
@@ -170,9 +178,17 @@ def _backwards(path: list[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
     yield from reversed(found)
 
 
-def true_error(fields: Tensor, batch: FieldBatch) -> Tensor:
-    """The penalty of an oracle: the nRMSE of candidates `(N, C, *S)` against the first target frame."""
-    target = batch.target[:, 0].double()
-    error = (fields.double() - target).flatten(2).square().mean(dim=2).sqrt()
-    scale = target.flatten(2).square().mean(dim=2).sqrt().clamp(min=1e-30)
-    return (error / scale).mean(dim=1).nan_to_num(nan=torch.inf)
+def diverged_last(penalties: Tensor, fields: Tensor) -> Tensor:
+    """Penalties `(M, B)` of candidates `(M, B, C, *S)`, in this order: those that are known, of finite fields
+    of which the penalty is not a finite number, and infinity of fields that are not finite."""
+    finite = fields.isfinite().flatten(2).all(dim=2)
+    known = penalties.nan_to_num(nan=UNKNOWN, posinf=UNKNOWN).clamp(max=UNKNOWN)
+    return torch.where(finite, known, torch.inf)
+
+
+def finite_only(candidates: Tensor) -> Tensor:
+    """Candidates `(M, B, ...)` with a sample's first finite one in place of those that are not finite."""
+    finite = candidates.isfinite().flatten(2).all(dim=2)
+    samples = torch.arange(candidates.shape[1], device=candidates.device)
+    first = candidates[finite.int().argmax(dim=0), samples]
+    return torch.where(finite.reshape(*finite.shape, *[1] * (candidates.dim() - 2)), candidates, first)

@@ -9,9 +9,9 @@ from ups_core import StepContext, UPSError
 from ups_eval.physics_metrics import Problem
 from ups_eval.random_errors import WithoutSampling
 from ups_eval.score_step import Entrants, ScoreStep
-from ups_eval.ttc.choices import Chosen, Combined, Iterated, true_error
+from ups_eval.ttc.choices import BestOfN, Combined, Iterated
 from ups_eval.ttc.config import ITERATIONS, REFINED, TTCConfig
-from ups_eval.ttc.rewards import create_penalty
+from ups_eval.ttc.rewards import create_penalty, true_error
 from ups_models.bundle import load_bundle
 from ups_models.bundle_config import read_bundle_config, weights_sum
 from ups_models.device import choose_device
@@ -37,7 +37,10 @@ class TTCStep(ScoreStep):
         described = read_bundle_config(bundle)
         simulator = load_bundle(bundle).to(choose_device(context.spec.trainer.accelerator))
         if not simulator.stochastic:
-            raise UPSError(f"a {described['kind']} that makes one prediction leaves nothing to choose from")
+            raise UPSError(
+                f"a {described['kind']} makes one prediction, which leaves nothing to choose from; name an "
+                "ensemble, a flow, a student or a prior in needs"
+            )
         problems = {
             name: Problem(opened.problem(config.split), opened.solver)
             for name, opened in data.items()
@@ -45,14 +48,14 @@ class TTCStep(ScoreStep):
         }
         penalties = {name: create_penalty(config.reward, problem) for name, problem in problems.items()}
         candidates = config.members, config.beam, config.seed
-        chosen = Chosen(simulator, problems, penalties.__getitem__, *candidates)
-        lucky = Chosen(simulator, problems, lambda task: true_error, 1, 1, config.seed)
-        oracle = Chosen(simulator, problems, lambda task: true_error, config.members, 1, config.seed)
+        choice = BestOfN(simulator, problems, penalties.__getitem__, *candidates)
+        random_choice = BestOfN(simulator, problems, lambda task: true_error, 1, 1, config.seed)
+        oracle = BestOfN(simulator, problems, lambda task: true_error, config.members, 1, config.seed)
         single = WithoutSampling(simulator)
         entrants: dict[str, Simulator] = {
-            "choice": chosen,
+            "choice": choice,
             "no_choice": single,
-            "random_choice": lucky,
+            "random_choice": random_choice,
             "mean_of_candidates": simulator,
             "oracle_choice": oracle,
             "combined": Combined(simulator, problems, config.members, config.seed),
