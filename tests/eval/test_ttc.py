@@ -93,8 +93,10 @@ def test_every_sample_gets_its_own_choice() -> None:
     """One choice for a batch would be the same for all samples."""
     simulator, batch = Noisy(DARCY, STEADY), true_darcy(6)
     picked = chosen(simulator, STEADY, true_error, 8).rollout(batch, 1)[:, 0]
-    candidates = simulator.sample(batch, 1, 8, 0)  # another seed; only the number of choices matters
-    assert picked.shape == candidates.shape[1:][:1] + candidates.shape[3:]
+    candidates = simulator.sample(batch, 1, 8, 0)[:, :, 0]
+    same = (candidates == picked).flatten(2).all(dim=2)
+    assert same.any(dim=0).all(), "of the candidates whose mean is scored beside it"
+    assert same.int().argmax(dim=0).unique().numel() > 1
     alone = torch.cat(
         [chosen(simulator, STEADY, true_error, 8).rollout(one(batch, row), 1)[:, 0] for row in range(6)]
     )

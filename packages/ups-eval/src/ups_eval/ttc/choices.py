@@ -161,8 +161,11 @@ class BestOfN(SinglePrediction):
             yield from _backwards(path)
 
     def _draw(self, batch: FieldBatch, count: int, frame: int, beam: int) -> Tensor:
-        """Candidates `(count, B, C, *S)` for a frame of one of the beams, each of which draws its own."""
-        seed = derive_seed(self.seed, "frame", frame)
+        """Candidates `(count, B, C, *S)` for a frame of one of the beams, each of which draws its own.
+
+        Those of the first frame are the members that the mean of the candidates is of.
+        """
+        seed = derive_seed(self.seed, "frame", frame) if frame else self.seed
         seed = derive_seed(seed, "beam", beam) if beam else seed
         return next(iter(self.simulator.member_frames(batch, 1, count, seed)))
 
