@@ -307,13 +307,25 @@ class Stage(StageConfig):
     """A stage whose model makes one prediction."""
 
 
+class Held(StageConfig):
+    """A stage that trains an ensemble of which members keep their noise."""
+
+    @property
+    def samples(self) -> bool:
+        return True
+
+    @property
+    def correlates_frames(self) -> tuple[str, str]:
+        return ("noise.hold: true", "false")
+
+
 def test_what_a_spec_may_ask_for() -> None:
     def config(**options: Any) -> TTCConfig:
         made = validate_options(TTCConfig, options, registry_in_use())
         assert isinstance(made, TTCConfig)
         return made
 
-    with pytest.raises(ValueError, match="2, 4, 2 has a number twice"):
+    with pytest.raises(ValueError, match="refine has duplicate values 2; remove them"):
         config(refine=(2, 4, 2))
     assert config(refine=(4,)).rows[-2:] == ["refined_4", "iterations_4"]
     with pytest.raises(ValueError, match="8 members cannot be shared by 3 beams"):
@@ -325,3 +337,7 @@ def test_what_a_spec_may_ask_for() -> None:
     ((option, problem),) = config().check_inputs({"simulator": Stage(id="operator")})
     assert option == "needs"
     assert "makes one prediction" in problem
+    ((option, problem),) = config().check_inputs({"simulator": Held(id="ensemble")})
+    assert option == "needs"
+    assert problem.startswith("the model has noise.hold: true, so its rollouts differ from frames that")
+    assert problem.endswith("set it to false, or name another step")

@@ -138,6 +138,7 @@ def test_the_same_command_does_nothing_again(run: Path) -> None:
     assert (run / "steps" / "prior" / "step.json").read_bytes() == before
 
 
+HELD = {"kind": "ensemble", "noise": {"hold": True}}
 FNO = {"kind": "fno", "modes": 2}
 OPERATOR, PRIOR = {"stage": "operator", "epochs": 1}, {"stage": "steady_prior", "epochs": 1}
 FLOW, STUDENT = (
@@ -181,6 +182,18 @@ def test_a_flow_and_baselines_pass_over_a_prior(tmp_path: Path) -> None:
         (
             [OPERATOR, {**FLOW, "model": FNO}, STUDENT],
             "pipeline[2].model: the teacher is not this network",
+        ),
+        (
+            [OPERATOR, {**FLOW, "sampler": {"every": 2}}, {"evaluate": "ttc"}],
+            "pipeline[2].needs: the model has sampler.every: 2, so its rollouts differ",
+        ),
+        (
+            [OPERATOR, FLOW, {**STUDENT, "sampler": {"every": 3}}, {"evaluate": "ttc"}],
+            "pipeline[3].needs: the model has sampler.every: 3, so",
+        ),
+        (
+            [{**OPERATOR, "model": {"kind": "latent_operator"}, "objective": HELD}, {"evaluate": "ttc"}],
+            "pipeline[1].needs: the model has objective.noise.hold: true, so its rollouts differ",
         ),
         (
             [OPERATOR, {"evaluate": "observations"}],

@@ -147,6 +147,13 @@ class StageConfig(StepConfig):
         """Whether what the stage trains draws samples, and not one prediction."""
         return False
 
+    @property
+    def correlates_frames(self) -> tuple[str, str] | None:
+        """The option with which frames of a sampled rollout are not drawn one by one (noise that a member
+        keeps, a correction of every other frame), such as `sampler.every: 2`, and the value with which they
+        are; None if they are."""
+        return None
+
     def unused(self) -> Sequence[str]:
         """Names of options that do nothing with these values of the others; `ups cite` leaves them out."""
         return ()

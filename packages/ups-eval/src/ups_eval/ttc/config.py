@@ -44,8 +44,8 @@ class TTCConfig(ScoreConfig):
     @field_validator("refine")
     @classmethod
     def _differ(cls, counts: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(counts)) < len(counts):
-            raise ValueError(f"{', '.join(map(str, counts))} has a number twice; remove it")
+        if twice := sorted({count for count in counts if counts.count(count) > 1}):
+            raise ValueError(f"refine has duplicate values {', '.join(map(str, twice))}; remove them")
         return counts
 
     @model_validator(mode="after")
@@ -73,14 +73,16 @@ class TTCConfig(ScoreConfig):
             return [
                 ("reward", f"task '{name}' has no positive channel; leave it out, or choose another reward")
                 for name, task in tasks.items()
-                if not any(channel.positive for channel in task.target_channels)
+                if not task.positive_targets
             ]
         return []
 
     def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Sequence[tuple[str, str]]:
-        """A model that draws no candidates."""
+        """A model that draws no candidates, or none for single frames."""
         source = inputs.get("simulator")
-        if isinstance(source, StageConfig) and not source.samples:
+        if not isinstance(source, StageConfig):
+            return []
+        if not source.samples:
             return [
                 (
                     "needs",
@@ -88,4 +90,9 @@ class TTCConfig(ScoreConfig):
                     "a flow, a student or a prior",
                 )
             ]
+        if (found := source.correlates_frames) is not None:
+            option, plain = found
+            difference = "its rollouts differ from frames that are drawn one by one, as candidates are"
+            way = f"set it to {plain}, or name another step"
+            return [("needs", f"the model has {option}, so {difference}; {way}")]
         return []

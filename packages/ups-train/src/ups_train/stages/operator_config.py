@@ -126,6 +126,11 @@ class OperatorConfig(TrainingConfig):
         """Whether it is an ensemble."""
         return self.objective.kind == "ensemble"
 
+    @property
+    def correlates_frames(self) -> tuple[str, str] | None:
+        """Noise that a member keeps during a rollout."""
+        return ("objective.noise.hold: true", "false") if self.samples and self.objective.noise.hold else None
+
     def trained_model(self, default: Component) -> Component | None:
         """For an ensemble the model with its noise."""
         model = super().trained_model(default)

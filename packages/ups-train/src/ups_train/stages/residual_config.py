@@ -36,6 +36,11 @@ class ResidualConfig(TrainingConfig):
         return True
 
     @property
+    def correlates_frames(self) -> tuple[str, str] | None:
+        """A correction of every so many frames."""
+        return (f"sampler.every: {self.sampler.every}", "1") if self.sampler.every > 1 else None
+
+    @property
     def monitor(self) -> str:
         """The energy score of the members."""
         return "val/energy_score"
@@ -74,6 +79,11 @@ class DistillationConfig(TrainingConfig):
     def samples(self) -> bool:
         """True."""
         return True
+
+    @property
+    def correlates_frames(self) -> tuple[str, str] | None:
+        """A correction of every so many frames."""
+        return (f"sampler.every: {self.sampler.every}", "1") if self.sampler.every > 1 else None
 
     @property
     def monitor(self) -> str:
