@@ -17,6 +17,7 @@ from ups_core import Component, UPSError
 from ups_core.component import validate_options
 from ups_core.plugin_loader import registry_in_use
 from ups_data import prepare_task
+from ups_data.batches.batch import FieldBatch
 from ups_data.info import Channel
 from ups_data.prepare.opening import TaskData
 from ups_data.solvers.advection import SpectralShift
@@ -28,6 +29,7 @@ from ups_train.engine.objective import ObjectiveInputs
 from ups_train.losses.bounds import BoundsLoss
 from ups_train.losses.config import BoundsConfig, InvariantsConfig, ResidualLossConfig
 from ups_train.losses.invariants import InvariantsLoss
+from ups_train.losses.physics import PhysicsLoss
 from ups_train.losses.residual import ResidualLoss
 from ups_train.stages.conflict_free import conflict_free
 from ups_train.stages.operator import OperatorObjective
@@ -211,6 +213,44 @@ def test_a_task_without_the_property_is_trained_on_the_other_losses(data: dict[s
     alone = objective(data, "advection1d", "darcy_grf", losses=["mse"])
     assert slopes(made, "darcy_grf")[0] == slopes(alone, "darcy_grf")[0]
     assert slopes(made, "advection1d")[0] != slopes(alone, "advection1d")[0]
+
+
+class Recorded(PhysicsLoss):
+    """Records the newest given frames."""
+
+    def __init__(self) -> None:
+        super().__init__(InvariantsConfig())
+        self.given: list[Tensor] = []
+
+    def defined(self, problem: Problem) -> bool:
+        return True
+
+    def __call__(self, fields: Tensor, batch: FieldBatch, problem: Problem) -> Tensor:
+        self.given.append(batch.state[:, -1:])
+        assert batch.target.shape == fields.shape
+        return fields.square().mean()
+
+
+def test_physics_compares_with_the_given_frame_without_noise(data: dict[str, TaskData]) -> None:
+    """A model that conserves what the noise changed would be punished for that."""
+    opened = data["advection1d"]
+    batch = opened.windows("train", horizon=3).batch(range(4))
+    seen = {}
+    for name, options in {
+        "noise": {"unroll": 1, "noise": 0.5},
+        "neither": {"unroll": 1},
+        "steps": {"unroll": 1, "pushforward": 2, "noise": 0.5},
+    }.items():
+        made, loss = objective(data, "advection1d", augment=False, **options), Recorded()
+        made.losses = [(1.0, loss)]
+        seen[name] = [float(made.loss(batch, seed, 1.0).detach()) for seed in range(12)]
+        if name != "steps":
+            assert all(torch.equal(given, batch.state[:, -1:]) for given in loss.given)
+        else:
+            own = [not torch.isclose(given, batch.state[:, -1:]).any() for given in loss.given]
+            assert any(own), "what the model itself predicted"
+            assert not all(own), "depths are drawn"
+    assert seen["noise"] != seen["neither"], "the model sees the noise"
 
 
 def test_losses_that_are_defined_nowhere(data: dict[str, TaskData]) -> None:

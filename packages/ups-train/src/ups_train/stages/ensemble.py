@@ -54,7 +54,7 @@ class EnsembleObjective(nn.Module):
 
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """Mean score over the windows of a batch."""
-        _, start = start_of(batch, self.config, self.simulator, seed, progress)
+        start = start_of(batch, self.config, self.simulator, seed, progress).start
         target = start.target
         members = self.simulator.sample(
             start, target.shape[1], self.config.objective.members, derive_seed(seed, "members")

@@ -57,18 +57,18 @@ class OperatorObjective(nn.Module):
     def loss(self, batch: FieldBatch, seed: int, progress: float) -> Tensor:
         """The loss of one batch: augmented, disturbed, rolled out as deep as the curriculum says."""
         config = self.config
-        batch, start = start_of(batch, config, self.simulator, seed, progress)
+        window, disturbed, start, given = start_of(batch, config, self.simulator, seed, progress)
         if config.tiles is not None:
             return self.tile_loss(start, config.tiles, seed, progress)
         prediction = self.simulator.rollout(start, start.target.shape[1])
-        loss = self.compare(start, prediction, start.target)
+        loss = self.compare(given, prediction, start.target)
         if self.simulator.tasks[batch.task].kind == "steady":
             return loss
         if config.latent_unroll:
-            latent = self.simulator.latent_rollout(batch, config.latent_unroll)
-            loss = loss + self.compare(batch, latent, batch.target[:, : config.latent_unroll])
+            latent = self.simulator.latent_rollout(disturbed, config.latent_unroll)
+            loss = loss + self.compare(window, latent, window.target[:, : config.latent_unroll])
         if config.consistency:
-            loss = loss + config.consistency * latent_consistency(self.simulator, batch)
+            loss = loss + config.consistency * latent_consistency(self.simulator, disturbed)
         return loss
 
     def tile_loss(self, start: FieldBatch, tiles: TilesConfig, seed: int, progress: float) -> Tensor:
@@ -84,7 +84,7 @@ class OperatorObjective(nn.Module):
         """Weighted sum of the losses of physical fields `(B, T, C, *S)`.
 
         Args:
-            batch: what the prediction follows from.
+            batch: what the prediction follows from, without noise.
             prediction: what losses see normalised, and those of physics as it is.
             target: the truth.
         """

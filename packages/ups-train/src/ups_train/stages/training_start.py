@@ -6,6 +6,7 @@ The pushforward trick (:mod:`ups_train.stages.curriculum`) begins on the model's
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,10 +19,27 @@ from ups_train.stages.curriculum import draw_depth
 from ups_train.stages.operator_config import OperatorConfig
 
 
+class TrainingStart(NamedTuple):
+    """A training window, and where its steps with gradients start.
+
+    Attributes:
+        window: transformed, without noise.
+        disturbed: the same with noise on the given frames.
+        start: what the steps with gradients follow from; its `target` are their frames.
+        given: the same without noise, which losses of physics compare with. After steps on the model's own
+            output that is `start`.
+    """
+
+    window: FieldBatch
+    disturbed: FieldBatch
+    start: FieldBatch
+    given: FieldBatch
+
+
 def start_of(
     batch: FieldBatch, config: OperatorConfig, simulator: Simulator, seed: int, progress: float
-) -> tuple[FieldBatch, FieldBatch]:
-    """The window as the training sees it, and the same from where its graded steps start.
+) -> TrainingStart:
+    """Transform and disturb a window, and run its steps without gradients.
 
     Args:
         batch: windows of one task.
@@ -29,25 +47,24 @@ def start_of(
         simulator: runs the steps without gradients.
         seed: of everything that is drawn; the same on all ranks.
         progress: of the training, from 0 to 1.
-
-    Returns:
-        The transformed and disturbed batch, and one whose `target` are the frames with gradients.
     """
     task = simulator.tasks[batch.task]
     if config.augment:
         batch = augment(batch, task, derive_seed(seed, "augment"))
     if task.kind == "steady":
-        return batch, batch
+        return TrainingStart(batch, batch, batch, batch)
     depth = draw_depth(config, progress, derive_seed(seed, "depth"))
+    disturbed = batch
     if config.noise:
         scale = config.noise * simulator.normaliser(batch.task).state_std
-        batch = replace(batch, state=batch.state + scale * noise_like(batch, derive_seed(seed, "noise")))
-    start = batch
+        noise = scale * noise_like(batch, derive_seed(seed, "noise"))
+        disturbed = replace(batch, state=batch.state + noise)
+    start, given = disturbed, batch
     if depth.warmup_steps:
         with torch.no_grad():
-            start = feed_back(batch, simulator.rollout(batch, depth.warmup_steps))
-    graded = slice(depth.warmup_steps, depth.warmup_steps + depth.graded_steps)
-    return batch, replace(start, target=batch.target[:, graded])
+            start = given = feed_back(disturbed, simulator.rollout(disturbed, depth.warmup_steps))
+    target = batch.target[:, depth.warmup_steps : depth.warmup_steps + depth.graded_steps]
+    return TrainingStart(batch, disturbed, replace(start, target=target), replace(given, target=target))
 
 
 def noise_like(batch: FieldBatch, seed: int) -> Tensor:
