@@ -254,8 +254,13 @@ def test_physics_compares_with_the_given_frame_without_noise(data: dict[str, Tas
 
 
 def test_losses_that_are_defined_nowhere(data: dict[str, TaskData]) -> None:
-    with pytest.raises(UPSError, match="'residual' is defined for none of the tasks diffusion_sorption1d"):
+    message = (
+        r"losses\.1: 'residual' is not defined for any of the tasks diffusion_sorption1d: it needs a diff"
+    )
+    with pytest.raises(UPSError, match=message):
         objective(data, "diffusion_sorption1d", losses=["mse", "residual"])
+    with pytest.raises(UPSError, match="a differentiable solver that iterates; remove it from losses"):
+        objective(data, "advection1d", losses=["mse", {"kind": "residual", "norm": "error"}])
     with pytest.raises(UPSError, match="no loss is defined for task 'darcy_grf'"):
         objective(data, "advection1d", "darcy_grf", losses=["invariants"])
     model = Component.of("models", "unet", {})

@@ -132,7 +132,7 @@ def test_tiles_grow() -> None:
         64,
     ]
     assert TilesConfig(cells=64).cells_at(0.0) == 64
-    with pytest.raises(ValueError, match="tiles that double from 20 never have 64 cells"):
+    with pytest.raises(ValueError, match="cells 64 is not first 20 times a power of two; change one"):
         TilesConfig(cells=64, first=20)
 
 
@@ -152,7 +152,7 @@ def test_training_draws_tiles(data: dict[str, TaskData]) -> None:
             {"losses": ["relative_l2"]},
             SMALL,
             "darcy_grf",
-            "'relative_l2' of a tile is not a part of that of the field",
+            "'relative_l2' is not a mean over cells, which tiles need; use mse, or remove tiles",
         ),
         ({"unroll": 2}, SMALL, "advection1d", "tiles are for single predictions; set unroll to 1"),
         ({}, Component.of("models", "fno", {"modes": 4}), "darcy_grf", "the model sees the complete grid"),

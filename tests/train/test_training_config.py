@@ -239,6 +239,38 @@ def test_a_baseline_is_trained_without_what_the_other_model_lacks() -> None:
     assert other.batch_size == 7
 
 
+def test_a_baseline_that_sees_the_complete_grid_is_trained_on_complete_grids() -> None:
+    stage = operator(losses=["mse"], tiles={"cells": 8, "halo": 0})
+    for kind, options in (("fno", {}), ("latent_operator", {"trunk": "pdet_stack"})):
+        model = Component.of("models", kind, options)
+        assert any("sees the complete grid" in problem for _, problem in stage.check(TASKS, model))
+        other = stage.model_copy(update=stage.for_baseline(model))
+        assert not any("tiles" in option for option, _ in other.check(TASKS, model))
+    assert "tiles" not in stage.for_baseline(Component.of("models", "unet", {}))
+    assert "tiles" not in stage.for_baseline(LATENT), "local on grids that are not periodic"
+
+
+def test_a_halo_that_is_narrower_than_what_the_model_sees() -> None:
+    """A U-Net of two levels sees 14 cells; its blocks have 2."""
+    tasks = {"flow": replace(steady(), shape=(64, 64))}
+    model = Component.of("models", "unet", {"levels": 2})
+    assert model.config.cells_seen(2) == 14  # type: ignore[attr-defined]
+
+    def advice(cells: int, halo: int) -> list[str]:
+        return list(operator(losses=["mse"], tiles={"cells": cells, "halo": halo}).advise(tasks, model))
+
+    (line,) = advice(16, 4)
+    assert line == (
+        "tiles.halo 4 is less than the 14 cells that 'unet' sees on each side of a tile of task 'flow', which "
+        "biases gradients; 14 is enough"
+    )
+    assert advice(16, 14) == []
+    (line,) = advice(54, 4)
+    assert "less than the 10 cells" in line, "the grid has no more"
+    assert advice(64, 0) == [], "one tile is the complete grid"
+    assert list(operator().advise(tasks, model)) == []
+
+
 def test_a_baseline_with_a_latent_space_keeps_its_losses() -> None:
     changes = operator(latent_unroll=3).for_baseline(LATENT)
     assert "latent_unroll" not in changes

@@ -1,4 +1,4 @@
-"""Advice about models that a plan will train: what works, but is probably not intended."""
+"""Advice about trainings of a plan and their models: what works, but is probably not intended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ups_core.plan import Plan, PlannedStep
 
 
 def advice_on(plan: Plan, steps: Sequence[PlannedStep]) -> list[str]:
-    """One line per problem of a model on the plan's tasks, with the step that trains the model."""
+    """One line per problem of a training or its model on the plan's tasks, with the step."""
     infos = {name: task.describe(plan.data_root) for name, task in plan.tasks.items()}
     lines = []
     for step in steps:
@@ -17,4 +17,5 @@ def advice_on(plan: Plan, steps: Sequence[PlannedStep]) -> list[str]:
         if model is not None:
             assert isinstance(model.config, ModelConfig)
             lines += [f"{step.id}: model '{model.kind}': {text}" for text in model.config.advise(infos)]
+            lines += [f"{step.id}: {text}" for text in step.spec.config.advise(infos, model)]
     return lines

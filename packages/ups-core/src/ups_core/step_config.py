@@ -106,6 +106,15 @@ class StepConfig(Config):
         """
         return ()
 
+    def advise(self, tasks: Mapping[str, Any], model: Component) -> Sequence[str]:
+        """What works, but is probably not intended, one line each; printed before a run.
+
+        Args:
+            tasks: as for :meth:`check`.
+            model: what the step trains; a step that trains none is not asked.
+        """
+        return ()
+
     def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Issues:
         """Options that name something which the steps before do not produce.
 

@@ -18,6 +18,9 @@ class PhysicsLoss(ABC):
         config: options of the loss.
     """
 
+    needs: str = ""
+    """What a task must have, for the error where none has it."""
+
     def __init__(self, config: LossConfig) -> None:
         self.config = config
 

@@ -26,6 +26,11 @@ class ResidualLoss(PhysicsLoss):
 
     config: ResidualLossConfig
 
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        """See :class:`PhysicsLoss`."""
+        return "a differentiable solver" + (" that iterates" if self.config.norm == "error" else "")
+
     def defined(self, problem: Problem) -> bool:
         """Where the task has a solver whose residual is differentiable."""
         if problem.solver is None or not problem.solver.differentiable:

@@ -144,11 +144,12 @@ def check_defined(
     Raises:
         UPSError: naming the first one that is for none, or that no other loss is defined for a task.
     """
-    for component, (_, term) in zip(components, losses, strict=True):
+    for number, (component, (_, term)) in enumerate(zip(components, losses, strict=True)):
         if isinstance(term, PhysicsLoss) and not any(map(term.defined, problems.values())):
+            needs = f": it needs {term.needs}" if term.needs else ""
             raise UPSError(
-                f"the loss '{component.kind}' is defined for none of the tasks {', '.join(problems)}: "
-                "they have no differentiable solver of this kind; remove it"
+                f"losses.{number}: '{component.kind}' is not defined for any of the tasks "
+                f"{', '.join(problems)}{needs}; remove it from losses"
             )
     for name, problem in problems.items():
         if not any(not isinstance(term, PhysicsLoss) or term.defined(problem) for _, term in losses):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, model_validator
@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from ups_core import Component, Config, LossConfig, ModelConfig, Registered
 from ups_core.step_config import Issues
 from ups_core.trainer import TrainerSpec
+from ups_models.block_model import BlockModelConfig
 from ups_models.noise_config import NoiseConfig
 from ups_train.engine.config import Positive, TrainingConfig
 
@@ -48,8 +49,8 @@ class TilesConfig(Config):
     cells: Positive = 64
     """Cells of a tile along every axis; divides those of every task's grid."""
     halo: Annotated[int, Field(ge=0)] = 16
-    """Cells around a tile that the network sees too. Where it sees further, cells near the edge of a tile see
-    a boundary that is not there."""
+    """Cells around a tile that the network sees too. Where it sees further, which is said before a run, cells
+    near the edge of a tile see a boundary that is not there."""
     first: Positive | None = None
     """Cells of the first tiles, which double until they are `cells`; default: `cells`."""
     curriculum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
@@ -59,7 +60,9 @@ class TilesConfig(Config):
     def _doubles(self) -> TilesConfig:
         sizes = self.sizes
         if sizes[-1] != self.cells:
-            raise ValueError(f"tiles that double from {sizes[0]} never have {self.cells} cells; change first")
+            raise ValueError(
+                f"cells {self.cells} is not first {self.first} times a power of two; change one of them"
+            )
         return self
 
     @property
@@ -158,10 +161,8 @@ class OperatorConfig(TrainingConfig):
         for number, loss in enumerate(self.losses):
             assert isinstance(loss.config, LossConfig)
             if not loss.config.pointwise:
-                message = (
-                    f"'{loss.kind}' of a tile is not a part of that of the field; use mse, or remove tiles"
-                )
-                problems.append((f"losses.{number}.kind", message))
+                message = f"'{loss.kind}' is not a mean over cells, which tiles need"
+                problems.append((f"losses.{number}.kind", f"{message}; use mse, or remove tiles"))
         for name, task in tasks.items():
             if not model.local(task):
                 message = f"the model sees the complete grid of task '{name}'; train a unet, or remove tiles"
@@ -192,10 +193,29 @@ class OperatorConfig(TrainingConfig):
         return problems
 
     def for_baseline(self, model: Component) -> dict[str, Any]:
-        """Deterministic, and without losses of a latent space that the other model does not have."""
+        """Deterministic, without losses of a latent space that the other model does not have, and on complete
+        grids if it sees all of them."""
         assert isinstance(model.config, ModelConfig)
         latent = {} if model.config.latent else {"latent_unroll": 0, "consistency": 0.0}
-        return super().for_baseline(model) | latent | {"objective": ObjectiveConfig()}
+        tiles = {"tiles": None} if _never_local(model.config) else {}
+        return super().for_baseline(model) | latent | tiles | {"objective": ObjectiveConfig()}
+
+    def advise(self, tasks: Mapping[str, Any], model: Component) -> Sequence[str]:
+        """A halo that is narrower than what the network sees."""
+        if self.tiles is None or not isinstance(model.config, BlockModelConfig):
+            return []
+        lines = []
+        for name, task in tasks.items():
+            # The last cell of a block sees as far as the first one of the next block, which is counted.
+            seen = min(model.config.cells_seen(task.dim) or 0, max(task.shape) - self.tiles.cells)
+            if self.tiles.halo < seen:
+                block = model.config.tile_cells(task)
+                enough = -(-seen // block) * block
+                lines.append(
+                    f"tiles.halo {self.tiles.halo} is less than the {seen} cells that '{model.kind}' sees on "
+                    f"each side of a tile of task '{name}', which biases gradients; {enough} is enough"
+                )
+        return lines
 
     def check(self, tasks: Mapping[str, Any], model: Component) -> Issues:
         """Losses of a latent space need a model that has one, ensembles one that takes noise."""
@@ -241,6 +261,13 @@ class OperatorConfig(TrainingConfig):
 def _loss_issues(loss: Component, tasks: Mapping[str, Any]) -> Issues:
     assert isinstance(loss.config, LossConfig)
     return loss.config.check(tasks)
+
+
+def _never_local(model: ModelConfig) -> bool:
+    """Whether a model sees the complete grid of every task, and cannot be trained on tiles."""
+    if isinstance(model, BlockModelConfig):
+        return all(model.cells_seen(dim) is None for dim in (1, 2, 3))
+    return type(model).local is ModelConfig.local
 
 
 def _takes(model: Component, objective: ObjectiveConfig) -> bool:
