@@ -25,8 +25,10 @@ from ups_eval.physics_metrics import PhysicsMetric, Problem
 from ups_eval.predictions import TaskPredictions
 from ups_eval.probes import measure, one_step, reconstruction, semigroup
 from ups_eval.rollout_step import untrained
+from ups_eval.scoring import Ensemble
 from ups_eval.solver_cost import solver_runs
 from ups_eval.verify.physics_formulas import PHYSICS_FORMULAS
+from ups_models.simulator import Simulator
 
 EXACT = Problem(ADVECTION, SpectralShift())
 
@@ -204,3 +206,22 @@ def test_memory_is_that_of_the_tensors_alive_at_once() -> None:
     assert step_memory(simulator("persistence", data), one) == step_memory(
         simulator("persistence", data), one
     )
+
+
+def test_memory_of_an_ensemble_is_that_of_all_members() -> None:
+    class Members(Simulator):
+        @property
+        def stochastic(self) -> bool:
+            return True
+
+        def member_frames(self, batch: Any, steps: int, members: int, seed: int) -> Any:
+            assert steps == 1
+            yield torch.zeros(members, *batch.target[:, 0].shape)
+
+    data = Data(ADVECTION, advection_batch(3))
+    one: Any = data.trajectories("test")
+    plain = simulator("persistence", data)
+    ensemble = Members(plain.network, plain.tasks, plain.statistics)
+    single, several = (step_memory(ensemble, one, Ensemble(members)) for members in (1, 64))
+    assert several >= 64 * 64 * 4 > 4 * single
+    assert step_memory(plain, one, Ensemble(64)) == step_memory(plain, one), "one prediction has no members"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from ups_core import Component
 from ups_core.component import validate_options
 from ups_core.plugin_loader import registry_in_use
 from ups_data import prepare_task
+from ups_data.info import TaskInfo
 from ups_data.prepare.opening import TaskData
+from ups_data.tasks.create import create_task
 from ups_models.grid_part import GridPart
 from ups_train.engine.objective import ObjectiveInputs
 from ups_train.stages.operator import OperatorObjective
@@ -22,7 +25,8 @@ from ups_train.stages.operator_config import OperatorConfig, TilesConfig
 from ups_train.stages.tiles import draw_tile
 
 SMALL = Component.of("models", "unet", {"width": 4, "levels": 2})
-"""Sees 3 + 2 * (3 + 3) + 1 cells to each side, so a halo of 20 is wide enough."""
+"""Sees 14 cells on each side of a block of 2."""
+SEEN = 14
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TaskData]:
         "diffusion_sorption1d": {"resolution": 64, "frames": 4},
         "darcy_grf": {"resolution": 32},
     }
-    return {name: prepare_task(name, {"trajectories": 10} | given, root) for name, given in options.items()}
+    made = {name: prepare_task(name, {"trajectories": 10} | given, root) for name, given in options.items()}
+    return made | {"wide": prepare_task("darcy_grf", {"trajectories": 10, "resolution": 64}, root)}
+
+
+def tiles_of(info: TaskInfo, config: TilesConfig, step: int) -> dict[tuple[int, ...], GridPart]:
+    """All tiles that can be drawn, by their first cells."""
+    drawn = (draw_tile(info, config, step, 1.0, seed) for seed in range(1000))
+    return {part.starts: part for part in drawn}
 
 
 def objective(data: TaskData, **options: Any) -> OperatorObjective:
@@ -53,42 +64,42 @@ def gradient(made: OperatorObjective, loss: Tensor) -> Tensor:
     return torch.cat([slope.flatten() for slope in slopes])
 
 
-@pytest.mark.parametrize("task", ["advection1d", "diffusion_sorption1d", "darcy_grf"])
-def test_the_mean_over_tiles_is_the_complete_loss(data: dict[str, TaskData], task: str) -> None:
-    """Losses and gradients, at ends, in the middle and across the edge of a periodic grid."""
+@pytest.mark.parametrize(("task", "tiles"), [("advection1d", 32), ("diffusion_sorption1d", 4), ("wide", 16)])
+def test_the_mean_over_tiles_is_the_complete_loss(data: dict[str, TaskData], task: str, tiles: int) -> None:
+    """Losses and gradients of all tiles that are drawn: at ends, in the middle, across a periodic edge."""
     opened = data[task]
-    made = objective(opened)
+    made, config = objective(opened), TilesConfig(cells=16, halo=SEEN)
     batch = opened.windows("train", horizon=1).batch(range(3))
+    parts = tiles_of(opened.info, config, 2)
+    assert len(parts) == tiles
+    inside = [part for part in parts.values() if min(*part.before, *part.after) == SEEN]
+    assert inside, "a tile that no side of the grid cuts"
+    losses, slopes = [], []
+    for part in parts.values():
+        prediction = made.simulator.step_on(batch, part)[:, None]
+        loss = made.compare(batch, prediction, part.tile(batch.target[:, :1], 3))
+        losses.append(float(loss.detach()))
+        slopes.append(gradient(made, loss))
     complete = made.loss(batch, 0, 1.0)
-    info, cells = opened.info, 16
-    offsets = [0, 6] if all(info.periodic) else [0]
-    for offset in offsets:
-        losses = []
-        for number in range((info.shape[0] // cells) ** info.dim):
-            places = [
-                number // (info.shape[0] // cells) ** axis % (info.shape[0] // cells)
-                for axis in range(info.dim)
-            ]
-            starts = [(cells * place + offset) % info.shape[0] for place in places]
-            part = GridPart.of_grid(info.shape, info.periodic, starts, cells, 20)
-            prediction = made.simulator.step_on(batch, part)[:, None]
-            losses.append(made.compare(batch, prediction, part.tile(batch.target[:, :1], 3)))
-        mean = torch.stack(losses).mean()
-        assert float(mean.detach()) == pytest.approx(float(complete.detach()), rel=1e-5)
-        exact, found = gradient(made, complete), gradient(made, mean)
-        assert (found - exact).norm() < 1e-4 * exact.norm()
-        complete = made.loss(batch, 0, 1.0)
+    assert sum(losses) / tiles == pytest.approx(float(complete.detach()), rel=1e-5)
+    exact, found = gradient(made, complete), torch.stack(slopes).mean(dim=0)
+    assert (found - exact).norm() < 1e-4 * exact.norm()
 
 
 def test_a_halo_that_is_too_narrow_is_a_bias(data: dict[str, TaskData]) -> None:
-    """Otherwise the test above would prove nothing."""
-    opened = data["darcy_grf"]
+    """By a single block: otherwise the test above would prove nothing, and what a model sees would be wrong."""
+    opened = data["wide"]
     made = objective(opened)
     batch = opened.windows("train", horizon=1).batch(range(3))
-    part = GridPart.of_grid((32, 32), (False, False), (8, 16), 16, 0)
-    with torch.no_grad():
-        tile, complete = made.simulator.step_on(batch, part), made.simulator.step(batch)
-    assert (tile - part.tile(complete, 2)).abs().max() > 1e-3 * complete.std()
+    errors = []
+    for halo in (SEEN, SEEN - 2, 0):
+        part = GridPart.of_grid((64, 64), (False, False), (16, 32), 16, halo)
+        with torch.no_grad():
+            tile, complete = made.simulator.step_on(batch, part), made.simulator.step(batch)
+        errors.append(float((tile - part.tile(complete, 2)).abs().max() / complete.std()))
+    assert errors[0] < 1e-5
+    assert errors[1] > 10 * errors[0]
+    assert errors[2] > 1e-3
 
 
 @settings(deadline=None, max_examples=50)
@@ -96,10 +107,8 @@ def test_a_halo_that_is_too_narrow_is_a_bias(data: dict[str, TaskData]) -> None:
     cells=st.sampled_from([4, 8, 16]), seed=st.integers(0, 10_000), step=st.sampled_from([1, 2, 4]),
     halo=st.integers(0, 40),
 )  # fmt: skip
-def test_every_cell_is_drawn_as_often(cells: int, seed: int, step: int, halo: int) -> None:
-    from ups_data.tasks.create import create_task
-
-    info = create_task("darcy_grf", {"resolution": 32}).describe(__import__("pathlib").Path())
+def test_a_tile_is_the_inner_part_of_its_window(cells: int, seed: int, step: int, halo: int) -> None:
+    info = darcy(32)
     config = TilesConfig(cells=cells, halo=halo)
     drawn = draw_tile(info, config, step, 1.0, seed)
     grid = torch.arange(32 * 32).reshape(1, 1, 32, 32)
@@ -107,6 +116,23 @@ def test_every_cell_is_drawn_as_often(cells: int, seed: int, step: int, halo: in
     assert tile.shape[2:] == (cells, cells)
     assert torch.equal(drawn.inner(window, 2), tile)
     assert all(start % cells == 0 for start in drawn.starts)
+
+
+def darcy(resolution: int) -> TaskInfo:
+    info: TaskInfo = create_task("darcy_grf", {"resolution": resolution}).describe(Path())
+    return info
+
+
+@pytest.mark.parametrize("cells", [8, 16])
+def test_every_cell_between_boundaries_is_drawn_as_often(cells: int) -> None:
+    counts, draws = torch.zeros(32, 32), 600 * (32 // cells) ** 2
+    for seed in range(draws):
+        part = draw_tile(darcy(32), TilesConfig(cells=cells), 2, 1.0, seed)
+        rows, columns = (slice(start, start + cells) for start in part.starts)
+        counts[rows, columns] += 1
+    assert counts.sum() == draws * cells**2
+    assert counts.min() > 0.85 * counts.mean()
+    assert counts.max() < 1.15 * counts.mean()
 
 
 def test_tiles_of_a_periodic_axis_start_anywhere(data: dict[str, TaskData]) -> None:

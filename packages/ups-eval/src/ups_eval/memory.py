@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from ups_data.batches.windows import Windows
+from ups_eval.scoring import SINGLE, Ensemble, predict_target
 from ups_models.device import device_of
 from ups_models.simulator import Simulator
 
@@ -54,10 +56,11 @@ class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive -= nbytes
 
 
-def step_memory(simulator: Simulator, windows: Windows) -> int:
-    """Peak bytes of one step for one trajectory, without weights."""
+def step_memory(simulator: Simulator, windows: Windows, ensemble: Ensemble = SINGLE) -> int:
+    """Peak bytes of one step of all members for one trajectory, without weights."""
     batch = windows.batch([0]).to(device_of(simulator))
+    batch = replace(batch, target=batch.target[:, :1])
     with torch.inference_mode(), TensorMemory() as memory:
-        simulator.rollout(batch, 1)
+        predict_target(simulator, batch, ensemble)
     peak: int = memory.peak
     return peak

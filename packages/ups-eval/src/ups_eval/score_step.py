@@ -145,8 +145,8 @@ class ScoreStep(ABC):
         return batch
 
     def memory(self, simulator: Simulator, windows: Windows) -> int | None:
-        """Peak bytes of one step; None where they say nothing."""
-        return step_memory(simulator, windows)
+        """Peak bytes of one step as it is scored; None where they say nothing."""
+        return step_memory(simulator, windows, Ensemble(self.config.members, self.config.seed))
 
     def probes(self, simulator: Simulator, windows: Windows) -> Iterator[tuple[str, Probe]]:
         """Name and function of what is measured beside the predictions; nothing by default."""
