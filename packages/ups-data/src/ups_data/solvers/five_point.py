@@ -72,9 +72,9 @@ class Multigrid:
         while (coarser := self.levels[-1].coarser()) is not None:
             self.levels.append(coarser)
         bottom = self.levels[-1]
-        self._inverse: Tensor | None = None
+        self._factor: Tensor | None = None  # Cholesky's, (B, N, N)
         if bottom.coefficient[0].numel() <= DENSE:
-            self._inverse = torch.linalg.cholesky(_dense(bottom))
+            self._factor = torch.linalg.cholesky(_dense(bottom))
         line = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=finest.coefficient.dtype)
         self._kernel = torch.outer(line, line)[None, None].to(finest.coefficient.device)
 
@@ -112,8 +112,8 @@ class Multigrid:
         return found + DAMPING * (load - scheme(found)) / scheme.diagonal
 
     def _bottom(self, scheme: FivePoint, load: Tensor) -> Tensor:
-        if self._inverse is not None:
-            return torch.cholesky_solve(load.flatten(1)[:, :, None], self._inverse).reshape(load.shape)
+        if self._factor is not None:
+            return torch.cholesky_solve(load.flatten(1)[:, :, None], self._factor).reshape(load.shape)
         found = torch.zeros_like(load)
         for _ in range(SWEEPS):
             found = found + DAMPING * (load - scheme(found)) / scheme.diagonal
