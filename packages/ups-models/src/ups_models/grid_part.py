@@ -13,14 +13,14 @@ from ups_models.network import NetworkInput
 
 @dataclass(frozen=True)
 class GridPart:
-    """A tile with a halo.
+    """A tile with a halo; every attribute has one number for each of d axes.
 
     Attributes:
-        shape: cells of the grid along every axis.
-        starts: first cell of the tile along every axis; may be beyond the end of a periodic axis.
-        cells: cells of the tile along every axis.
-        before: cells of the halo before the tile.
-        after: cells of the halo after it.
+        shape: cells of the grid, S.
+        starts: first cell of the tile; may be beyond the end of a periodic axis.
+        cells: cells of the tile.
+        before: cells of the halo before the tile; 0 where the grid ends.
+        after: cells of the halo after it; the window has `before + cells + after` cells.
     """
 
     shape: tuple[int, ...]
@@ -50,20 +50,20 @@ class GridPart:
         return cls(tuple(shape), tuple(starts), (cells,) * len(shape), tuple(before), tuple(after))
 
     def window(self, x: Tensor, first: int) -> Tensor:
-        """The tile with its halo, of a tensor whose axis `first` is the first one of space."""
+        """The tile with its halo, `(..., *S)` to `(..., *window)`; `first` is the first axis of space."""
         for axis in range(len(self.shape)):
             start, count = self.starts[axis] - self.before[axis], self.cells[axis]
             x = self._take(x, first + axis, start, count + self.before[axis] + self.after[axis])
         return x
 
     def tile(self, x: Tensor, first: int) -> Tensor:
-        """The tile alone."""
+        """The tile alone, `(..., *S)` to `(..., *cells)`."""
         for axis in range(len(self.shape)):
             x = self._take(x, first + axis, self.starts[axis], self.cells[axis])
         return x
 
     def inner(self, x: Tensor, first: int) -> Tensor:
-        """The tile of a :meth:`window`."""
+        """The tile of a :meth:`window`, `(..., *window)` to `(..., *cells)`."""
         for axis in range(len(self.shape)):
             x = x.narrow(first + axis, self.before[axis], self.cells[axis])
         return x

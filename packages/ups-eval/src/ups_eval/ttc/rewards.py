@@ -82,21 +82,21 @@ def true_error(candidates: Candidates) -> Tensor:
 
 
 def _estimated_error(candidates: Candidates, problem: Problem) -> Tensor:
-    """Root mean square of the error that the solver estimates, `(M, B)`."""
+    """Root mean square of the error that the solver estimates, in units of the field, `(M, B)`."""
     assert isinstance(problem.solver, IterativeSolver)
     found = problem.solver.error(_flat(candidates), Given.of(candidates.given), problem.info)
     return _size(found, candidates)
 
 
 def _residual(candidates: Candidates, problem: Problem) -> Tensor:
-    """Root mean square of the residual, `(M, B)`."""
+    """Root mean square of the residual, in units of the equation, `(M, B)`."""
     assert problem.solver is not None
     found, _ = problem.solver.residual(_flat(candidates), Given.of(candidates.given), problem.info)
     return _size(found, candidates)
 
 
 def _drift(candidates: Candidates, problem: Problem) -> Tensor:
-    """Drift of what the task conserves since the start of the rollout, `(M, B)`."""
+    """Drift of what the task conserves since the start of the rollout, relative to its field, `(M, B)`."""
     given = candidates.start.state[None, :, -1].double()
     drifts = [drift_of(name, candidates.fields.double(), given) for name in problem.info.invariants]
     return _relative(torch.stack(drifts).sum(dim=0), root_mean_square(given))
