@@ -62,6 +62,13 @@ def rows_of(run: Path, steps: Sequence[str], shown: Sequence[str]) -> Rows:
     return found
 
 
+def steps_of(run: Path, stage: str) -> int:
+    """Number of optimizer steps of a training."""
+    lines = (run / "steps" / stage / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    steps: int = json.loads(lines[-1])["step"]
+    return steps
+
+
 def table(runs: Sequence[Rows], problem: str, shown: Sequence[str]) -> str:
     """Mean and spread over runs of every row of a problem, as Markdown; not every run needs all rows."""
     lines = ["| row | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]

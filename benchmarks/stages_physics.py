@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from stage_runs import Rows, prepare_data, rows_of, run_spec, table
+from stage_runs import Rows, prepare_data, rows_of, run_spec, steps_of, table
 
 TASKS: dict[str, dict[str, Any]] = {
     "darcy_grf": {"resolution": 64},
@@ -92,6 +92,8 @@ def run(args: argparse.Namespace, task: str, seed: int) -> Rows:
     names = list(variants(task, args.weights))
     found = rows_of(directory, [f"score_{name}" for name in names], SHOWN)
     rows = {name: found[f"score_{name}: {task}"][model_of(args, task)] for name in names}
+    for name in names:
+        rows[name]["steps"] = steps_of(directory, name)
     return {task: rows}
 
 
@@ -121,7 +123,7 @@ def main() -> None:
         }
         for task, futures in runs.items():
             found[task] = [future.result() for future in futures]
-            print(f"\n{task}\n\n{table(found[task], task, (*SHOWN, 'ms'))}", flush=True)
+            print(f"\n{task}\n\n{table(found[task], task, (*SHOWN, 'steps', 'ms'))}", flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
 

@@ -24,6 +24,9 @@ import yaml
 from exact_media import exact_scores
 from stage_runs import Rows, prepare_data, rows_of, run_spec, table
 
+from ups_data import prepare_task
+from ups_eval.solver_cost import solver_runs
+
 CASES = {"random_field": "darcy_grf", "five_bumps": "darcy2d"}
 POINTS: dict[str, list[dict[str, Any]]] = {
     "random_field": [{"share": 0.03}],
@@ -86,11 +89,22 @@ def run(args: argparse.Namespace, case: str, seed: int) -> Rows:
     steps = [step.get("id", step["evaluate"]) for step in content["pipeline"] if "evaluate" in step]
     found = rows_of(directory, steps, SHOWN)
     (task,) = content["tasks"].values()
+    if seed == 0:
+        found[f"ttc: {CASES[case]}"]["direct_solver"] = direct_solver(task, data)
     for points in POINTS[case] if seed == 0 else ():
         scores = exact_scores(task, data, points)
         row = {name: scores[name] for name in SHOWN if name in scores}
         found[f"{step_of(points)}: {CASES[case]}.forward"]["exact_posterior"] = row
     return found
+
+
+def direct_solver(task: dict[str, Any], data: Path) -> dict[str, float]:
+    """Error and time of the sparse direct solver on the task's grid."""
+    options = {key: value for key, value in task.items() if key != "kind"}
+    opened = prepare_task(task["kind"], options, data)
+    assert opened.solver is not None
+    run, *_ = solver_runs(opened.solver, opened.trajectories("test"))
+    return {"rel_l2": run.error, "nrmse": run.error, "evaluations": 0.0, "ms": 1000 * run.seconds}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftn, ifftn
-from stage_runs import Rows, rows_of, run_spec, table
+from stage_runs import Rows, rows_of, run_spec, steps_of, table
 
 CELLS = {2: 256, 3: 64}
 BUDGET = {2: 60.0, 3: 240.0}
@@ -123,8 +123,7 @@ def run(args: argparse.Namespace, dim: int, seed: int) -> Rows:
     rows = {name: found[f"score_{name}: allen_cahn"]["unet"] for name in names}
     rows["persistence"] = found[f"score_{names[0]}: allen_cahn"]["persistence"]
     for name in names:
-        lines = (directory / "steps" / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        rows[name]["steps"] = json.loads(lines[-1])["step"]
+        rows[name]["steps"] = steps_of(directory, name)
     return {f"{dim}d": rows}
 
 
