@@ -98,9 +98,8 @@ def rich_headline(results: Results, title: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=escape(title), title_justify="left", caption="nRMSE (× persistence)", caption_justify="left"
-    )
+    caption = "nRMSE (× persistence)" if "persistence" in results.models else "nRMSE"
+    table = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
     table.add_column("task")
     for model in results.models:
         table.add_column(escape(model), justify="right", overflow="fold")

@@ -20,7 +20,7 @@ def calibration_figure(
     results: Results, arrays: Mapping[str, Values], task: str, colours: Mapping[str, str]
 ) -> str | None:
     """Rank histogram, coverage, and spread against error of every ensemble on one task; None if there is
-    none.
+    none, or all of its trajectories diverged.
 
     Args:
         results: of an evaluation step.
@@ -29,11 +29,12 @@ def calibration_figure(
         colours: model -> colour.
     """
     noted = results.values.get(task, {})
-    shares = {
-        model: arrays[values["rank_chi2"]].mean(axis=0)
+    ranks = {
+        model: _of_finite(arrays[values["rank_chi2"]])
         for model, values in noted.items()
         if model in results.members and values.get("rank_chi2") in arrays
     }
+    shares = {model: found.mean(axis=0) for model, found in ranks.items() if len(found)}
     if not shares:
         return None
     figure = new_figure(9.0, 2.7)
@@ -46,7 +47,7 @@ def calibration_figure(
         coverage.plot(list(levels), list(levels.values()), "o-", color=colours[model], label=model)
         if noted[model].get("spread_skill") in arrays:
             # Roots of means over frames and channels: one point per trajectory.
-            spread, error = np.sqrt(arrays[noted[model]["spread_skill"]].mean(axis=(1, 2))).T
+            spread, error = np.sqrt(_of_finite(arrays[noted[model]["spread_skill"]]).mean(axis=(1, 2))).T
             skill.plot(spread, error, ".", markersize=3, color=colours[model], label=model)
     ends = (*skill.get_xlim(), *skill.get_ylim())
     skill.plot([min(ends), max(ends)], [min(ends), max(ends)], **EXPECTED)
@@ -60,3 +61,9 @@ def calibration_figure(
     return to_svg(
         figure, f"rank histogram, coverage, and spread against error of {', '.join(shares)} on {task}"
     )
+
+
+def _of_finite(values: Values) -> Values:
+    """The rows of trajectories that did not diverge."""
+    finite: Values = values[np.isfinite(values).reshape(len(values), -1).all(axis=1)]
+    return finite

@@ -106,7 +106,8 @@ def positions(task: TaskPredictions) -> NDArray[np.float64]:
 
 def colour_limits(truth: Field) -> tuple[float, float]:
     """Range of the truth: a prediction beyond it saturates instead of flattening the image."""
-    low, high = float(np.nanmin(truth)), float(np.nanmax(truth))
+    known = truth[np.isfinite(truth)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
