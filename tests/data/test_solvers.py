@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ups_core.plugin_loader import registry_in_use
 from ups_data import prepare_task
 from ups_data.generators.darcy import solve_darcy
 from ups_data.info import Channel, Parameter, TaskInfo
@@ -22,6 +23,11 @@ from ups_data.solvers.advection import SpectralShift
 from ups_data.solvers.base import ClassicalSolver, Given, IterativeSolver
 from ups_data.tasks.create import create_task
 
+GENERATED = [
+    entry.name
+    for entry in registry_in_use().entries("tasks")
+    if entry.provider.distribution == "ups-data" and entry.name not in ("arrays", "files", "the_well")
+]
 SMALL: dict[str, dict[str, object]] = {
     "advection1d": {"beta": [0.4], "resolution": 128, "frames": 4},
     "burgers1d": {"nu": [0.01], "resolution": 1024, "frames": 4},
@@ -99,6 +105,27 @@ def test_the_shift_is_exact_on_any_domain_and_for_every_speed() -> None:
 
 def test_tasks_without_a_solver_say_so(tmp_path: Path) -> None:
     assert create_task("shallow_water2d", {}).solver() is None
+
+
+@pytest.mark.parametrize("family", GENERATED)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_plan_knows_what_solvers_can_do(family: str, hidden: bool, tmp_path: Path) -> None:
+    """It does not load them: they need torch."""
+    from ups_data.tasks.create import create_task
+
+    plain = create_task(family, {})
+    names = [parameter.name for parameter in plain.describe(tmp_path).parameters]
+    task = create_task(family, {"hidden": names}) if hidden and names else plain
+    solver, info = task.solver(), task.describe(tmp_path)
+    if solver is None:
+        kind = "none"
+    elif isinstance(solver, IterativeSolver) and solver.differentiable:
+        kind = "iterative"
+    else:
+        kind = "differentiable" if solver.differentiable else "forward"
+    assert info.solver == kind
+    assert "solver" not in info.to_dict()
+    assert TaskInfo.from_dict(info.to_dict()) == info
 
 
 @pytest.mark.filterwarnings("error")

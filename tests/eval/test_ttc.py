@@ -172,6 +172,7 @@ def judged(
     return penalty(Candidates(fields[None], given or batch, batch, 0))[0].tolist()
 
 
+BARE = replace(ADVECTION, name="bare", invariants=())
 POSITIVE = replace(ADVECTION, channels=(Channel("u", "1", "state", positive=True),), invariants=())
 
 
@@ -334,6 +335,25 @@ def test_what_a_spec_may_ask_for() -> None:
         config(members=1)
     assert "conserves nothing" in config(reward="invariants").check({"d": DARCY}, None)[0][1]  # type: ignore[arg-type]
     assert "no positive channel" in config(reward="bounds").check({"d": DARCY}, None)[0][1]  # type: ignore[arg-type]
+
+    def refused(reward: str | None, *tasks: TaskInfo) -> list[str]:
+        issues = config(reward=reward).check({task.name: task for task in tasks}, None)  # type: ignore[arg-type]
+        assert all(option == "reward" for option, _ in issues)
+        return [problem for _, problem in issues]
+
+    plain, waves, steady = (replace(info, solver="none") for info in (BARE, ADVECTION, DARCY))
+    assert refused(None, plain) == [
+        "task 'bare' has no solver, no invariant and no positive channel to choose candidates by; remove the "
+        "task, or the step"
+    ]
+    (problem,) = refused("residual", waves)
+    assert problem == "task 'advection1d' has no solver; remove the task, or choose another reward"
+    assert "has no iterative solver" in refused("error", replace(waves, solver="differentiable"))[0]
+    assert len(refused("error", plain, steady)) == 1, "a prior is not scored on evolutions"
+    assert refused(None, waves) == refused(None, replace(POSITIVE, solver="none")) == []
+    for reward in (None, "error", "residual"):
+        assert refused(reward, BARE) == [], "a plugin's task may have a solver"
+        assert refused(reward, replace(DARCY, solver="iterative")) == []
     ((option, problem),) = config().check_inputs({"simulator": Stage(id="operator")})
     assert option == "needs"
     assert "makes one prediction" in problem

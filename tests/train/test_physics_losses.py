@@ -268,11 +268,23 @@ def test_losses_that_are_defined_nowhere(data: dict[str, TaskData]) -> None:
     for losses, tasks_of, message in (
         (["mse", "invariants"], ["darcy_grf"], "declare no invariants"),
         (["mse", "bounds"], ["advection1d"], "declare no positive channels"),
+        (
+            ["mse", "residual"],
+            ["diffusion_sorption1d"],
+            "no task (diffusion_sorption1d) has a solver with grad",
+        ),
+        (
+            ["mse", {"kind": "residual", "norm": "error"}],
+            ["advection1d"],
+            "no task (advection1d) has an iterative solver; remove the loss",
+        ),
     ):
         config = validate_options(OperatorConfig, {"losses": losses}, registry_in_use())
         ((option, problem),) = config.check({name: tasks[name] for name in tasks_of}, model)  # type: ignore[attr-defined]
         assert option == "losses.1.kind"
         assert message in problem
+    fine = validate_options(OperatorConfig, {"losses": ["mse", "residual"]}, registry_in_use())
+    assert list(fine.check({"advection1d": tasks["advection1d"]}, model)) == []  # type: ignore[attr-defined]
     alone = validate_options(OperatorConfig, {"gradients": "conflict_free"}, registry_in_use())
     ((option, problem),) = alone.check({"darcy_grf": tasks["darcy_grf"]}, model)  # type: ignore[attr-defined]
     assert option == "gradients"

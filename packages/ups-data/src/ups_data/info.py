@@ -6,7 +6,7 @@ Imports neither torch nor numpy, so that planning stays fast.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -23,6 +23,7 @@ Sides = tuple[Boundary, Boundary]
 """Boundaries at the low and at the high end of an axis."""
 Invariant = Literal["mean", "l2"]
 Symmetry = Literal["translation", "reflection", "sign", "odd_reflection", "transpose"]
+SolverKind = Literal["unknown", "none", "forward", "differentiable", "iterative"]
 
 
 def everywhere(boundary: Boundary, dim: int) -> tuple[Sides, ...]:
@@ -117,6 +118,9 @@ class TaskInfo:
             :data:`ups_data.batches.symmetry.SYMMETRIES`.
         points: coordinate of the first and the last grid point of every axis, between which the others are
             evenly spaced, or the coordinates of all; default: the centres of equal cells.
+        solver: what the task's classical solver can do, for checks of a plan, which does not load it: `none`
+            (there is none), `forward`, `differentiable` (gradients pass through its residual), `iterative`
+            (that, and it refines approximations). Of this computer's code, so it is not saved with a problem.
 
     Raises:
         UPSError: a word or a number is not one that a task may have.
@@ -137,6 +141,7 @@ class TaskInfo:
     equation: str
     symmetries: tuple[Symmetry, ...] = ()
     points: tuple[tuple[float, ...], ...] = ()
+    solver: SolverKind = field(default="unknown", compare=False)
 
     def __post_init__(self) -> None:
         _check_words(self)
@@ -222,7 +227,9 @@ class TaskInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; `from_dict` is the inverse, also after a round trip through JSON."""
-        return asdict(self)
+        plain = asdict(self)
+        del plain["solver"]
+        return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskInfo:

@@ -38,6 +38,7 @@ ADVECTION = Family(
     generation=Generation("ups_data.generators.advection:generate", version=1),
     caveat="official files are a finite-volume solution, at beta 0.4 off the exact translate by 4e-4 to 6e-3",
     solver="ups_data.solvers.advection:SpectralShift",
+    solver_kind="differentiable",
 )
 
 Speed = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -44,6 +44,7 @@ BURGERS = Family(
     generation=Generation("ups_data.generators.burgers:generate", version=2),
     caveat="official files are a finite-volume solution, about 1e-3 off the exact one at nu = 0.01",
     solver="ups_data.solvers.burgers:ColeHopf",
+    solver_kind="forward",
 )
 
 Viscosity = Annotated[float, Field(gt=0, allow_inf_nan=False)]

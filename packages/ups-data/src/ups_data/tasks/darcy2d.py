@@ -29,6 +29,7 @@ DARCY = Family(
     generation=Generation("ups_data.generators.darcy:generate", version=1),
     caveat="official Darcy files are transient at t = 1.75; solvers and residuals are of the steady state",
     solver="ups_data.solvers.darcy:SparseDirect",
+    solver_kind="iterative",
 )
 
 

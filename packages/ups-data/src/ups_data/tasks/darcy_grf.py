@@ -30,6 +30,7 @@ DARCY_GRF = Family(
     symmetries=("reflection", "transpose"),
     generation=Generation("ups_data.generators.darcy_grf:generate", version=1),
     solver="ups_data.solvers.darcy:UnitSource",
+    solver_kind="iterative",
 )
 
 

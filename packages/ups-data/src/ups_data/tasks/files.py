@@ -203,6 +203,7 @@ class FilesTask(Task):
                 equation=config.equation,
                 symmetries=tuple(config.symmetries),
                 points=tuple(points_of(line) for line in points),
+                solver="none",
             )
         except UPSError as error:
             raise UPSError(f"{path}: {error}") from error

@@ -13,7 +13,17 @@ from pydantic import Field, field_validator, model_validator
 from ups_core import Component, UPSError
 from ups_core.mistakes import did_you_mean
 from ups_core.references import load_object
-from ups_data.info import Boundary, Channel, Invariant, Parameter, Scale, Sides, Symmetry, TaskInfo
+from ups_data.info import (
+    Boundary,
+    Channel,
+    Invariant,
+    Parameter,
+    Scale,
+    Sides,
+    SolverKind,
+    Symmetry,
+    TaskInfo,
+)
 from ups_data.sources.request import DataFile, Generation, Request
 from ups_data.stores.striding import cell_centres, check_resolution
 from ups_data.tasks.sourced import SourcedConfig, SourcedTask
@@ -70,6 +80,7 @@ class Family:
         spellings: parameter value -> how file names write it, where that is not Python's way.
         caveat: a defect of the official files that a user must know, or "".
         solver: a :class:`~ups_data.solvers.base.ClassicalSolver` as `module:attribute`, or "".
+        solver_kind: see :class:`~ups_data.info.TaskInfo`.
     """
 
     name: str
@@ -94,6 +105,7 @@ class Family:
     spellings: Mapping[float, str] = field(default_factory=dict)
     caveat: str = ""
     solver: str = ""
+    solver_kind: SolverKind = "none"
 
     @property
     def steady(self) -> bool:
@@ -240,6 +252,7 @@ class PDEBenchTask(SourcedTask):
             symmetries=family.symmetries,
             equation=family.equation,
             points=tuple((axis[0], axis[-1]) for axis in self._axes),
+            solver=family.solver_kind if self._solvable else "none",
         )
 
     @property
@@ -263,10 +276,15 @@ class PDEBenchTask(SourcedTask):
 
     def solver(self) -> ClassicalSolver | None:
         """See :class:`~ups_data.tasks.base.Task`; none where it would need what is hidden."""
-        if not self.family.solver or self.config.hidden:
+        if not self._solvable:
             return None
         made: ClassicalSolver = load_object(self.family.solver)()
         return made
+
+    @property
+    def _solvable(self) -> bool:
+        """Whether there is a solver that can be used."""
+        return bool(self.family.solver) and not self.config.hidden
 
     @property
     def _axes(self) -> tuple[tuple[float, ...], ...]:

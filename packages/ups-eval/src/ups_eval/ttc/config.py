@@ -62,20 +62,35 @@ class TTCConfig(ScoreConfig):
         return [*ROWS, *(begin + str(count) for count in self.refine for begin in (REFINED, ITERATIONS))]
 
     def check(self, tasks: Mapping[str, Any], model: Component) -> Sequence[tuple[str, str]]:
-        """A reward that a task does not declare."""
+        """A reward that a task does not have."""
+        if self.reward in ("error", "residual", None):
+            # A prior is scored on steady tasks alone, and which model is scored is not known here.
+            tasks = {name: task for name, task in tasks.items() if task.kind == "steady"} or tasks
+        return [
+            ("reward", f"task '{name}' {lack}; remove the task, or {self._other_way}")
+            for name, task in tasks.items()
+            if (lack := self._lack(task))
+        ]
+
+    @property
+    def _other_way(self) -> str:
+        return "the step" if self.reward is None else "choose another reward"
+
+    def _lack(self, task: Any) -> str:
+        """Why a task does not have the reward, as far as that is known before its solver is loaded."""
         if self.reward == "invariants":
-            return [
-                ("reward", f"task '{name}' conserves nothing; leave it out, or choose another reward")
-                for name, task in tasks.items()
-                if not task.invariants
-            ]
+            return "" if task.invariants else "conserves nothing"
         if self.reward == "bounds":
-            return [
-                ("reward", f"task '{name}' has no positive channel; leave it out, or choose another reward")
-                for name, task in tasks.items()
-                if not task.positive_targets
-            ]
-        return []
+            return "" if task.positive_targets else "has no positive channel"
+        if self.reward == "error":
+            return "" if task.solver in ("unknown", "iterative") else "has no iterative solver"
+        if task.solver != "none":
+            return ""
+        if self.reward == "residual":
+            return "has no solver"
+        if task.invariants or task.positive_targets:
+            return ""
+        return "has no solver, no invariant and no positive channel to choose candidates by"
 
     def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Sequence[tuple[str, str]]:
         """A model that draws no candidates, or none for single frames."""

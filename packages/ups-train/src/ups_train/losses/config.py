@@ -30,6 +30,14 @@ class ResidualLossConfig(LossConfig):
     """`residual`: the residual itself; `error`: the error that a multigrid cycle estimates from it, for tasks
     with such a solver (Darcy). Default: `error` where that is defined."""
 
+    def check(self, tasks: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Tasks none of which has such a solver."""
+        useful = ("iterative",) if self.norm == "error" else ("iterative", "differentiable")
+        if any(task.solver in ("unknown", *useful) for task in tasks.values()):
+            return ()
+        what = "an iterative solver" if self.norm == "error" else "a solver with gradients"
+        return [("kind", f"no task ({', '.join(tasks)}) has {what}; remove the loss")]
+
 
 class InvariantsConfig(LossConfig):
     """Options of the loss of invariants: there are none."""
