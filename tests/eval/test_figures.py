@@ -21,6 +21,7 @@ from ups_data.info import Channel
 from ups_eval.predictions import TaskPredictions
 from ups_eval.report import animation
 from ups_eval.report.animation import rollout_gif
+from ups_eval.report.calibration_figure import calibration_figure
 from ups_eval.report.collect import TrainingLog, collect, read_log
 from ups_eval.report.curves import rollout_figure, training_figure
 from ups_eval.report.field_figures import MAX_PIXELS, colour_limits, plane, positions, sample_figure, times
@@ -300,3 +301,21 @@ def test_logs_of_any_shape_are_read(tmp_path: Path) -> None:
     assert log.series["train/loss"] == ([0.0, 1.0], [1.0, 0.5]), "without a step the line number counts"
     assert "note" not in log.series
     assert read_log("operator", tmp_path / "absent.jsonl").series == {}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("diverged", [1, 3])
+def test_calibration_is_that_of_the_trajectories_that_did_not_diverge(diverged: int) -> None:
+    found = Results("ours", [], "test", members={"ours": 4}, per_step={"wave": {}})
+    found.values = {"wave": {"ours": {"rank_chi2": "ranks", "spread_skill": "skill"}}}
+    arrays = {"ranks": np.full((3, 5), 0.2), "skill": np.full((3, 2, 1, 2), 0.5)}
+    for values in arrays.values():
+        values[:diverged] = np.inf
+    figure = calibration_figure(found, arrays, "wave", {"ours": "#123456"})
+    assert (figure is None) == (diverged == 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_colours_of_a_field_without_a_number_have_limits() -> None:
+    assert colour_limits(np.full((3, 3), np.nan)) == (-0.5, 0.5)
+    assert colour_limits(np.array([[np.nan, 1.0], [np.inf, 3.0]])) == (1.0, 3.0)

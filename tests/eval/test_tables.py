@@ -72,6 +72,7 @@ def test_a_long_name_folds_instead_of_hiding_a_number() -> None:
 
 def test_a_single_model_has_no_best() -> None:
     found = Results("ours", [], "test", {"wave/nrmse": 0.1}, {"wave": {}})
+    assert "persistence" not in printed(found), "what is not there"
     (row,) = headline(found)
     assert row.cells == (Cell("0.100", "", best=False),)
 
