@@ -223,6 +223,30 @@ def test_a_prior_keeps_the_normaliser_of_the_saved_one(data_root: Path, tmp_path
         assert torch.equal(objective.simulator.eval().expected(batch, seen), expected)
 
 
+@pytest.mark.parametrize("stage", ["diffusion_residual", "consistency_distillation"])
+def test_saved_models_of_different_normalisers_are_refused_in_a_plan(
+    stage: str, data_root: Path, tmp_path: Path
+) -> None:
+    _, given = context(data_root, tmp_path / "student", objective="consistency_distillation")
+    consumed = {"diffusion_residual": "operator", "consistency_distillation": "flow"}[stage]
+    teacher, flow = tmp_path / "teacher", given.inputs["flow"] / "model"
+    shutil.copytree(flow / "operator" if consumed == "operator" else flow, teacher)
+
+    def problems(bundle: Path) -> Any:
+        options = {"init": {"bundle": str(bundle)}, "max_steps": 2}
+        config = context(data_root, tmp_path / "on", objective=stage, **options)[0].config
+        source = context(data_root, tmp_path / "on", init={"bundle": str(teacher)}, max_steps=2)[0].config
+        return config.check_inputs({consumed: source.model_copy(update={"model": config.model})})
+
+    assert not problems(flow)
+    place = teacher if consumed == "operator" else teacher / "operator"
+    with_other_scale(place / "config.json", "darcy2d")
+    ((option, message),) = problems(flow)
+    assert option == "init.bundle"
+    assert message == f"{flow} has another normaliser of 'darcy2d' than {teacher}; take both from one run"
+    assert not problems(tmp_path / "nowhere"), "of which `check` tells"
+
+
 def test_a_flow_of_another_normaliser_is_refused(data_root: Path, tmp_path: Path) -> None:
     _, given = context(data_root, tmp_path / "student", objective="consistency_distillation")
     bundle = tmp_path / "flow"

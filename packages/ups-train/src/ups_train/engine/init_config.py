@@ -11,7 +11,8 @@ from pydantic import AfterValidator, model_validator
 
 from ups_core import Component, Config, UPSError
 from ups_data.info import Channel, TaskInfo
-from ups_models.bundle_config import Form, form_of, read_bundle_config, weights_sum
+from ups_data.prepare.statistics import Statistics
+from ups_models.bundle_config import OPERATOR, Form, form_of, read_bundle_config, weights_sum
 from ups_train.optimizers.name_patterns import name_matcher
 
 
@@ -55,6 +56,28 @@ class InitConfig(Config):
     def problems(self, tasks: Mapping[str, Any], model: Component, form: Form) -> Sequence[str]:
         """Why a training of this form of this model on these tasks cannot start from the bundle."""
         return () if self.bundle is None else _problems(Path(self.bundle), tasks, model, form)
+
+
+def other_normaliser(bundle: Path, other: Path) -> str | None:
+    """Why weights of one saved model do not fit to those of another: they know a task by other normalisers.
+
+    None if they do fit, or one cannot be read, of which :meth:`InitConfig.problems` tells.
+    """
+    try:
+        here, there = _statistics(bundle), _statistics(other)
+        for name in here.keys() & there.keys():
+            if not Statistics.from_dict(here[name]).normalises_as(Statistics.from_dict(there[name])):
+                return f"{bundle} has another normaliser of '{name}' than {other}; take both from one run"
+    except (UPSError, KeyError, TypeError, ValueError, AttributeError):
+        pass
+    return None
+
+
+def _statistics(bundle: Path) -> Mapping[str, Any]:
+    """Task name -> saved statistics by which a simulator normalises; those of a flow are its operator's."""
+    config = read_bundle_config(bundle)
+    found: Mapping[str, Any] = config["statistics"]
+    return _statistics(bundle / OPERATOR) if form_of(config) == "corrector" else found
 
 
 _FORMS: Mapping[Form, str] = {"operator": "an operator", "corrector": "a flow or student", "prior": "a prior"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from ups_core.step_config import Issues, StepConfig
 from ups_models.bundle_config import Form
 from ups_models.residual.config import Flow, SamplerConfig
 from ups_train.engine.config import Positive, TrainingConfig
+from ups_train.engine.init_config import other_normaliser
 
 
 class ResidualConfig(TrainingConfig):
@@ -44,6 +46,10 @@ class ResidualConfig(TrainingConfig):
     def monitor(self) -> str:
         """The energy score of the members."""
         return "val/energy_score"
+
+    def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Issues:
+        """Weights that know other normalisers than the operator."""
+        return _normaliser_problems(self, inputs.get("operator"))
 
 
 class JumpsConfig(Config):
@@ -91,9 +97,20 @@ class DistillationConfig(TrainingConfig):
         return "val/energy_score"
 
     def check_inputs(self, inputs: Mapping[str, StepConfig]) -> Issues:
-        """A student of another network than its teacher."""
+        """A student of another network than its teacher, or weights that know other normalisers."""
         teacher = inputs.get("flow")
+        problems = list(_normaliser_problems(self, teacher))
         if isinstance(teacher, StageConfig) and teacher.model != self.model:
             problem = "the teacher is not this network with these options; give both stages the same 'model'"
-            return [("model", problem)]
+            problems.append(("model", problem))
+        return problems
+
+
+def _normaliser_problems(config: TrainingConfig, source: StepConfig | None) -> Issues:
+    """Where a stage and its teacher start from saved models with different normalisers."""
+    if not isinstance(source, TrainingConfig) or config.init is None or source.init is None:
         return []
+    if config.init.bundle is None or source.init.bundle is None:
+        return []
+    problem = other_normaliser(Path(config.init.bundle), Path(source.init.bundle))
+    return [] if problem is None else [("init.bundle", problem)]
