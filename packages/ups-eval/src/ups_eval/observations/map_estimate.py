@@ -11,7 +11,9 @@ from torch import Tensor
 from ups_data.solvers.adjoint import solution
 from ups_data.solvers.base import Given, IterativeSolver
 from ups_eval.observations.classical import Method
+from ups_eval.observations.lbfgs import minimise
 from ups_eval.observations.observers import Inference
+from ups_models.prior.simulator import over_fields_and_channels
 
 if TYPE_CHECKING:
     from ups_data.batches.batch import FieldBatch
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 MODES = 256
 """Principal components of the coefficient that are inferred."""
 ITERATIONS = 400
-"""Maximum number of iterations of L-BFGS."""
-HISTORY = 20
+"""Maximum number of iterations of L-BFGS for every sample."""
 ERROR = 1e-2
 """Standard deviation of exact observations in units of the field's: missing components act as noise."""
 SHARPNESS = 4.0
@@ -46,55 +47,32 @@ class MapEstimate(Method):
 
     def infer(self, batch: FieldBatch, observations: Observations, problem: Inference) -> Tensor:
         """See :class:`Observer`."""
-        known = self.known[problem.task.name]
+        known, solver = self.known[problem.task.name], self.solver(problem.task)
+        assert isinstance(solver, IterativeSolver)
         noise = (self.noise(observations, problem.task) + ERROR * known.std)[:, problem.observed]
         with torch.inference_mode(False), torch.enable_grad():
             # Copies, because tensors of inference mode take no part in gradients.
-            basis, mean = self._basis(problem.task.name).clone(), known.mean[0].clone()
+            basis, mean, noise = self._basis(problem.task.name).clone(), known.mean[0].clone(), noise.clone()
             given = Given(*(part.clone() for part in Given.of(batch, torch.float32)))
             mask, values = (
                 part[:, problem.observed].clone() for part in (observations.mask, observations.values)
             )
-            # One by one: the line search and the stop of L-BFGS belong to one sample.
-            found = [
-                self._most_probable(
-                    Given(*(part[row : row + 1] for part in given)), *sample, basis, mean, problem
-                )
-                for row, sample in enumerate(zip(mask, values, noise.clone(), strict=True))
-            ]
-        return torch.cat(found)
+            noise = over_fields_and_channels(noise, values)
+            fields = torch.zeros_like(values[:, None])
 
-    def _most_probable(
-        self,
-        given: Given,
-        mask: Tensor,
-        values: Tensor,
-        noise: Tensor,
-        basis: Tensor,
-        mean: Tensor,
-        problem: Inference,
-    ) -> Tensor:
-        """The coefficient `(1, 1, *S)` of one sample from observations `(C, *S)` with noise `(C,)`."""
-        solver = self.solver(problem.task)
-        assert isinstance(solver, IterativeSolver)
-        z = torch.zeros(1, len(basis), requires_grad=True)
-        optimizer = torch.optim.LBFGS(
-            [z], max_iter=ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe"
-        )
-        start: Tensor | None = None
+            def misfit(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+                z = z.detach().requires_grad_()
+                coefficient = self._coefficient(mean + z @ basis, problem)
+                own = Given(*(part[rows] for part in given))._replace(static=coefficient)
+                field = solution(solver, own, problem.task, fields[rows])
+                fields[rows] = field.detach()
+                errors = torch.where(mask[rows], (field[:, 0] - values[rows]) / noise[rows], 0.0)
+                losses = errors.flatten(1).square().sum(dim=1) / 2 + z.square().sum(dim=1) / 2
+                (slopes,) = torch.autograd.grad(losses.sum(), z)
+                return losses.detach(), slopes
 
-        def misfit() -> Tensor:
-            nonlocal start
-            coefficient = self._coefficient(mean + z @ basis, problem)
-            field = solution(solver, given._replace(static=coefficient), problem.task, start)
-            start = field.detach()
-            errors = (field[0, 0] - values) / noise.reshape(-1, *[1] * problem.task.dim)
-            loss = torch.where(mask, errors, 0.0).square().sum() / 2 + z.square().sum() / 2
-            (z.grad,) = torch.autograd.grad(loss, z)
-            return loss.detach()
-
-        optimizer.step(misfit)  # type: ignore[no-untyped-call]
-        return self._coefficient(mean + z.detach() @ basis, problem)
+            z = minimise(misfit, torch.zeros(len(batch), len(basis)), ITERATIONS)
+        return self._coefficient(mean + z @ basis, problem)
 
     def _coefficient(self, linear: Tensor, problem: Inference) -> Tensor:
         """The coefficient `(B, 1, *S)` of its linear expansion `(B, cells)`."""
