@@ -134,4 +134,4 @@ class Data:
 
 def select(batch: FieldBatch, rows: list[int]) -> FieldBatch:
     """Some rows of a batch."""
-    return batch.rows(torch.tensor(rows))
+    return batch.rows(torch.tensor(rows, dtype=torch.int64))
