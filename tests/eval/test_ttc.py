@@ -255,7 +255,9 @@ def test_a_diverged_candidate_is_the_last_choice(reward: Any, problem: Problem, 
             batch, batch.target.shape[1]
         )
         finite = found.isfinite().flatten(1).all(dim=1)
-        assert finite.tolist() == [True, False, True], "counted as diverged where there is no other choice"
+        assert finite.tolist() == [True, False, True], (
+            "a sample whose candidates all diverged counts as diverged"
+        )
 
 
 def test_a_penalty_that_is_not_known_is_not_worse_than_divergence() -> None:

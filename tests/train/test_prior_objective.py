@@ -90,7 +90,7 @@ def test_noise_is_in_units_of_the_channel(data_root: Path, tmp_path: Path) -> No
 def test_training_and_inference_see_the_same_noise(
     data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the network is told is the noise of its values, in units of the scaled fields."""
+    """The noise that the network gets is that of its input values, in units of the scaled fields."""
     objective = made(data_root, tmp_path, noise=0.5, complete=1.0, unconditional=0.0, augment=False)
     seen: list[Any] = []
     complete = objective.simulator.prior.evidence
