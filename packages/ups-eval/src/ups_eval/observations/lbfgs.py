@@ -1,4 +1,8 @@
-"""L-BFGS for many independent functions at once, which share evaluations but neither steps nor stops."""
+"""L-BFGS for many independent functions at once, which share evaluations but neither steps nor stops.
+
+`torch.optim.LBFGS` and scipy minimise one function. For a batch, the line search and the stop would be those
+of all samples together; one by one, a small solve of the equation is mostly overhead.
+"""
 
 from __future__ import annotations
 
